@@ -1,0 +1,60 @@
+"""The server's Unix socket: how a command on the same machine uses the running server instead of its data.
+
+Mode 0600 in a directory of mode 0700: whoever may open it is the user who owns the data. One request, one
+answer, JSON both ways.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+from aiohttp import web
+from django.conf import settings
+
+from chat import asking
+
+_runner: web.AppRunner | None = None
+
+
+def socket_path() -> Path:
+    return Path(settings.SOCKET_DIR) / "control.sock"
+
+
+async def listen() -> None:
+    global _runner
+    app = web.Application()
+    app.router.add_post("/ask", _ask)
+    _runner = web.AppRunner(app, access_log=None)
+    await _runner.setup()
+    path = socket_path()
+    path.unlink(missing_ok=True)
+    await web.UnixSite(_runner, path).start()
+    path.chmod(0o600)
+
+
+async def close() -> None:
+    if _runner:
+        await _runner.cleanup()
+        socket_path().unlink(missing_ok=True)
+
+
+def call(name: str, **fields: Any) -> dict[str, Any] | None:
+    """Ask the running server; ``None`` when none runs on this data."""
+    if not socket_path().exists():
+        return None
+    transport = httpx.HTTPTransport(uds=str(socket_path()))
+    try:
+        with httpx.Client(transport=transport, base_url="http://server", timeout=None) as client:
+            response = client.post(f"/{name}", content=orjson.dumps(fields))
+    except httpx.ConnectError:
+        return None
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+async def _ask(request: web.Request) -> web.Response:
+    fields = orjson.loads(await request.read())
+    return web.json_response(await asking.ask(**fields), dumps=lambda value: orjson.dumps(value, default=str).decode())

@@ -1,0 +1,124 @@
+"""Telling frames to whoever listens, by topic: inside the process by plain calls, between processes by Redis.
+
+It knows topics and bytes, and not what they mean. The channel layer carries only what another process
+must hear: tokens through ``InMemoryChannelLayer`` would be dropped past a hundred and cost more with
+every connection, so local listeners are called directly and the layer is used with Redis alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+
+from channels.layers import get_channel_layer
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
+
+Listener = Callable[[bytes], Awaitable[None]]
+
+PROCESS = uuid.uuid4().hex  # names this process to the others, for as long as it lives
+
+
+class Hub:
+    """One for each event loop. Listeners are awaited in turn: they must not wait for anything slow."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._listeners: dict[str, set[Listener]] = {}
+        self._relay = _Relay(self._deliver) if settings.REDIS_URL else None
+
+    async def listen(self, topic: str, listener: Listener) -> None:
+        listeners = self._listeners.setdefault(topic, set())
+        listeners.add(listener)
+        if self._relay and len(listeners) == 1:
+            await self._relay.join(topic)
+
+    async def leave(self, topic: str, listener: Listener) -> None:
+        listeners = self._listeners.get(topic, set())
+        listeners.discard(listener)
+        if not listeners:
+            self._listeners.pop(topic, None)
+            if self._relay:
+                await self._relay.leave(topic)
+
+    async def tell(self, topic: str, frame: bytes) -> None:
+        """To the listeners here and in every other process."""
+        await self._deliver(topic, frame)
+        await self.tell_others(topic, [frame])
+
+    async def tell_here(self, topic: str, frame: bytes) -> None:
+        await self._deliver(topic, frame)
+
+    async def tell_others(self, topic: str, frames: Sequence[bytes]) -> None:
+        if self._relay and frames:
+            await self._relay.send(topic, frames)
+
+    async def close(self) -> None:
+        if self._relay:
+            await self._relay.close()
+
+    async def _deliver(self, topic: str, frame: bytes) -> None:
+        for listener in tuple(self._listeners.get(topic, ())):
+            try:
+                await listener(frame)
+            except Exception:  # one broken socket must not silence the others
+                logger.debug("A listener of %s went away.", topic, exc_info=True)
+                self._listeners.get(topic, set()).discard(listener)
+
+
+class _Relay:
+    """This process's one channel on Redis: it joins the groups that somebody here listens to."""
+
+    def __init__(self, deliver: Callable[[str, bytes], Awaitable[None]]) -> None:
+        self._deliver = deliver
+        self._layer = get_channel_layer()
+        self._channel: str | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._opening = asyncio.Lock()
+
+    async def join(self, topic: str) -> None:
+        async with self._opening:
+            if self._channel is None:
+                self._channel = await self._layer.new_channel("hub")
+                self._task = asyncio.create_task(self._receive(self._channel), name="hub relay")
+        await self._layer.group_add(topic, self._channel)
+
+    async def leave(self, topic: str) -> None:
+        if self._channel is not None:
+            await self._layer.group_discard(topic, self._channel)
+
+    async def send(self, topic: str, frames: Sequence[bytes]) -> None:
+        await self._layer.group_send(topic, {"type": "hub", "topic": topic, "origin": PROCESS, "frames": list(frames)})
+
+    async def close(self) -> None:
+        if self._task:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _receive(self, channel: str) -> None:
+        while True:
+            try:
+                message = await self._layer.receive(channel)
+            except (OSError, ConnectionError):
+                logger.warning("Redis does not answer; trying again in a second.")
+                await asyncio.sleep(1)
+                continue
+            if message["origin"] != PROCESS:
+                for frame in message["frames"]:
+                    await self._deliver(message["topic"], frame)
+
+
+_hub: Hub | None = None
+
+
+def hub() -> Hub:
+    """The hub of the running loop. A new loop (a test, a command) gets a new one."""
+    global _hub
+    if _hub is None or _hub._loop is not asyncio.get_running_loop():
+        _hub = Hub()
+    return _hub

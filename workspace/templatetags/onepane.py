@@ -1,0 +1,122 @@
+"""Template tags of the whole project: icons, marks, figures, the style sheet and the import map."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from django import template
+from django.conf import settings
+from django.contrib.staticfiles.storage import staticfiles_storage
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+
+register = template.Library()
+
+# Sixteen units square, drawn with a stroke.
+ICONS = {
+    "menu": "M2.5 4.5h11M2.5 8h11M2.5 11.5h7",
+    "plus": "M8 3v10M3 8h10",
+    "find": "M2.5 7a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0m8 3.5 3 3",
+    "attach": "m12.5 7.5-4.8 4.8a2.8 2.8 0 0 1-4-4L9 3a1.9 1.9 0 0 1 2.7 2.7l-5 5",
+    "book": "M3 3h4a1.5 1.5 0 0 1 1 .5A1.5 1.5 0 0 1 9 3h4v9.5H9.5L8 13.5l-1.5-1H3zM8 3.5v10",
+    "send": "M8 13V3.5M4 7.5l4-4 4 4",
+    "stop": "M4.5 4.5h7v7h-7z",
+    "copy": "M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3",
+    "retry": "M13 8a5 5 0 1 1-1.6-3.7M13 2v3h-3",
+    "edit": "m3 13 .6-2.8L10.8 3l2.2 2.2-7.2 7.2z",
+    "back": "M9.5 4 5.5 8l4 4",
+    "on": "m6.5 4 4 4-4 4",
+    "down": "m4 6.5 4 4 4-4",
+    "more": "M3.5 8h.01M8 8h.01M12.5 8h.01",
+    "close": "m4 4 8 8M12 4l-8 8",
+    "sun": "M8 5.2a2.8 2.8 0 1 0 0 5.6a2.8 2.8 0 1 0 0-5.6M8 1.5v1.3M8 13.2v1.3M1.5 8h1.3M13.2 8h1.3"
+    "M3.4 3.4l.9.9M11.7 11.7l.9.9M3.4 12.6l.9-.9M11.7 4.3l.9-.9",
+    "keys": "M2 4.5h12v7H2zM4.5 7h.01M7 7h.01M9.5 7h.01M11.5 7h.01M5 9.5h6",
+    "bin": "M3 4.5h10M6.5 4.5V3h3v1.5M4.5 4.5l.6 8.5h5.8l.6-8.5",
+}
+# Twelve units square, filled. A model keeps its shape and its hue everywhere.
+MARKS = (
+    "M6 1a5 5 0 1 1 0 10a5 5 0 1 1 0-10z",
+    "M2.4 1.400h7.2a1 1 0 0 1 1 1v7.2a1 1 0 0 1-1 1h-7.2a1 1 0 0 1-1-1v-7.2a1 1 0 0 1 1-1z",
+    "M6 .8 11.6 11H.4z",
+    "M6 0 12 6 6 12 0 6z",
+    "M6 11.2.4 1h11.2z",
+    "M3.3 1.200h5.4L11.5 6 8.700 10.8H3.3L.5 6z",
+    "M4.2.6h3.6v3.6h3.6v3.6H7.800v3.6H4.2V7.800H.6V4.2h3.6z",
+    "M.6 3.6h10.8v4.8H.6z",
+)
+BRAND = (
+    '<svg viewBox="0 0 20 20" aria-hidden="true"><rect x="1.5" y="1.5" width="17" height="17" rx="3.5" fill="none" '
+    'stroke="currentColor" stroke-width="1.8"/><path d="M7 1.5v17M7 7.5c0 3.5 6 1.5 6 5.5" fill="none" '
+    'stroke="currentColor" stroke-width="1.8"/><circle cx="13" cy="13.5" r="1.9" fill="currentColor"/></svg>'
+)
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    return format_html('<svg class="i" viewBox="0 0 16 16" aria-hidden="true"><path d="{}"/></svg>', ICONS[name])
+
+
+@register.simple_tag
+def mark(number: int | None) -> SafeString:
+    """The shape of a model by its number; a dash for the router, which is no model."""
+    if number is None or number < 0:
+        return mark_safe('<svg class="mark m0" viewBox="0 0 12 12" aria-hidden="true"><path d="M1 5h10v2H1z"/></svg>')
+    place = number % len(MARKS)
+    hollow = " hollow" if number >= len(MARKS) else ""
+    return format_html(
+        '<svg class="mark m{}{}" viewBox="0 0 12 12" aria-hidden="true"><path d="{}"/></svg>',
+        place + 1,
+        hollow,
+        MARKS[place],
+    )
+
+
+@register.simple_tag
+def brand() -> SafeString:
+    return mark_safe(BRAND)
+
+
+@register.filter
+def seconds(value: float | None) -> str:
+    """0.41 s; under a tenth in milliseconds, so that a fast model is not told as 0."""
+    if value is None:
+        return "unknown"
+    return f"{value * 1000:.0f} ms" if value < 0.1 else f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
+
+
+@register.filter
+def dollars(value: Decimal | float | str | None) -> str:
+    """Enough digits to tell small costs apart; an unknown cost is said to be so, and never 0."""
+    if value is None:
+        return "cost unknown"
+    amount = Decimal(value)
+    if amount == 0:
+        return "$0"
+    return f"${amount:.2f}" if amount >= 1 else f"${amount:.4f}" if amount >= Decimal("0.0001") else "<$0.0001"
+
+
+@register.simple_tag
+def stylesheet() -> SafeString:
+    """The one style sheet, by its hashed name."""
+    return format_html('<link rel="stylesheet" href="{}">', staticfiles_storage.url("css/onepane.css"))
+
+
+@register.simple_tag(takes_context=True)
+def import_map(context: Any) -> SafeString:
+    """Plain module URLs to hashed ones: modules import each other by their plain names (HTML, import maps)."""
+    nonce = context["request"].csp_nonce
+    return format_html('<script type="importmap" nonce="{}">{}</script>', nonce, mark_safe(_imports()))
+
+
+@lru_cache(maxsize=1)
+def _imports() -> str:
+    folder = Path(settings.BASE_DIR) / "static"
+    names = sorted(str(path.relative_to(folder)) for path in (folder / "js").rglob("*.js"))
+    urls = {settings.STATIC_URL + name: staticfiles_storage.url(name) for name in names}
+    changed = {plain: hashed for plain, hashed in urls.items() if plain != hashed}
+    return json.dumps({"imports": changed}).replace("<", "\\u003c")

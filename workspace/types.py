@@ -1,0 +1,307 @@
+"""The words every layer shares: frozen values that cross module borders.
+
+The ground floor. It imports nothing of ours and everything may import it. Nothing here knows a
+database, a socket or a wire protocol. Times are seconds as float, money is US dollars as Decimal,
+digests are lower-case SHA-256 in hex, text is Unicode.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from typing import Any, Literal
+
+import orjson
+
+PartKind = Literal["text", "image", "file", "audio"]
+Role = Literal["system", "person", "model"]
+Mode = Literal["interactive", "background"]
+
+MANIFEST_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One piece of a message. Bytes live once in the blob store, named by ``digest``, never in a row."""
+
+    kind: PartKind
+    text: str = ""
+    digest: str = ""
+    media_type: str = ""
+    name: str = ""
+    size: int = 0
+    width: int = 0
+    height: int = 0
+
+
+def text_part(text: str) -> Part:
+    return Part(kind="text", text=text)
+
+
+def text_of(parts: tuple[Part, ...]) -> str:
+    """The words of a message, its text parts joined by a blank line."""
+    return "\n\n".join(part.text for part in parts if part.kind == "text")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptMessage:
+    """One message as a model is told it."""
+
+    role: Role
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grounding:
+    """Where evidence may come from: ids of collections, and the web."""
+
+    collections: tuple[str, ...] = ()
+    web: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What somebody asks of the router: the whole of it, so that the same request can be made again.
+
+    ``user`` and ``groups`` are names, as conditions speak of them.
+
+    ``messages`` runs from the first of the branch to the question, oldest first. ``model`` is the name
+    the person chose; empty leaves the choice to the router. ``so_far`` is text an interrupted answer
+    already has: the model goes on after it. ``parameters`` are ours by name (``temperature``, ``top_p``,
+    ``max_tokens``, ``stop``); each provider translates them.
+    """
+
+    messages: tuple[PromptMessage, ...]
+    person_id: str = ""
+    user: str = ""
+    groups: tuple[str, ...] = ()
+    chat_id: str = ""
+    model: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    grounding: Grounding = Grounding()
+    mode: Mode = "interactive"
+    requires_reasoning: bool = False
+    seed: int | None = None
+    so_far: str = ""
+
+    @property
+    def prompt(self) -> str:
+        """The question: the words of the last message."""
+        return text_of(self.messages[-1].parts) if self.messages else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One passage given to a model. ``number`` is what the prompt and the citation call it.
+
+    ``start`` and ``end`` are character offsets into the document's text; ``digest`` is of ``text``;
+    ``score`` lies in 0..1.
+    """
+
+    number: int
+    chunk_id: str
+    document_id: str
+    title: str
+    text: str
+    digest: str
+    score: float
+    where: str = ""
+    start: int = 0
+    end: int = 0
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TraceStep:
+    """One route tried: its condition, the value it had (``None`` when a fact was missing) and a note."""
+
+    route: str
+    condition: str
+    value: bool | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dropped:
+    """A candidate that was not called, and why."""
+
+    model: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Which model the router chose and why.
+
+    ``reason`` is one short sentence for the run line. ``configuration`` and ``model_version`` are ids of
+    immutable version rows. ``fallbacks`` are names of models, in order.
+    """
+
+    model: str
+    model_version: int
+    reason: str
+    chosen_by: Literal["person", "route", "fallback"]
+    route: str = ""
+    configuration: int | None = None
+    fallbacks: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    mode: Mode = "interactive"
+    trace: tuple[TraceStep, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens as the provider counted them; ``estimated`` when we had to. ``input`` includes ``cached``;
+    ``output`` includes ``reasoning``."""
+
+    input: int = 0
+    output: int = 0
+    cached: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+    estimated: bool = False
+    cost: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why something did not work, in words for the person: the cause and what to do next."""
+
+    code: str
+    cause: str
+    action: str
+    permanent: bool = False
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a run tells about itself, in order. Subclasses are the whole list."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepTaken(Event):
+    """What the run is waiting for, in words: "Reading 4 passages"."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceFound(Event):
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided(Event):
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Delta(Event):
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning(Event):
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed(Event):
+    """One call failed before its first token; the run goes on with the next candidate."""
+
+    model: str
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class UsageReported(Event):
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Event):
+    """The last event of every run that was not stopped. ``failure`` is set when it failed."""
+
+    manifest: Manifest
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Seconds on one monotonic clock from the moment the router took the request."""
+
+    evidence: float | None = None
+    decided: float | None = None
+    first_token: float | None = None
+    first_answer_token: float | None = None
+    total: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One call of a model: what was sent, and how it ended."""
+
+    model: str
+    model_version: int
+    started: float
+    ended: float | None = None
+    first_token: float | None = None
+    failure: Failure | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What made an answer (version 1): enough to make it again.
+
+    ``parameters`` are as sent to the provider. ``resolved_model`` is what the provider said it ran.
+    ``cost`` is ``None`` when no price is known, never 0. ``support`` counts sentences of a grounded
+    answer: supported, weak, unsupported.
+    """
+
+    version: int = MANIFEST_VERSION
+    model: str = ""
+    model_version: int | None = None
+    provider: str = ""
+    provider_version: int | None = None
+    upstream_model: str = ""
+    resolved_model: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    prompt_template: str = ""
+    prompt_template_version: int | None = None
+    system_digest: str = ""
+    decision: Decision | None = None
+    evidence: tuple[Evidence, ...] = ()
+    seed: int | None = None
+    finish_reason: str = ""
+    usage: Usage | None = None
+    cost: Decimal | None = None
+    timings: Timings = Timings()
+    attempts: tuple[Attempt, ...] = ()
+    support: Mapping[str, int] | None = None
+    text_digest: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values, with the digest of all the rest under ``digest``."""
+        plain: dict[str, Any] = orjson.loads(canonical(asdict(self)))
+        plain["digest"] = sha256(canonical(plain))
+        return plain
+
+
+def canonical(value: Any) -> bytes:
+    """JSON with sorted keys and no spaces: the bytes that digests are taken of. Decimals become strings."""
+    return orjson.dumps(value, default=str, option=orjson.OPT_SORT_KEYS)
+
+
+def plain(value: Any) -> Any:
+    """A frozen value as what JSON knows: mappings, lists, numbers, texts."""
+    return orjson.loads(canonical(value))
+
+
+def sha256(data: bytes | str) -> str:
+    return hashlib.sha256(data.encode() if isinstance(data, str) else data).hexdigest()

@@ -1,0 +1,73 @@
+"""Every name that crosses the websocket, once in Python. ``static/js/wire.js`` is its twin; a test compares them.
+
+Frames are JSON objects with ``type``. Frames about a run carry ``run`` and ``seq``: numbers rise by one
+within a run, so a returning client says the last it saw and gets exactly what is missing.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Ask(StrEnum):
+    """What a browser may send. Fields in brackets may be missing or null.
+
+    open      chat, [seen {run: seq}]      follow this chat; missed frames of its live runs come first
+    send      client_id, [chat], [parent], text, [blobs [digest]], [model], [documents bool]
+              a question; no chat begins one; ``parent`` is the message it follows, null for a root:
+              an edit is a send with the parent of the edited question
+    retry     client_id, chat, message, [model]     a sibling of this answer
+    continue  chat, message                          go on with an interrupted answer
+    stop      chat, message
+    """
+
+    OPEN = "open"
+    SEND = "send"
+    RETRY = "retry"
+    CONTINUE = "continue"
+    STOP = "stop"
+
+
+class Tell(StrEnum):
+    """What the server sends.
+
+    opened    chat, live [message]         the subscription holds; these answers are being written
+    started   chat, client_id, run, answer, title, url, question {id, text, images [url]} | null,
+              parent, sibling_of | null, model (chosen name or ""), closed, tail (of a continued answer)
+    step      run, seq, text               what the run waits for
+    evidence  run, seq, html               the margin cards
+    decision  run, seq, model, mark, reason
+    failing   run, seq, text               one attempt failed; the next begins
+    reasoning run, seq, text
+    delta     run, seq, text               goes after the open tail
+    block     run, seq, html, tail         closed blocks to append, and the whole new open tail
+    settled   chat, run, answer, state, html    the answer as the page would render it: replaces the <li>
+    refused   [client_id], code, cause, action  nothing was stored; the composer keeps the text
+    """
+
+    OPENED = "opened"
+    STARTED = "started"
+    STEP = "step"
+    EVIDENCE = "evidence"
+    DECISION = "decision"
+    FAILING = "failing"
+    REASONING = "reasoning"
+    DELTA = "delta"
+    BLOCK = "block"
+    SETTLED = "settled"
+    REFUSED = "refused"
+
+
+class RunEventKind(StrEnum):
+    """What a run's journal holds."""
+
+    STEP = "step"
+    EVIDENCE = "evidence"
+    DECISION = "decision"
+    FAILING = "failing"
+    REASONING = "reasoning"
+    DELTA = "delta"
+
+
+MAX_FRAME = 2_000_000  # bytes; larger ones are refused unread
+MAX_TEXT = 400_000  # characters of one question
