@@ -1,0 +1,124 @@
+"""Talking to the hosts: embeddings from one, vectors kept and found by the other, over their Unix sockets.
+
+Synchronous for background work, asynchronous for the path of a question. A host that is starting or gone is
+``HostUnavailable``, whatever the transport says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+from django.conf import settings
+
+MODEL_HOST = "model_host"
+INDEX_HOST = "index_host"
+
+
+class HostUnavailable(Exception):
+    """The host does not answer yet, or not any more."""
+
+
+Clients = dict[str, httpx.AsyncClient]
+_clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Clients] = weakref.WeakKeyDictionary()
+
+
+def socket_of(host: str) -> Path:
+    return Path(settings.SOCKET_DIR) / f"{host}.sock"
+
+
+async def settled() -> str:
+    """Wait until the model host has loaded or given up: ``ready``, or why not."""
+    try:
+        response = await _aclient(MODEL_HOST).get("/health?wait", timeout=120.0)
+    except httpx.HTTPError as error:
+        raise _unavailable(MODEL_HOST, error) from None
+    return str(_read(MODEL_HOST, response)["state"])
+
+
+def embed(texts: Sequence[str]) -> list[list[float]]:
+    """Unit vectors of the texts, in order."""
+    return _vectors(_post(MODEL_HOST, "/v1/embeddings", {"model": "minilm", "input": list(texts)}))
+
+
+async def aembed(texts: Sequence[str]) -> list[list[float]]:
+    return _vectors(await _apost(MODEL_HOST, "/v1/embeddings", {"model": "minilm", "input": list(texts)}))
+
+
+def upsert(collection: str, *, document: str, ids: Sequence[str], vectors: Sequence[Sequence[float]]) -> None:
+    _post(INDEX_HOST, f"/collections/{collection}/upsert", {"document": document, "ids": list(ids), "vectors": vectors})
+
+
+def delete(collection: str, *, document: str) -> None:
+    """Remove a document's vectors."""
+    _post(INDEX_HOST, f"/collections/{collection}/delete", {"document": document})
+
+
+def count(collection: str) -> int:
+    return int(_post(INDEX_HOST, f"/collections/{collection}/count", {})["count"])
+
+
+async def aquery(collection: str, vector: Sequence[float], limit: int) -> dict[str, float]:
+    """Ids of the nearest chunks with their cosine similarity."""
+    answer = await _apost(INDEX_HOST, f"/collections/{collection}/query", {"vector": vector, "limit": limit})
+    return dict(zip(answer["ids"], answer["scores"], strict=True))
+
+
+def _vectors(answer: dict[str, Any]) -> list[list[float]]:
+    return [row["embedding"] for row in answer["data"]]
+
+
+def _post(host: str, path: str, body: Any) -> dict[str, Any]:
+    transport = httpx.HTTPTransport(uds=str(_open(host)))
+    try:
+        with httpx.Client(transport=transport, base_url="http://host", timeout=120.0) as client:
+            return _read(host, client.post(path, content=orjson.dumps(body)))
+    except httpx.HTTPError as error:
+        raise _unavailable(host, error) from None
+
+
+async def _apost(host: str, path: str, body: Any) -> dict[str, Any]:
+    try:
+        return _read(host, await _aclient(host).post(path, content=orjson.dumps(body)))
+    except httpx.HTTPError as error:
+        raise _unavailable(host, error) from None
+
+
+def _aclient(host: str) -> httpx.AsyncClient:
+    """One client for each loop and socket: a question does not wait for a new connection."""
+    clients = _clients.setdefault(asyncio.get_running_loop(), {})
+    key = str(_open(host))
+    if key not in clients:
+        transport = httpx.AsyncHTTPTransport(uds=key)
+        clients[key] = httpx.AsyncClient(transport=transport, base_url="http://host", timeout=30.0)
+    return clients[key]
+
+
+def _open(host: str) -> Path:
+    """The socket, when there is one: a connection tried without would leave an open file behind."""
+    socket = socket_of(host)
+    if not socket.exists():
+        raise HostUnavailable(f"the {host.replace('_', ' ')} is not there yet")
+    return socket
+
+
+def _unavailable(host: str, error: httpx.HTTPError) -> HostUnavailable:
+    return HostUnavailable(f"the {host.replace('_', ' ')} does not answer: {error!r}")
+
+
+def _read(host: str, response: httpx.Response) -> dict[str, Any]:
+    if response.status_code != 200:
+        raise HostUnavailable(f"the {host.replace('_', ' ')} answered {response.status_code}: {response.text[:200]}")
+    answer: dict[str, Any] = orjson.loads(response.content)
+    return answer
+
+
+async def close() -> None:
+    """Close this loop's connections."""
+    for client in _clients.pop(asyncio.get_running_loop(), {}).values():
+        await client.aclose()
