@@ -1,0 +1,138 @@
+"""What the admin asks of a provider and of a language model, and what it refuses, in words."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+from django import forms
+
+from workspace.admin_site.pages import VersionedForm
+from workspace.providers import registry
+from workspace.providers.base import ABILITIES
+from workspace.providers.models import LanguageModel, Provider
+
+PRICES = ("price_input", "price_output", "price_cached")
+NO_ADDRESS = ("quotes", "local")  # kinds that call nothing on a network
+
+
+class ProviderForm(VersionedForm):
+    version_fields = ("kind", "base_url", "options")
+
+    kind = forms.ChoiceField(choices=registry.kinds, label="Protocol")
+    base_url = forms.CharField(
+        required=False,
+        max_length=500,
+        label="Address",
+        help_text="The base URL, such as https://api.openai.com/v1 or http://localhost:11434/v1.",
+    )
+    key = forms.CharField(
+        required=False,
+        strip=True,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        label="Key",
+    )
+    remove_key = forms.BooleanField(required=False, label="Remove the stored key")
+    options = forms.JSONField(required=False, initial=dict, help_text="A JSON object; empty is right for most.")
+
+    class Meta:
+        model = Provider
+        fields = ("name",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.encrypted_key:
+            self.fields["key"].help_text = "A key is stored. It is never shown; write another to replace it."
+        else:
+            self.fields["key"].help_text = "No key is stored. It is kept encrypted and never shown again."
+            self.fields["remove_key"].widget = forms.HiddenInput()
+
+    def clean_base_url(self) -> str:
+        url = str(self.cleaned_data["base_url"]).strip()
+        parts = urlsplit(url)
+        if url and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise forms.ValidationError("An address starts with http:// or https:// and names a host.")
+        if parts.username or parts.password:
+            raise forms.ValidationError("Put the key into its own field, not into the address.")
+        return url
+
+    def clean_options(self) -> dict[str, Any]:
+        options = self.cleaned_data["options"] or {}
+        if not isinstance(options, dict):
+            raise forms.ValidationError("Options are a JSON object in { }.")
+        return options
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if data.get("kind") not in NO_ADDRESS and not data.get("base_url") and "base_url" not in self.errors:
+            self.add_error("base_url", "This protocol needs an address.")
+        elif (
+            goes_elsewhere(self.instance, data.get("base_url", ""))
+            and not data.get("key")
+            and not data.get("remove_key")
+        ):
+            self.add_error(
+                "key", "The stored key belongs to another address. Write the key for this one, or remove it."
+            )
+        return data
+
+
+class LanguageModelForm(VersionedForm):
+    version_fields = (
+        "provider", "upstream", "window", "abilities", "parameters", *PRICES,
+    )  # fmt: skip
+
+    provider = forms.ModelChoiceField(Provider.objects.order_by("name"))
+    upstream = forms.CharField(max_length=200, label="Name there", help_text="What the provider calls it.")
+    window = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=2_000_000_000,
+        help_text="Tokens it can take, question and answer together.",
+    )
+    abilities = forms.MultipleChoiceField(
+        required=False,
+        initial=["system"],
+        choices=[(word, word) for word in ABILITIES],
+        widget=forms.CheckboxSelectMultiple,
+    )
+    parameters = forms.JSONField(
+        required=False, initial=dict, help_text='A JSON object sent with every question, such as {"temperature": 0.2}.'
+    )
+    price_input = forms.DecimalField(required=False, min_value=0, max_digits=12, decimal_places=6, label="Input")
+    price_output = forms.DecimalField(required=False, min_value=0, max_digits=12, decimal_places=6, label="Output")
+    price_cached = forms.DecimalField(
+        required=False, min_value=0, max_digits=12, decimal_places=6, label="Cached input"
+    )
+
+    class Meta:
+        model = LanguageModel
+        fields = ("name", "enabled")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in PRICES:
+            if isinstance(price := self.initial.get(name), Decimal):
+                self.initial[name] = f"{price.normalize():f}"  # 0.15, where the column says 0.150000
+
+    def clean_abilities(self) -> list[str]:
+        return list(self.cleaned_data["abilities"])
+
+    def clean_parameters(self) -> dict[str, Any]:
+        parameters = self.cleaned_data["parameters"] or {}
+        if not isinstance(parameters, dict):
+            raise forms.ValidationError("Parameters are a JSON object in { }.")
+        return parameters
+
+
+def goes_elsewhere(provider: Provider, url: str) -> bool:
+    """Would the stored key be sent to another server than the one it was given for?
+
+    Without this question a key that nobody may read could be read after all: point the provider at a server of one's
+    own, and test the connection.
+    """
+    if not provider.encrypted_key or provider.current is None:
+        return False
+    was, now = urlsplit(provider.current.base_url), urlsplit(url)
+    return (was.scheme, was.netloc) != (now.scheme, now.netloc)

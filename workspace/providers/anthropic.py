@@ -1,0 +1,209 @@
+"""Anthropic's Messages. Reference: https://docs.anthropic.com/en/api/messages-streaming"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
+from typing import Any, ClassVar
+
+import orjson
+
+from workspace.providers import http
+from workspace.providers.base import Address, Call, Ended, ProviderError, Said, Sent, Source, Wire
+from workspace.providers.errors import failed, from_object
+from workspace.providers.exchange import GO_ON, exchange, image_of, object_of, tool_call
+from workspace.types import Delta, PromptMessage, Reasoning, Usage
+
+VERSION = "2023-06-01"
+MAX_TOKENS = 8_192  # the protocol wants a limit; this one every current model takes
+NOT_PARAMETERS = {"messages", "model", "stream", "system"}
+
+
+class Anthropic:
+    kind: ClassVar[str] = "anthropic"
+    label: ClassVar[str] = "Anthropic (Messages)"
+
+    async def stream(self, call: Call) -> AsyncGenerator[Said, None]:
+        body = await body_of(call)
+        try:
+            async with aclosing(self._attempt(call, body)) as pieces:
+                async for said in pieces:
+                    yield said
+        except ProviderError as error:
+            # Newer models take no beginning of their answer: asked to go on in words instead.
+            if error.failure.code != "bad_request" or "prefill" not in error.failure.cause or not call.so_far:
+                raise
+            body["messages"].append({"role": "user", "content": GO_ON})
+            async with aclosing(self._attempt(call, body)) as pieces:
+                async for said in pieces:
+                    yield said
+
+    async def models(self, address: Address) -> list[str]:
+        rows = await http.listed(address, "/models?limit=1000", key="data", headers=headers_of(address))
+        return sorted(str(row["id"]) for row in rows if "id" in row)
+
+    async def _attempt(self, call: Call, body: Mapping[str, Any]) -> AsyncGenerator[Said, None]:
+        yield Sent(parameters={name: value for name, value in body.items() if name not in NOT_PARAMETERS})
+        answer = exchange(call, "/messages", body, headers=headers_of(call.address), reader=Reader())
+        async with aclosing(answer) as pieces:
+            async for said in pieces:
+                yield said
+
+
+async def body_of(call: Call) -> dict[str, Any]:
+    """The request. While a model thinks it refuses sampling parameters, so they are left out."""
+    messages = [
+        {"role": "assistant" if message.role == "model" else "user", "content": await _content(message, call)}
+        for message in call.messages
+    ]
+    if call.so_far:
+        messages.append({"role": "assistant", "content": call.so_far.rstrip()})
+    ours = {name: value for name, value in call.parameters.items() if value is not None}
+    body: dict[str, Any] = {
+        "model": call.model,
+        "messages": messages,
+        "max_tokens": ours.get("max_tokens", MAX_TOKENS),
+        "stream": True,
+    }
+    if call.system:
+        body["system"] = call.system
+    if stop := ours.get("stop"):
+        body["stop_sequences"] = [stop] if isinstance(stop, str) else stop
+    if effort := ours.get("reasoning_effort"):
+        body["thinking"] = {"type": "adaptive", "display": "summarized"}
+        body["output_config"] = {"effort": effort}
+    elif budget := ours.get("thinking_budget"):
+        body["thinking"] = {"type": "enabled", "budget_tokens": budget}
+        body["max_tokens"] = max(body["max_tokens"], budget + 1_024)
+    else:
+        body |= {name: ours[name] for name in ("temperature", "top_p") if name in ours}
+    return body
+
+
+def headers_of(address: Address) -> dict[str, str]:
+    return {"anthropic-version": VERSION} | ({"x-api-key": address.key} if address.key else {})
+
+
+class Reader:
+    """Pieces of one answer out of its events. Blocks and deltas of unknown kinds pass by."""
+
+    def __init__(self) -> None:
+        self._id: str | None = None
+        self._model = ""
+        self._finish: str | None = None
+        self._stopped = False
+        self._counts: dict[str, Any] = {}
+        self._tools: dict[int, _Tool] = {}
+        self._sources: set[str] = set()
+
+    def read(self, name: str, data: bytes) -> Iterator[Said]:
+        event = object_of(data)
+        kind = event.get("type")
+        if kind == "content_block_delta":
+            yield from self._delta(event.get("index") or 0, event.get("delta") or {})
+        elif kind == "content_block_start":
+            yield from self._block(event.get("index") or 0, event.get("content_block") or {})
+        elif kind == "message_start":
+            self._start(event.get("message") or {})
+        elif kind == "message_delta":
+            self._finish = (event.get("delta") or {}).get("stop_reason") or self._finish
+            self._count(event.get("usage") or {})
+        elif kind == "message_stop":
+            self._stopped = True
+        elif kind == "error" or event.get("error"):
+            raise from_object(event.get("error") or event, finish_reason=self._finish or "")
+
+    def whole(self, body: bytes) -> Iterator[Said]:
+        message = object_of(body)
+        if message.get("type") == "error" or not isinstance(message.get("content"), list):
+            raise from_object(message.get("error") or message)
+        self._start(message)
+        for index, block in enumerate(message["content"]):
+            yield from self._block(index, block)
+        self._finish, self._stopped = message.get("stop_reason"), True
+
+    def known(self) -> Iterator[Said]:
+        for tool in self._tools.values():
+            yield tool_call(tool.id, tool.name, tool.arguments)
+        if self._counts:
+            yield _usage(self._counts)
+
+    def ended(self) -> Ended:
+        if self._finish is None and not self._stopped:
+            raise failed("cut_off")
+        return Ended(finish_reason=self._finish or "", model=self._model)
+
+    def _start(self, message: Mapping[str, Any]) -> None:
+        id = message.get("id") or ""
+        if self._id is not None:
+            if id == self._id:
+                return  # some go-betweens send it twice
+            said = "second message_start in one stream"
+            raise failed("garbage", said, wire=Wire(type="stream_protocol_error", message=said))
+        self._id, self._model = id, message.get("model") or ""
+        self._count(message.get("usage") or {})
+
+    def _count(self, usage: Mapping[str, Any]) -> None:
+        """What comes later is the whole so far, not an addition; what it leaves out stays."""
+        self._counts |= {name: value for name, value in usage.items() if value is not None}
+
+    def _block(self, index: int, block: Mapping[str, Any]) -> Iterator[Said]:
+        kind = block.get("type")
+        if kind == "text" and block.get("text"):
+            yield Delta(block["text"])
+        elif kind == "thinking" and block.get("thinking"):
+            yield Reasoning(block["thinking"])
+        elif kind == "tool_use":
+            given = block.get("input")
+            raw = orjson.dumps(given).decode() if given else ""
+            self._tools[index] = _Tool(block.get("id") or "", block.get("name") or "", raw)
+        for citation in block.get("citations") or ():
+            yield from self._cite(citation)
+
+    def _delta(self, index: int, delta: Mapping[str, Any]) -> Iterator[Said]:
+        kind = delta.get("type")
+        if kind == "text_delta":
+            yield Delta(delta["text"])
+        elif kind == "thinking_delta":
+            if thought := delta.get("thinking"):
+                yield Reasoning(thought)
+        elif kind == "input_json_delta" and index in self._tools:
+            self._tools[index].arguments += delta.get("partial_json") or ""
+        elif kind == "citations_delta":
+            yield from self._cite(delta.get("citation") or {})
+
+    def _cite(self, citation: Mapping[str, Any]) -> Iterator[Said]:
+        url = citation.get("url")
+        if isinstance(url, str) and url not in self._sources:
+            self._sources.add(url)
+            yield Source(url=url, title=citation.get("title") or "")
+
+
+class _Tool:
+    def __init__(self, id: str, name: str, arguments: str) -> None:
+        self.id, self.name, self.arguments = id, name, arguments
+
+
+async def _content(message: PromptMessage, call: Call) -> str | list[dict[str, Any]]:
+    images = [part for part in message.parts if part.kind == "image" and "images" in call.abilities]
+    texts = [part.text for part in message.parts if part.kind == "text"]
+    if not images:
+        return "\n\n".join(texts)
+    shown = [
+        {"type": "base64", "media_type": image.media_type, "data": await image_of(image, call)} for image in images
+    ]
+    return [
+        *({"type": "image", "source": source} for source in shown),
+        *({"type": "text", "text": text} for text in texts if text),
+    ]
+
+
+def _usage(raw: Mapping[str, Any]) -> Usage:
+    cached, written = raw.get("cache_read_input_tokens") or 0, raw.get("cache_creation_input_tokens") or 0
+    return Usage(
+        input=(raw.get("input_tokens") or 0) + cached + written,
+        output=raw.get("output_tokens") or 0,
+        cached=cached,
+        cache_write=written,
+        reasoning=(raw.get("output_tokens_details") or {}).get("thinking_tokens") or 0,
+    )

@@ -1,0 +1,210 @@
+"""Foreign errors become ours in one place: a status, a body or an exception in, a ``ProviderError`` out.
+
+Each has a cause and a next step in words, says if trying again can help, and never holds a key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import orjson
+
+from workspace.providers.base import ProviderError, Wire
+from workspace.types import Failure
+
+MAX_WAIT = 3_600.0  # seconds of a retry hint that are believed
+MAX_SAID = 300  # characters of a provider's own words
+
+ACTIONS = {
+    "auth": "Check the key in Providers.",
+    "permission": "Ask the provider for access, or choose another model.",
+    "not_found": "Check the model's name and the address in Providers.",
+    "bad_request": "Change the message or the model's parameters.",
+    "context_overflow": "Start a new chat, or choose a model with a longer window.",
+    "rate_limited": "Wait a moment and retry, or choose another model.",
+    "quota": "Add credit at the provider, or choose another model.",
+    "overloaded": "Retry in a moment, or choose another model.",
+    "server_error": "Retry, or choose another model.",
+    "unreachable": "Start the server at that address, or correct it in Providers.",
+    "timeout": "Retry, or choose another model.",
+    "cut_off": "Retry for a whole answer.",
+    "garbage": "Check that the address speaks this protocol.",
+    "refused_content": "Change the message, or choose another model.",
+    "out_of_memory": "Choose a smaller model, or retry later.",
+}
+CAUSES = {
+    "auth": "The provider refused the key.",
+    "permission": "The key may not use this model.",
+    "not_found": "The provider does not know this model or address.",
+    "bad_request": "The provider refused the request.",
+    "context_overflow": "The conversation is longer than the model's window.",
+    "rate_limited": "The provider takes no more requests for now.",
+    "quota": "The provider's credit is used up.",
+    "overloaded": "The provider is overloaded.",
+    "server_error": "The provider failed.",
+    "unreachable": "The provider can't be reached.",
+    "timeout": "The provider did not answer in time.",
+    "cut_off": "The connection broke before the answer was complete.",
+    "garbage": "The provider's answer can't be read.",
+    "refused_content": "The provider refused to answer this.",
+    "out_of_memory": "The model ran out of memory.",
+}
+PERMANENT = {
+    "auth",
+    "permission",
+    "not_found",
+    "bad_request",
+    "context_overflow",
+    "quota",
+    "refused_content",
+    "garbage",
+}
+
+_BY_STATUS = {401: "auth", 402: "quota", 403: "permission", 404: "not_found", 408: "timeout", 413: "context_overflow",
+              429: "rate_limited", 503: "overloaded", 504: "timeout", 529: "overloaded"}  # fmt: skip
+_BY_WORD = (
+    (r"insufficient_quota|credit_balance|exceeded your current quota|billing", "quota"),
+    (
+        r"context_length|context window|maximum context|too many tokens|prompt is too long|exceed_context",
+        "context_overflow",
+    ),
+    (r"out of memory|cuda oom|insufficient memory|requires more system memory", "out_of_memory"),
+    (r"invalid[_ ]api[_ ]key|incorrect api key|authentication_error|unauthorized", "auth"),
+    (r"overloaded|model_overloaded|at capacity", "overloaded"),
+    (r"rate[_ ]limit|too many requests|resource_exhausted", "rate_limited"),
+    (r"model_not_found|does not exist|model .{1,80} not found", "not_found"),
+    (r"content_filter|content_policy|safety", "refused_content"),
+)
+_WAIT = re.compile(r"(?:try again|retry) in ((?:\d+h)?(?:\d+m(?!s))?(?:[\d.]+(?:ms|s| seconds?))?)", re.I)
+
+
+def failed(
+    code: str, said: str = "", *, retry_after: float | None = None, wire: Wire | None = None, finish_reason: str = ""
+) -> ProviderError:
+    """An error of one of our codes, with the provider's own words where there are any."""
+    said = _safe(said)
+    failure = Failure(
+        code=code,
+        cause=CAUSES[code] + (f" It says: {said}" if said else ""),
+        action=ACTIONS[code],
+        permanent=code in PERMANENT,
+        retry_after=retry_after,
+    )
+    return ProviderError(failure, wire=wire, finish_reason=finish_reason)
+
+
+def from_response(status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
+    """An HTTP answer that is an error. The body may be JSON of any shape, HTML or nothing."""
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        said = _words_of_page(body)
+        return failed(
+            code_of(status, said), said or f"HTTP {status}", retry_after=hint(headers, said), wire=Wire(status=status)
+        )
+    return _from_content(content, status=status, headers=headers)
+
+
+def from_object(error: Any, *, finish_reason: str = "") -> ProviderError:
+    """An error that came inside a stream: an object, or only words."""
+    return _from_content({"error": error}, status=0, headers={}, finish_reason=finish_reason)
+
+
+def from_exception(error: Exception, *, address: str = "") -> ProviderError:
+    """A failure of the transport."""
+    if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError | httpx.UnsupportedProtocol | httpx.InvalidURL):
+        return failed("unreachable", f"no connection to {address}" if address else "")
+    if isinstance(error, httpx.TimeoutException | TimeoutError):
+        return failed("timeout")
+    return failed("cut_off")
+
+
+def code_of(status: int, said: str) -> str:
+    """Words before the status: a 429 may be an empty purse, and a 400 a wrong key."""
+    for pattern, code in _BY_WORD:
+        if re.search(pattern, said, re.I) and not (status in (401, 403, 404) and code == "rate_limited"):
+            return code
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    return "bad_request" if 400 <= status < 500 else "server_error"
+
+
+def _from_content(content: Any, *, status: int, headers: Mapping[str, str], finish_reason: str = "") -> ProviderError:
+    wire, error = _wire_of(content, status)
+    said = _inner_words(wire.message or "", error)
+    number = int(str(wire.code)) if re.fullmatch(r"[45]\d\d", str(wire.code)) else 0
+    code = code_of(status or number or 500, f"{wire.type or ''} {wire.code or ''} {said}")
+    wait = hint(headers, said) or _retry_info(error)
+    said = said or (f"HTTP {status}" if status else "")
+    return failed(code, said, retry_after=wait, wire=wire, finish_reason=finish_reason)
+
+
+def _wire_of(content: Any, status: int) -> tuple[Wire, Mapping[str, Any]]:
+    """Every dialect's error: an object under ``error``, a string there, or all of it flat; Google's in a list."""
+    if isinstance(content, list) and content:
+        content = content[0]
+    if not isinstance(content, dict):
+        return Wire(status=status or None), {}
+    error = content.get("error") or content
+    if isinstance(error, str):
+        return Wire(code=content.get("code"), message=error, status=status or None), {}
+    if not isinstance(error, dict):
+        return Wire(status=status or None), {}
+    said = error.get("message") or error.get("detail")
+    message = said if isinstance(said, str) or said is None else orjson.dumps(said).decode()
+    wire = Wire(
+        type=error.get("type") or error.get("status"), code=error.get("code"), message=message, status=status or None
+    )
+    return wire, error
+
+
+def _inner_words(message: str, error: Mapping[str, Any]) -> str:
+    """The cause itself, where a go-between wrapped it: OpenRouter's ``metadata.raw``, Google's JSON in JSON."""
+    metadata = error.get("metadata")
+    raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    if isinstance(raw, str) and raw:
+        message = f"{message}: {raw}"
+    if message.lstrip().startswith("{"):
+        try:
+            return _wire_of(orjson.loads(message), 0)[0].message or message
+        except orjson.JSONDecodeError:
+            pass
+    return message
+
+
+def _words_of_page(body: bytes) -> str:
+    text = body.decode("utf-8", "replace")
+    title = re.search(r"<title>(.*?)</title>", text, re.S | re.I)
+    return " ".join(title[1].split()) if title else "" if "<" in text else text.strip()
+
+
+def _retry_info(error: Mapping[str, Any]) -> float | None:
+    """Google's ``RetryInfo``: a number and an ``s``."""
+    for detail in error.get("details") or []:
+        delay = detail.get("retryDelay") if isinstance(detail, dict) else None
+        if isinstance(delay, str) and re.fullmatch(r"[\d.]+s", delay):
+            return min(float(delay[:-1]), MAX_WAIT)
+    return None
+
+
+def hint(headers: Mapping[str, str], said: str) -> float | None:
+    """Seconds until it may work again, by header or by the words."""
+    for name, scale in (("retry-after", 1.0), ("retry-after-ms", 0.001)):
+        try:
+            if (value := float(headers[name]) * scale) > 0:
+                return min(value, MAX_WAIT)
+        except (KeyError, ValueError):
+            continue
+    if (found := _WAIT.search(said)) and found[1]:
+        units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, " second": 1.0, " seconds": 1.0}
+        parts = re.findall(r"([\d.]+)(ms|h|m|s| seconds?)", found[1])
+        return min(sum(float(number) * units[unit] for number, unit in parts), MAX_WAIT)
+    return None
+
+
+def _safe(said: str) -> str:
+    said = re.sub(r"\b(sk|key|gsk|xai|AIza)[-_A-Za-z0-9*.]{8,}", "(key)", " ".join(said.split()))
+    return said if len(said) <= MAX_SAID else said[:MAX_SAID] + " …"
