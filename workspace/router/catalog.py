@@ -1,0 +1,178 @@
+"""What the router can choose from: models, the active configuration, the prompt template; read once and kept.
+
+A decision must not wait for the database, so this is one frozen value per process. Whoever changes a row it is made
+of calls ``forget``; what another process changed is seen within a second.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from channels.db import database_sync_to_async
+
+from workspace.providers.base import Address
+from workspace.providers.models import LanguageModel, LanguageModelVersion, Provider
+from workspace.providers.secrets import decrypt
+from workspace.router.configuration import DEFAULT_SOURCE, Configuration, ConfigurationError, parse
+from workspace.router.models import PromptTemplate, RouterConfiguration, RouterVersion
+from workspace.router.prompts import DEFAULT_SYSTEM
+from workspace.types import Usage
+
+logger = logging.getLogger(__name__)
+
+ACTIVE = "default"  # the name of the configuration, and of the template, that decides
+FRESH = 1.0  # seconds until another process's change is looked for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A language model as the router sees it: its current version and where it runs."""
+
+    name: str
+    model_id: int
+    version_id: int
+    mark: int
+    provider_name: str
+    provider_version_id: int
+    kind: str
+    address: Address
+    upstream: str
+    window: int | None = None
+    abilities: frozenset[str] = frozenset()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    price_input: Decimal | None = None
+    price_output: Decimal | None = None
+    price_cached: Decimal | None = None
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    name: str = ACTIVE
+    version_id: int | None = None
+    system: str = DEFAULT_SYSTEM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """``candidates`` by name, oldest model first."""
+
+    candidates: Mapping[str, Candidate]
+    configuration: Configuration
+    router_version_id: int | None
+    template: Template
+
+
+_lock = threading.Lock()
+_kept: tuple[Catalog, tuple[Any, ...], float] | None = None
+
+
+async def load() -> Catalog:
+    kept = _kept
+    if kept is not None and time.monotonic() - kept[2] < FRESH:
+        return kept[0]
+    return await database_sync_to_async(load_sync)()
+
+
+def load_sync() -> Catalog:
+    global _kept
+    with _lock:
+        now = time.monotonic()
+        if _kept is not None and now - _kept[2] < FRESH:
+            return _kept[0]
+        stamp = _stamp()
+        catalog = _kept[0] if _kept is not None and _kept[1] == stamp else _read()
+        _kept = (catalog, stamp, now)
+        return catalog
+
+
+def forget() -> None:
+    """Something the catalog is made of has changed."""
+    global _kept
+    with _lock:
+        _kept = None
+
+
+def cost(candidate: Candidate, usage: Usage) -> Decimal | None:
+    """US dollars; ``None`` when a price that is needed is not known. A provider's own figure goes first."""
+    if usage.cost is not None:
+        return usage.cost
+    if candidate.price_input is None or candidate.price_output is None:
+        return None
+    cached_price = candidate.price_input if candidate.price_cached is None else candidate.price_cached
+    fresh = max(0, usage.input - usage.cached)
+    return (
+        fresh * candidate.price_input + usage.cached * cached_price + usage.output * candidate.price_output
+    ) / 1_000_000
+
+
+def _stamp() -> tuple[Any, ...]:
+    """Changes whenever a pointer moves, a model is switched or a key is renewed. Four small queries, once a second."""
+    models = tuple(LanguageModel.objects.order_by("id").values_list("id", "name", "current_id", "enabled"))
+    providers = tuple(
+        (pk, bytes(key)) for pk, key in Provider.objects.order_by("id").values_list("current_id", "encrypted_key")
+    )
+    router = tuple(RouterConfiguration.objects.filter(name=ACTIVE).values_list("current_id", flat=True))
+    template = tuple(PromptTemplate.objects.filter(name=ACTIVE).values_list("current_id", flat=True))
+    return models, providers, router, template
+
+
+def _read() -> Catalog:
+    rows = LanguageModel.objects.exclude(current=None).select_related("current__provider__current").order_by("id")
+    candidates = {
+        row.name: _candidate(row, row.current) for row in rows if row.current and row.current.provider.current
+    }
+    stored = RouterConfiguration.objects.filter(name=ACTIVE).select_related("current").first()
+    version = stored.current if stored else None
+    template = PromptTemplate.objects.filter(name=ACTIVE).select_related("current").first()
+    configuration = _configuration(version)
+    return Catalog(
+        candidates=candidates,
+        configuration=configuration or parse(DEFAULT_SOURCE, models=None),
+        router_version_id=version.pk if version and configuration else None,
+        template=Template(version_id=template.current.pk, system=template.current.system)
+        if template and template.current
+        else Template(),
+    )
+
+
+def _configuration(version: RouterVersion | None) -> Configuration | None:
+    """A stored file was checked when it was saved. A model it names may have gone since: the decision says so. Should
+    the language have changed since, the default serves on rather than nothing at all."""
+    try:
+        return parse(version.source, models=None) if version else None
+    except ConfigurationError as error:
+        logger.error("The router's version %s no longer reads; the default decides. %s", version, error)
+        return None
+
+
+def _candidate(model: LanguageModel, version: LanguageModelVersion) -> Candidate:
+    provider = version.provider
+    assert provider.current is not None
+    key = bytes(provider.encrypted_key)
+    return Candidate(
+        name=model.name,
+        model_id=model.pk,
+        version_id=version.pk,
+        mark=model.mark,
+        provider_name=provider.name,
+        provider_version_id=provider.current.pk,
+        kind=provider.current.kind,
+        address=Address(
+            base_url=provider.current.base_url, key=decrypt(key) if key else "", options=provider.current.options
+        ),
+        upstream=version.upstream,
+        window=version.window,
+        abilities=frozenset(version.abilities),
+        parameters=version.parameters,
+        price_input=version.price_input,
+        price_output=version.price_output,
+        price_cached=version.price_cached,
+        enabled=model.enabled,
+    )

@@ -1,0 +1,177 @@
+"""Deciding is pure: a request, a catalog and facts in; a decision with its trace out. It calls nobody.
+
+What a model can't take (switched off, no images, too small a window) is left out with the reason, whether a person,
+a route or a fallback named it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from workspace.router.catalog import Candidate, Catalog
+from workspace.router.configuration import ANY, Route
+from workspace.router.prompts import tokens_of
+from workspace.types import Decision, Dropped, Failure, Request, TraceStep
+
+QUOTES = "quotes"  # the kind that reads evidence out and is no language model
+
+
+class NoModel(Exception):
+    """Nothing can take the request."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.cause)
+        self.failure = failure
+
+
+def decide(request: Request, catalog: Catalog, *, facts: Mapping[str, Any]) -> Decision:
+    """The person's choice always wins; else the first route that applies, its fallbacks, the file's fallback."""
+    if request.model:
+        return _chosen(request, catalog, facts)
+    return _routed(request, catalog, facts)
+
+
+def _chosen(request: Request, catalog: Catalog, facts: Mapping[str, Any]) -> Decision:
+    candidate = catalog.candidates.get(request.model)
+    reason = _unfit(candidate, request, request.model)
+    if candidate is None or reason:
+        raise NoModel(_refusal(candidate, request, reason))
+    return Decision(
+        model=candidate.name,
+        model_version=candidate.version_id,
+        reason="your choice",
+        chosen_by="person",
+        configuration=catalog.router_version_id,
+        mode=request.mode,
+        facts=_shown(facts),
+    )
+
+
+def _routed(request: Request, catalog: Catalog, facts: Mapping[str, Any]) -> Decision:
+    route, number, trace = _first_true(catalog, facts)
+    dropped: list[Dropped] = []
+    own = _fit(_in_order(route, request), request, catalog, dropped) if route else []
+    spare = _fit([*(route.fallbacks if route else ()), catalog.configuration.fallback], request, catalog, dropped)
+    fit = list(dict.fromkeys([*own, *spare]))
+    if not fit:
+        raise NoModel(_nobody(dropped))
+    return Decision(
+        model=fit[0],
+        model_version=catalog.candidates[fit[0]].version_id,
+        reason=_rule(route, number) if route and own else _fallback(dropped),
+        chosen_by="route" if own else "fallback",
+        route=route.name if route else "",
+        configuration=catalog.router_version_id,
+        fallbacks=tuple(fit[1:]),
+        parameters=route.parameters if route else {},
+        mode=route.mode if route and request.mode == "interactive" else request.mode,
+        trace=tuple(trace),
+        dropped=tuple(dict.fromkeys(dropped)),
+        facts=_shown(facts),
+    )
+
+
+def _first_true(catalog: Catalog, facts: Mapping[str, Any]) -> tuple[Route | None, int, list[TraceStep]]:
+    trace: list[TraceStep] = []
+    for number, route in enumerate(catalog.configuration.routes, start=1):
+        value, note = route.condition.holds(facts)
+        trace.append(TraceStep(route=route.name, condition=route.condition.source, value=value, note=note))
+        if value:
+            return route, number, trace
+    return None, 0, trace
+
+
+def _in_order(route: Route, request: Request) -> list[str]:
+    """A route's models, the drawn one first. The draw follows from the chat, so a chat keeps its model."""
+    names = list(route.models)
+    if len(names) == 1:
+        return names
+    seed = hashlib.sha256(f"{route.name}\n{request.chat_id or request.prompt}".encode()).digest()
+    point = int.from_bytes(seed[:8], "big") / 2**64 * sum(route.models.values())
+    for name in names:
+        point -= route.models[name]
+        if point < 0:
+            return [name, *(other for other in names if other != name)]
+    return names
+
+
+def _fit(names: Iterable[str], request: Request, catalog: Catalog, dropped: list[Dropped]) -> list[str]:
+    """Those that can take the request; why the others can't is added to ``dropped``."""
+    fit: list[str] = []
+    for name in filter(None, names):
+        if name == ANY:
+            fit += _any(request, catalog, dropped)
+        elif reason := _unfit(catalog.candidates.get(name), request, name):
+            dropped.append(Dropped(model=name, reason=reason))
+        else:
+            fit.append(name)
+    return fit
+
+
+def _any(request: Request, catalog: Catalog, dropped: list[Dropped]) -> list[str]:
+    """One model that fits, the oldest: the word alone must never send a question on to a second provider."""
+    enabled = [candidate for candidate in catalog.candidates.values() if candidate.enabled]
+    for candidate in sorted(enabled, key=lambda c: c.kind == QUOTES):
+        reason = _unfit(candidate, request, candidate.name)
+        if not reason:
+            return [candidate.name]
+        dropped.append(Dropped(model=candidate.name, reason=reason))
+    return []
+
+
+def _unfit(candidate: Candidate | None, request: Request, name: str) -> str:
+    """Why a model can't take the request; nothing when it can."""
+    if candidate is None:
+        return f"There is no model “{name}”."
+    if not candidate.enabled:
+        return f"{name} is switched off."
+    if _asks(request, "image") and "images" not in candidate.abilities:
+        return f"{name} takes no images."
+    if _asks(request, "audio") and "audio" not in candidate.abilities:
+        return f"{name} takes no audio."
+    if candidate.window and request.messages and (needed := tokens_of(request.messages[-1])) > candidate.window:
+        return f"{name} has a window of {candidate.window:,} tokens; the question alone needs about {needed:,}."
+    return ""
+
+
+def _asks(request: Request, kind: str) -> bool:
+    """Whether the question itself carries it; earlier pictures are left out for a model that takes none."""
+    return bool(request.messages) and any(part.kind == kind for part in request.messages[-1].parts)
+
+
+def _refusal(candidate: Candidate | None, request: Request, reason: str) -> Failure:
+    """The person chose it, so nothing else answers in its place."""
+    if candidate is None or not candidate.enabled:
+        return Failure(code="no_model", cause=reason, action="Choose another model and retry.", permanent=True)
+    if _asks(request, "image") and "images" not in candidate.abilities:
+        action = "Choose a model that takes images, or send the question without them."
+    elif _asks(request, "audio") and "audio" not in candidate.abilities:
+        action = "Choose a model that takes audio, or send the question without it."
+    else:
+        action = "Choose a model with a larger window, or ask for less at once."
+    return Failure(code="unfit_model", cause=reason, action=action, permanent=True)
+
+
+def _nobody(dropped: list[Dropped]) -> Failure:
+    why = " ".join(dict.fromkeys(drop.reason for drop in dropped)) or "No rule applies and there is no fallback."
+    return Failure(code="no_model", cause=why, action="Choose another model, or add one in the admin.", permanent=True)
+
+
+def _rule(route: Route, number: int) -> str:
+    """“rule 2, long answers”; a rule without a name is told by its condition."""
+    if route.name != f"rule {number}":
+        return f"rule {number}, {route.name}"
+    source = route.condition.source
+    return f"rule {number}, {source if len(source) <= 48 else source[:47] + '…'}"
+
+
+def _fallback(dropped: list[Dropped]) -> str:
+    return f"fallback: {dropped[0].reason.rstrip('.')}" if dropped else "fallback: no rule applied"
+
+
+def _shown(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts as a decision keeps them: the prompt by its length, as records hold no second copy of words."""
+    kept = {name: value for name, value in facts.items() if name != "prompt"}
+    return {**kept, "len(prompt)": len(facts.get("prompt") or "")}

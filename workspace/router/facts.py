@@ -1,0 +1,64 @@
+"""The facts a condition may speak of, in one table, and how they are read off a request.
+
+A fact that can't be known is ``None``: a rule that needs it is false, and the trace says so. To add one: its line in
+``FACTS`` and its value in ``facts_of``; a test holds the two equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from workspace.router.prompts import tokens_of
+from workspace.types import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """``kind`` is text, number, truth or list (of texts). ``meaning`` is shown to authors of routes."""
+
+    kind: str
+    meaning: str
+
+
+FACTS: dict[str, Fact] = {
+    "prompt": Fact("text", "The question, as it was written."),
+    "tokens": Fact("number", "Tokens of the whole conversation, estimated."),
+    "turn": Fact("number", "1 for the first question of a chat, 2 for the second, and so on."),
+    "requires_reasoning": Fact("truth", "The person asked for reasoning."),
+    "has_image": Fact("truth", "An image is attached to the question or stands earlier in the chat."),
+    "has_audio": Fact("truth", "The same for audio."),
+    "has_document": Fact("truth", "The same for a file."),
+    "grounded": Fact("truth", "The answer is to stand on documents."),
+    "web": Fact("truth", "The answer may stand on the web."),
+    "user": Fact("text", "The person's name."),
+    "groups": Fact("list", "The groups the person is in."),
+    "hour": Fact("number", "The hour of the day, 0 to 23, in the server's time zone."),
+    "interactive": Fact("truth", "Somebody waits for the answer."),
+}
+
+
+def facts_of(
+    request: Request, *, user: str | None = None, groups: Sequence[str] | None = None, now: datetime | None = None
+) -> dict[str, Any]:
+    """Every fact of ``FACTS``. ``user`` and ``groups`` are of the person who asks, where somebody knows them."""
+    kinds = {part.kind for message in request.messages for part in message.parts}
+    return {
+        "prompt": request.prompt,
+        "tokens": sum(map(tokens_of, request.messages)),
+        "turn": sum(message.role == "person" for message in request.messages),
+        "requires_reasoning": request.requires_reasoning,
+        "has_image": "image" in kinds,
+        "has_audio": "audio" in kinds,
+        "has_document": "file" in kinds,
+        "grounded": bool(request.grounding.collections),
+        "web": request.grounding.web,
+        "user": user,
+        "groups": None if groups is None else list(groups),
+        "hour": timezone.localtime(now).hour,
+        "interactive": request.mode == "interactive",
+    }

@@ -1,0 +1,121 @@
+"""What the router stores: configurations, prompt templates, and runs with their events.
+
+It knows people and model versions, and no chat: a comparison, a command and another program store
+their runs here too.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from workspace.ids import new_id
+from workspace.router.states import RunState
+
+
+class RouterConfiguration(models.Model):
+    """A named line of versions; the active one decides."""
+
+    name = models.SlugField(max_length=60, unique=True)
+    current = models.ForeignKey("RouterVersion", null=True, on_delete=models.PROTECT, related_name="+")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RouterVersion(models.Model):
+    """An immutable configuration: the file as its author wrote it, comments included, and its digest."""
+
+    configuration = models.ForeignKey(RouterConfiguration, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    source = models.TextField(help_text="model_router.json, // comments allowed.")
+    digest = models.CharField(max_length=64)
+    note = models.CharField(max_length=200, blank=True)
+    created = models.DateTimeField(auto_now_add=True)
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["configuration", "number"], name="router_version_number")]
+
+    def __str__(self) -> str:
+        return f"{self.configuration} v{self.number}"
+
+
+class PromptTemplate(models.Model):
+    name = models.SlugField(max_length=60, unique=True)
+    current = models.ForeignKey("PromptTemplateVersion", null=True, on_delete=models.PROTECT, related_name="+")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PromptTemplateVersion(models.Model):
+    """The system prompt as text; what may stand in braces is listed in ``workspace/router/prompts.py``."""
+
+    template = models.ForeignKey(PromptTemplate, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    system = models.TextField()
+    created = models.DateTimeField(auto_now_add=True)
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["template", "number"], name="template_version_number")]
+
+    def __str__(self) -> str:
+        return f"{self.template} v{self.number}"
+
+
+class Run(models.Model):
+    """One generation, from decision to last token.
+
+    While it runs its text lives in ``events``; when it settles or is found interrupted, the text moves
+    into ``text`` and the events go. ``seq`` is the last event's number; it never goes back, also over a
+    continuation. ``owner`` names the process that runs it, ``heartbeat`` when that last said so.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="runs")
+    state = models.CharField(max_length=11, choices=[(s.value, s.value) for s in RunState], default=RunState.QUEUED)
+    model_version = models.ForeignKey(
+        "providers.LanguageModelVersion", null=True, on_delete=models.PROTECT, related_name="runs"
+    )
+    router_version = models.ForeignKey(RouterVersion, null=True, on_delete=models.PROTECT, related_name="runs")
+    template_version = models.ForeignKey(
+        PromptTemplateVersion, null=True, on_delete=models.PROTECT, related_name="runs"
+    )
+    text = models.TextField(blank=True)
+    reasoning = models.TextField(blank=True)
+    decision = models.JSONField(null=True)
+    evidence = models.JSONField(default=list)
+    failure = models.JSONField(null=True)
+    manifest = models.JSONField(null=True)
+    tokens_input = models.PositiveIntegerField(null=True)
+    tokens_output = models.PositiveIntegerField(null=True)
+    cost = models.DecimalField(max_digits=14, decimal_places=8, null=True)
+    first_token_s = models.FloatField(null=True)
+    total_s = models.FloatField(null=True)
+    seq = models.PositiveIntegerField(default=0)
+    owner = models.CharField(max_length=64, blank=True)
+    created = models.DateTimeField(auto_now_add=True)
+    heartbeat = models.DateTimeField(null=True)
+    settled = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["heartbeat"], condition=models.Q(state__in=["queued", "running"]), name="live_runs"),
+            models.Index(fields=["person", "-created"], name="runs_of_person"),
+        ]
+
+
+class RunEvent(models.Model):
+    """Append-only. ``kind`` is one of ``workspace.wire.RunEventKind``; ``data`` is JSON, for deltas a list of texts
+    whose last is numbered ``seq`` (``workspace/router/journal.py`` reads and writes it)."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="events")
+    seq = models.PositiveIntegerField()
+    kind = models.CharField(max_length=16)
+    data = models.TextField()
+
+    class Meta:
+        ordering = ["seq"]
+        constraints = [models.UniqueConstraint(fields=["run", "seq"], name="run_event_seq")]

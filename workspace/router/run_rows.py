@@ -1,0 +1,125 @@
+"""The rows of runs: opened, reopened, settled, and found dead. Synchronous; what executes a run is ``runs.py``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.db.models import F, Q
+from django.utils import timezone
+
+from workspace.hub import PROCESS
+from workspace.router.journal import text_so_far
+from workspace.router.models import Run, RunEvent
+from workspace.router.states import LIVE, RunState, sources_of
+from workspace.types import Failure, Manifest, plain
+from workspace.wire import RunEventKind
+
+DEAD_AFTER = 10.0  # seconds without a heartbeat
+
+INTERRUPTED = Failure(
+    code="interrupted",
+    cause="The server stopped while this answer was being written.",
+    action="Continue it, or retry.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run settled."""
+
+    run_id: UUID
+    state: RunState
+    text: str
+    reasoning: str
+    manifest: Manifest
+    failure: Failure | None
+    seq: int
+
+
+def open_row(**fields: Any) -> Run:
+    """A new run's row, owned by this process. Called inside the transaction that opens a turn."""
+    return Run.objects.create(state=RunState.RUNNING, owner=PROCESS, heartbeat=timezone.now(), **fields)
+
+
+def reopen_row(run_id: UUID) -> bool:
+    """Take an interrupted run to go on with it; False when somebody else did."""
+    return bool(
+        Run.objects.filter(pk=run_id, state=RunState.INTERRUPTED).update(
+            state=RunState.RUNNING, owner=PROCESS, heartbeat=timezone.now(), failure=None, settled=None
+        )
+    )
+
+
+def settle_row(outcome: Outcome) -> bool:
+    """Write how a run ended; False when it may not move there (somebody else settled it first)."""
+    manifest = outcome.manifest
+    usage = manifest.usage
+    changed = Run.objects.filter(pk=outcome.run_id, state__in=sources_of(outcome.state)).update(
+        state=outcome.state,
+        model_version_id=manifest.model_version,
+        router_version_id=manifest.decision.configuration if manifest.decision else None,
+        template_version_id=manifest.prompt_template_version,
+        text=outcome.text,
+        reasoning=outcome.reasoning,
+        decision=plain(manifest.decision) if manifest.decision else None,
+        evidence=[plain(e) for e in manifest.evidence],
+        failure=plain(outcome.failure) if outcome.failure else None,
+        manifest=manifest.as_dict(),
+        tokens_input=usage.input if usage else None,
+        tokens_output=usage.output if usage else None,
+        cost=manifest.cost,
+        first_token_s=manifest.timings.first_token,
+        total_s=manifest.timings.total,
+        seq=outcome.seq,
+        settled=timezone.now(),
+    )
+    if changed:
+        RunEvent.objects.filter(run_id=outcome.run_id).delete()
+    return bool(changed)
+
+
+def reap(*, all_but: str = "") -> list[UUID]:
+    """Mark runs whose process died as interrupted and move their text into their rows.
+
+    ``all_but`` names this process when it is known to be the only one: every live run of another owner is
+    then dead. Else a run is dead when its heartbeat is ``DEAD_AFTER`` old.
+    """
+    stale = timezone.now() - timedelta(seconds=DEAD_AFTER)
+    dead = Q(heartbeat__lt=stale) | Q(heartbeat=None)
+    if all_but:
+        dead |= ~Q(owner=all_but)
+    found = list(Run.objects.filter(dead, state__in=[s.value for s in LIVE]).values_list("pk", "text", "reasoning"))
+    return [run_id for run_id, text, reasoning in found if _interrupt(run_id, text, reasoning)]
+
+
+def _interrupt(run_id: UUID, text: str, reasoning: str) -> bool:
+    more, more_reasoning, seq = text_so_far(run_id)
+    changed = Run.objects.filter(pk=run_id, state__in=sources_of(RunState.INTERRUPTED)).update(
+        state=RunState.INTERRUPTED,
+        text=text + more,
+        reasoning=reasoning + more_reasoning,
+        failure=plain(INTERRUPTED),
+        seq=seq + 1 if seq else F("seq") + 1,
+        settled=timezone.now(),
+        **_decided_before(run_id),
+    )
+    if changed:
+        RunEvent.objects.filter(run_id=run_id).delete()
+    return bool(changed)
+
+
+def _decided_before(run_id: UUID) -> dict[str, Any]:
+    """What a dead process had journalled of its decision and evidence: who goes on needs both."""
+    wanted = [RunEventKind.DECISION, RunEventKind.EVIDENCE]
+    stored = dict(RunEvent.objects.filter(run_id=run_id, kind__in=wanted).values_list("kind", "data"))
+    fields: dict[str, Any] = {}
+    if data := stored.get(RunEventKind.EVIDENCE):
+        fields["evidence"] = orjson.loads(data)
+    if data := stored.get(RunEventKind.DECISION):
+        decision = fields["decision"] = orjson.loads(data)
+        fields |= {"model_version_id": decision["model_version"], "router_version_id": decision["configuration"]}
+    return fields

@@ -1,0 +1,75 @@
+"""The JSON Schema of the router's file (draft 2020-12), for editors and other programs.
+
+What a schema can't say (conditions, unreachable routes) ``workspace/router/configuration.py`` checks; a test holds
+the keys of the two equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from workspace.router.conditions import FUNCTIONS, MAX_LENGTH
+from workspace.router.configuration import ANY, MAX_ROUTES
+from workspace.router.facts import FACTS
+
+
+def schema(models: Collection[str]) -> dict[str, Any]:
+    """``models`` are the names a file may use. ``//`` comments are taken out before it is held against this."""
+    model = {"enum": [*sorted(models), ANY]}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "model_router.json",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["routes"],
+        "properties": {
+            "routes": {"type": "array", "minItems": 1, "maxItems": MAX_ROUTES, "items": _route(model)},
+            "fallback": {**model, "description": "Answers when no route can."},
+        },
+    }
+
+
+def _route(model: dict[str, Any]) -> dict[str, Any]:
+    seconds = {"type": "number", "exclusiveMinimum": 0, "maximum": 86_400}
+    weight = {"type": "number", "exclusiveMinimum": 0, "maximum": 1_000_000}
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["condition"],
+        "oneOf": [{"required": ["model"]}, {"required": ["models"]}],
+        "properties": {
+            "name": {"type": "string", "minLength": 1, "maxLength": 60},
+            "condition": {"type": "string", "minLength": 1, "maxLength": MAX_LENGTH, "description": _language()},
+            "model": model,
+            "models": {
+                "type": "object",
+                "minProperties": 1,
+                "propertyNames": model,
+                "additionalProperties": weight,
+                "description": "Models and their weights. A chat keeps the model it drew.",
+            },
+            "mode": {"enum": ["interactive", "background"]},
+            "parameters": _object(
+                temperature={"type": "number", "minimum": 0, "maximum": 2},
+                top_p={"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+                max_tokens={"type": "integer", "minimum": 1, "maximum": 10_000_000},
+                stop={"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 4},
+            ),
+            "grounding": _object(documents={"type": "boolean"}, web={"type": "boolean"}),
+            "first_token_s": {**seconds, "description": "Seconds to the first token, at most."},
+            "total_s": {**seconds, "description": "Seconds to the last token, at most."},
+            "fallbacks": {"type": "array", "items": model},
+            "budget": _object(usd=weight),
+        },
+    }
+
+
+def _object(**properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _language() -> str:
+    facts = "\n".join(f"{name} ({fact.kind}): {fact.meaning}" for name, fact in FACTS.items())
+    functions = "\n".join(f"{name}(): {function.meaning}" for name, function in FUNCTIONS.items())
+    return f"“default”, or a comparison of facts with and, or, not.\n{facts}\n{functions}"
