@@ -1,0 +1,69 @@
+"""Background work on documents: a task is one call of a function that a test can call too."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any
+
+from celery import shared_task
+from celery.signals import worker_ready
+from django.conf import settings
+from django.db import transaction
+from django.db.models.signals import post_delete
+from django.dispatch import receiver
+
+from retrieval import ingest
+from retrieval.models import Document
+from workspace.hosts import link
+
+logger = logging.getLogger(__name__)
+
+FINAL = (Document.State.READY, Document.State.FAILED)
+
+
+@shared_task(bind=True, max_retries=300, default_retry_delay=2)
+def ingest_document(self: Any, document_id: str) -> None:
+    """A document whose host never answers stays searchable by words; the next start tries again."""
+    document = Document.objects.filter(pk=document_id).select_related("collection").first()
+    if document is None or document.state in FINAL:
+        return
+    try:
+        ingest.ingest(document)
+    except link.HostUnavailable as starting:
+        if settings.LOCAL_MODELS and self.request.retries < self.max_retries:
+            raise self.retry(exc=starting) from None
+        logger.warning("%s is searchable by words alone: %s.", document.name, starting)
+    except Exception as error:
+        logger.exception("%s can't be read.", document.name)
+        ingest.fail(document, error)
+
+
+@shared_task(bind=True, max_retries=300, default_retry_delay=2)
+def forget_document(self: Any, collection_id: str, document_id: str) -> None:
+    """Remove the vectors of a document that is gone. Until then search finds them and passes over them."""
+    try:
+        link.delete(collection_id, document=document_id)
+    except link.HostUnavailable as starting:
+        if settings.LOCAL_MODELS:
+            raise self.retry(exc=starting) from None
+
+
+def requeue_unfinished() -> int:
+    """Queue again what a stopped server left: the queue lives in memory, the states do not."""
+    waiting = list(Document.objects.exclude(state__in=FINAL).values_list("pk", flat=True))
+    for id in waiting:
+        ingest_document.delay(str(id))
+    return len(waiting)
+
+
+@receiver(post_delete, sender=Document)
+def _forget(instance: Document, **kwargs: object) -> None:
+    """Not for a page of the guide that never had vectors, nor for a document that failed."""
+    if instance.state == Document.State.READY:
+        transaction.on_commit(partial(forget_document.delay, str(instance.collection_id), str(instance.pk)))
+
+
+@worker_ready.connect
+def _resume(**kwargs: object) -> None:
+    requeue_unfinished()
