@@ -1,0 +1,197 @@
+"""What a browser says, as values: parsed once, here, and refused in words when it makes no sense.
+
+It knows the wire and no row. Authority is not decided here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from workspace.types import Failure
+from workspace.wire import MAX_FRAME, MAX_TEXT, Ask, Tell
+
+
+class Refused(Exception):
+    """A frame that is not carried out. ``client_id`` lets the composer give the text back."""
+
+    def __init__(self, code: str, cause: str, action: str, *, client_id: str = "") -> None:
+        super().__init__(cause)
+        self.failure = Failure(code=code, cause=cause, action=action)
+        self.client_id = client_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Open:
+    chat: UUID
+    seen: Mapping[UUID, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send:
+    client_id: UUID
+    text: str
+    chat: UUID | None = None
+    parent: UUID | None = None
+    blobs: tuple[str, ...] = ()
+    model: str = ""
+    documents: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retry:
+    client_id: UUID
+    chat: UUID
+    message: UUID
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Continue:
+    chat: UUID
+    message: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    chat: UUID
+    message: UUID
+
+
+Frame = Open | Send | Retry | Continue | Stop
+
+
+def parse(data: str | bytes | None) -> Frame:
+    """One frame. Raises Refused."""
+    if not isinstance(data, str):
+        raise Refused("bad_frame", "The message is not text.", "Reload the page and send it again.")
+    if len(data) > MAX_FRAME:
+        raise Refused(
+            "too_long", f"The message is over {MAX_FRAME // 1_000_000} MB.", "Attach it as a file, or shorten it."
+        )
+    try:
+        said = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        said = None
+    if not isinstance(said, dict):
+        raise Refused("bad_frame", "The message is not JSON.", "Reload the page and send it again.")
+    fields = _Fields(said)
+    match said.get("type"):
+        case Ask.OPEN:
+            return Open(chat=fields.id("chat"), seen=fields.seen())
+        case Ask.SEND:
+            return _send(fields)
+        case Ask.RETRY:
+            return Retry(
+                client_id=fields.id("client_id"),
+                chat=fields.id("chat"),
+                message=fields.id("message"),
+                model=fields.text("model"),
+            )
+        case Ask.CONTINUE:
+            return Continue(chat=fields.id("chat"), message=fields.id("message"))
+        case Ask.STOP:
+            return Stop(chat=fields.id("chat"), message=fields.id("message"))
+        case other:
+            raise fields.refuse(
+                "unknown_frame", f"“{str(other)[:40]}” is not something the server does.", "Reload the page."
+            )
+
+
+def dump(type: Tell, /, **fields: Any) -> bytes:
+    """A frame as it goes onto the wire."""
+    dumped = orjson.dumps({"type": type.value, **fields}, default=str)
+    return bytes(memoryview(dumped))  # a copy of its own size: orjson's holds 4 KB, and a live answer keeps its frames
+
+
+def refusal(failure: Failure, client_id: str = "") -> bytes:
+    return dump(
+        Tell.REFUSED, client_id=client_id or None, code=failure.code, cause=failure.cause, action=failure.action
+    )
+
+
+def _send(fields: _Fields) -> Send:
+    send = Send(
+        client_id=fields.id("client_id"),
+        chat=fields.maybe_id("chat"),
+        parent=fields.maybe_id("parent"),
+        text=fields.text("text").strip(),
+        blobs=fields.digests("blobs"),
+        model=fields.text("model"),
+        documents=fields.flag("documents"),
+    )
+    if not send.text and not send.blobs:
+        raise fields.refuse("empty", "The message is empty.", "Write something, or attach an image.")
+    if len(send.text) > MAX_TEXT:
+        raise fields.refuse(
+            "too_long",
+            f"The message has {len(send.text):,} characters; {MAX_TEXT:,} fit.",
+            "Shorten it, or send it in parts.",
+        )
+    if "\x00" in send.text:
+        raise fields.refuse("bad_text", "The message holds a null character.", "Remove it and send again.")
+    if send.parent and not send.chat:
+        raise fields.refuse("no_parent", "The message follows one that is in no chat.", "Reload the page.")
+    return send
+
+
+class _Fields:
+    """Typed reading of one frame's fields; what is wrong names the field."""
+
+    def __init__(self, said: dict[str, Any]) -> None:
+        self._said = said
+
+    def refuse(self, code: str, cause: str, action: str) -> Refused:
+        client_id = self._said.get("client_id")
+        return Refused(code, cause, action, client_id=client_id[:64] if isinstance(client_id, str) else "")
+
+    def maybe_id(self, name: str) -> UUID | None:
+        return None if self._said.get(name) is None else self.id(name)
+
+    def id(self, name: str) -> UUID:
+        try:
+            return UUID(self._said[name])
+        except (KeyError, ValueError, TypeError, AttributeError):
+            raise self._wrong(name, "an id") from None
+
+    def text(self, name: str) -> str:
+        value = self._said.get(name) or ""
+        if not isinstance(value, str):
+            raise self._wrong(name, "text")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise self._wrong(name, "valid Unicode") from None
+        return value
+
+    def flag(self, name: str) -> bool:
+        value = self._said.get(name) or False
+        if not isinstance(value, bool):
+            raise self._wrong(name, "true or false")
+        return value
+
+    def digests(self, name: str) -> tuple[str, ...]:
+        value = self._said.get(name) or []
+        if (
+            not isinstance(value, list)
+            or len(value) > 16
+            or not all(isinstance(d, str) and len(d) == 64 for d in value)
+        ):
+            raise self._wrong(name, "a list of at most 16 digests")
+        return tuple(dict.fromkeys(value))
+
+    def seen(self) -> dict[UUID, int]:
+        value = self._said.get("seen") or {}
+        if not isinstance(value, dict) or len(value) > 256 or not all(isinstance(n, int) for n in value.values()):
+            raise self._wrong("seen", "numbers by run")
+        try:
+            return {UUID(run): number for run, number in value.items()}
+        except ValueError:
+            raise self._wrong("seen", "numbers by run") from None
+
+    def _wrong(self, name: str, wanted: str) -> Refused:
+        return self.refuse("bad_frame", f"The field “{name}” is not {wanted}.", "Reload the page and send it again.")

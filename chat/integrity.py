@@ -1,0 +1,79 @@
+"""What the database itself refuses: a parent in another chat, a message that moves, a settled message that changes.
+
+Triggers, because no constraint of Django's spans rows. They are put in place after every migration, as a
+table that SQLite rebuilds loses its triggers. A cycle can't be made: a parent must exist before its child,
+stands one step higher, and nobody moves.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connections
+
+SQLITE = [
+    """
+    CREATE TRIGGER IF NOT EXISTS message_parent BEFORE INSERT ON chat_message
+    WHEN NEW.parent_id IS NOT NULL AND NOT EXISTS (
+      SELECT 1 FROM chat_message WHERE id = NEW.parent_id AND chat_id = NEW.chat_id AND depth = NEW.depth - 1)
+    BEGIN SELECT RAISE(ABORT, 'a message follows one of its own chat'); END
+    """,
+    """
+    CREATE TRIGGER IF NOT EXISTS message_root BEFORE INSERT ON chat_message
+    WHEN NEW.parent_id IS NULL AND NEW.depth <> 0
+    BEGIN SELECT RAISE(ABORT, 'a root has depth 0'); END
+    """,
+    """
+    CREATE TRIGGER IF NOT EXISTS message_stays
+    BEFORE UPDATE OF id, chat_id, parent_id, role, depth, run_id ON chat_message
+    BEGIN SELECT RAISE(ABORT, 'a message does not move'); END
+    """,
+    """
+    CREATE TRIGGER IF NOT EXISTS message_settled
+    BEFORE UPDATE OF parts, digest, settled ON chat_message WHEN OLD.settled
+    BEGIN SELECT RAISE(ABORT, 'a settled message does not change'); END
+    """,
+]
+
+POSTGRESQL = [
+    """
+    CREATE OR REPLACE FUNCTION chat_message_guard() RETURNS trigger AS $$
+    BEGIN
+      IF TG_OP = 'INSERT' THEN
+        IF NEW.parent_id IS NULL THEN
+          IF NEW.depth <> 0 THEN
+            RAISE EXCEPTION 'a root has depth 0' USING ERRCODE = 'integrity_constraint_violation';
+          END IF;
+        ELSIF NOT EXISTS (SELECT 1 FROM chat_message
+                          WHERE id = NEW.parent_id AND chat_id = NEW.chat_id AND depth = NEW.depth - 1) THEN
+          RAISE EXCEPTION 'a message follows one of its own chat' USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+      ELSE
+        IF (NEW.id, NEW.chat_id, NEW.role, NEW.depth) IS DISTINCT FROM (OLD.id, OLD.chat_id, OLD.role, OLD.depth)
+           OR NEW.parent_id IS DISTINCT FROM OLD.parent_id OR NEW.run_id IS DISTINCT FROM OLD.run_id THEN
+          RAISE EXCEPTION 'a message does not move' USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        IF OLD.settled AND (NEW.parts::text, NEW.digest, NEW.settled)
+           IS DISTINCT FROM (OLD.parts::text, OLD.digest, OLD.settled) THEN
+          RAISE EXCEPTION 'a settled message does not change' USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+      END IF;
+      RETURN NEW;
+    END $$ LANGUAGE plpgsql
+    """,
+    """
+    CREATE OR REPLACE TRIGGER message_guard BEFORE INSERT OR UPDATE ON chat_message
+    FOR EACH ROW EXECUTE FUNCTION chat_message_guard()
+    """,
+]
+
+
+def install(*, using: str, **kwargs: Any) -> None:
+    """Put the triggers in place. Connected to ``post_migrate``."""
+    connection = connections[using]
+    if "chat_message" not in connection.introspection.table_names():
+        return
+    statements = {"sqlite": SQLITE, "postgresql": POSTGRESQL}[connection.vendor]
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)

@@ -1,0 +1,170 @@
+"""A running answer as its chat's listeners hear it: events become frames, closed blocks become HTML.
+
+It keeps the frames of each live run, numbered as the journal numbers them, so that a returning client gets
+exactly what it missed. Rendering happens in a thread; the run's events wait for it, so order holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+import orjson
+from channels.db import database_sync_to_async
+
+from chat import record
+from chat.frames import dump
+from chat.models import Message
+from chat.rendering import render, split_closed
+from chat.thread import answer_html, evidence_html
+from workspace.hub import hub
+from workspace.router import catalog
+from workspace.router.journal import pieces
+from workspace.router.models import RunEvent
+from workspace.router.run_rows import Outcome
+from workspace.router.runs import Numbered, registry
+from workspace.types import AttemptFailed, Decided, Delta, Event, EvidenceFound, Reasoning, StepTaken, plain
+from workspace.wire import RunEventKind, Tell
+
+
+def topic_of(chat_id: UUID) -> str:
+    return f"chat.{chat_id}"
+
+
+class Answer:
+    """The observer of one run: what its chat hears, and what is settled with it."""
+
+    def __init__(self, chat_id: UUID, answer_id: UUID, run_id: UUID, *, seq: int = 0, tail: str = "") -> None:
+        self.chat_id = chat_id
+        self.answer_id = answer_id
+        self.run_id = run_id
+        self._topic = topic_of(chat_id)
+        self._hub = hub()
+        self._base = seq
+        self._frames: list[bytes] = []
+        self._told_others = 0
+        self._tail = tail
+        self._issued: set[int] = set()
+
+    def since(self, seen: int) -> list[bytes]:
+        """The frames after number ``seen``."""
+        return self._frames[max(0, seen - self._base) :]
+
+    async def heard(self, numbered: Numbered) -> None:
+        frame = await self._frame(numbered.seq, numbered.event)
+        self._frames.append(frame)
+        await self._hub.tell_here(self._topic, frame)
+
+    async def committed(self, seq: int) -> None:
+        ready = self._frames[self._told_others : seq - self._base]
+        self._told_others += len(ready)
+        await self._hub.tell_others(self._topic, ready)
+
+    def settle(self, outcome: Outcome) -> None:
+        record.settle_answer(self.answer_id, outcome)
+
+    async def settled(self, outcome: Outcome) -> None:
+        await self._hub.tell_others(self._topic, self._frames[self._told_others :])
+        await announce_settled(self.chat_id, self.answer_id)
+
+    async def _frame(self, seq: int, event: Event) -> bytes:
+        about: dict[str, Any] = {"run": self.run_id, "seq": seq}
+        match event:
+            case Delta(text):
+                return await self._delta(text, about)
+            case Reasoning(text):
+                return dump(Tell.REASONING, text=text, **about)
+            case StepTaken(text):
+                return dump(Tell.STEP, text=text, **about)
+            case EvidenceFound(evidence):
+                self._issued = {e.number for e in evidence}
+                passages = [plain(e) for e in evidence]
+                html = await asyncio.to_thread(evidence_html, self.run_id, passages)
+                return dump(Tell.EVIDENCE, html=html, **about)
+            case Decided(decision):
+                return _decision_frame(decision.model, decision.reason, await catalog.load(), about)
+            case AttemptFailed(model, failure):
+                return dump(Tell.FAILING, text=f"{model}: {failure.cause}", **about)
+            case _:
+                raise TypeError(f"{type(event).__name__} does not cross the wire")
+
+    async def _delta(self, text: str, about: dict[str, Any]) -> bytes:
+        """Only a new line can close a block, so only then is the tail parsed."""
+        self._tail += text
+        if "\n" in text:
+            html, tail = await asyncio.to_thread(close, self._tail, self._issued)
+            if html:
+                self._tail = tail
+                return dump(Tell.BLOCK, html=html, tail=tail, **about)
+        return dump(Tell.DELTA, text=text, **about)
+
+
+def answers_of(chat_id: UUID) -> list[Answer]:
+    """The chat's answers that this process is writing."""
+    observers = (run.observer for run in registry().all())
+    return [o for o in observers if isinstance(o, Answer) and o.chat_id == chat_id]
+
+
+async def stored_since(run_id: UUID, seen: int) -> list[bytes]:
+    """What another process's run has journalled after ``seen``, as frames."""
+    return await database_sync_to_async(_stored_frames)(run_id, seen)
+
+
+async def announce_settled(chat_id: UUID, answer_id: UUID) -> None:
+    """Tell the answer as the page would render it."""
+    await hub().tell(topic_of(chat_id), await database_sync_to_async(settled_frame, thread_sensitive=False)(answer_id))
+
+
+async def announce_interrupted(run_id: UUID) -> None:
+    """Tell the tabs that wait for an answer whose process is dead."""
+    found = await Message.objects.filter(run_id=run_id).values_list("chat_id", "pk").afirst()
+    if found:
+        await announce_settled(*found)
+
+
+def settled_frame(answer_id: UUID) -> bytes:
+    message = record.answer(answer_id)
+    run = message.run
+    assert run is not None
+    html = answer_html(message)
+    return dump(
+        Tell.SETTLED, chat=message.chat_id, run=run.pk, seq=run.seq, answer=answer_id, state=run.state, html=html
+    )
+
+
+def close(tail: str, issued: Collection[int] = ()) -> tuple[str, str]:
+    """The HTML of the closed blocks of a text, and its open tail."""
+    closed, open_tail = split_closed(tail)
+    return (str(render(closed, issued=issued)), open_tail) if closed else ("", tail)
+
+
+def _stored_frames(run_id: UUID, seen: int) -> list[bytes]:
+    rows = RunEvent.objects.filter(run_id=run_id, seq__gt=seen).values_list("kind", "data", "seq")
+    numbered = ((kind, seq, data) for kind, content, last in rows for seq, data in pieces(kind, content, last))
+    return [_stored_frame(run_id, seq, RunEventKind(kind), data) for kind, seq, data in numbered if seq > seen]
+
+
+def _stored_frame(run_id: UUID, seq: int, kind: RunEventKind, data: str) -> bytes:
+    about: dict[str, Any] = {"run": run_id, "seq": seq}
+    match kind:
+        case RunEventKind.DELTA:
+            return dump(Tell.DELTA, text=data, **about)
+        case RunEventKind.REASONING:
+            return dump(Tell.REASONING, text=data, **about)
+        case RunEventKind.STEP:
+            return dump(Tell.STEP, **orjson.loads(data), **about)
+        case RunEventKind.EVIDENCE:
+            return dump(Tell.EVIDENCE, html=evidence_html(run_id, orjson.loads(data)), **about)
+        case RunEventKind.DECISION:
+            decision = orjson.loads(data)
+            return _decision_frame(decision["model"], decision["reason"], catalog.load_sync(), about)
+        case RunEventKind.FAILING:
+            failing = orjson.loads(data)
+            return dump(Tell.FAILING, text=f"{failing['model']}: {failing['failure']['cause']}", **about)
+
+
+def _decision_frame(model: str, reason: str, known: catalog.Catalog, about: dict[str, Any]) -> bytes:
+    candidate = known.candidates.get(model)
+    return dump(Tell.DECISION, model=model, mark=candidate.mark if candidate else 0, reason=reason, **about)

@@ -1,0 +1,249 @@
+"""The rows of a turn: what opens with it in one transaction, and what settles with its run.
+
+Plain synchronous functions, called in the writer's thread. They decide authority, refuse in words, and
+return values; nothing here starts a run or tells anybody.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404
+from django.utils import timezone
+
+from chat import access, tree
+from chat.frames import Continue, Frame, Refused, Retry, Send
+from chat.models import Chat, Message, MessageBlob
+from retrieval.access import collections_of
+from workspace.accounts.models import Person
+from workspace.accounts.rights import may_chat
+from workspace.router import run_rows
+from workspace.router.run_rows import Outcome
+from workspace.router.states import SETTLED
+from workspace.types import Grounding, Part, PromptMessage, Request, Role, canonical, sha256, text_part
+
+TITLE = 60  # characters of a question that name its chat
+HISTORY = 400  # messages of a branch a prompt is built from; the window then decides how many fit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A turn whose rows are written. ``fresh`` is False for a frame that was carried out before."""
+
+    chat: Chat
+    answer: Message
+    question: Message
+    request: Request
+    sibling_of: UUID | None = None
+    asked: bool = True
+    fresh: bool = True
+    seq: int = 0
+    reasoning: str = ""
+
+
+def open_send(person_id: UUID, send: Send) -> Opened:
+    person = _author(person_id)
+    if send.chat is None:
+        # The chat's id follows from the question's, so a question sent twice begins one chat.
+        chat_id = uuid.uuid5(person.pk, str(send.client_id))
+        chat = Chat.objects.filter(pk=chat_id).first()
+        if chat is None:
+            chat = Chat.objects.create(pk=chat_id, owner=person, title=_title(send.text))
+            return _ask(person, chat, None, send)
+    else:
+        chat = _found(lambda: access.chat_for(person, send.chat or ""), "That chat is not here.", "Start a new chat.")
+    if before := Message.objects.filter(chat=chat, client_id=send.client_id).first():
+        return _opened_before(chat, before)
+    parent = _parent(chat, send)
+    Chat.objects.filter(pk=chat.pk).update(touched=timezone.now())
+    return _ask(person, chat, parent, send)
+
+
+def open_retry(person_id: UUID, retry: Retry) -> Opened:
+    person = _author(person_id)
+    old = _answer(person, retry)
+    if before := Message.objects.filter(chat_id=old.chat_id, client_id=retry.client_id).select_related("run").first():
+        return _opened_before(old.chat, before)
+    question = _question_of(old)
+    answer = _place_answer(person, old.chat, question, client_id=retry.client_id)
+    request = _request(person, old.chat, question, model=retry.model)
+    return Opened(chat=old.chat, answer=answer, question=question, request=request, sibling_of=old.pk, asked=False)
+
+
+def open_continue(person_id: UUID, ask: Continue) -> Opened:
+    person = _author(person_id)
+    answer = _answer(person, ask)
+    run = answer.run
+    assert run is not None
+    if not run_rows.reopen_row(run.pk):
+        raise Refused("not_interrupted", "That answer is not interrupted.", "Retry it for another one.")
+    question = _question_of(answer)
+    model = run.decision["model"] if run.decision else ""
+    request = _request(person, answer.chat, question, model=model, so_far=run.text)
+    return Opened(
+        chat=answer.chat,
+        answer=answer,
+        question=question,
+        request=request,
+        asked=False,
+        seq=run.seq,
+        reasoning=run.reasoning,
+    )
+
+
+def settle_answer(answer_id: UUID, outcome: Outcome) -> None:
+    """The answer becomes immutable, but an interrupted one may still be continued."""
+    parts = [plain_part(text_part(outcome.text))] if outcome.text else []
+    Message.objects.filter(pk=answer_id, settled=False).update(
+        parts=parts, digest=sha256(canonical(parts)), settled=outcome.state in SETTLED
+    )
+
+
+def answer(answer_id: UUID) -> Message:
+    """An answer with all that its partial shows."""
+    related = ("chat", "author", "parent", "run", "run__model_version__model", "run__router_version")
+    return Message.objects.select_related(*related).get(pk=answer_id)
+
+
+def running_answer(person_id: UUID, ask: Frame) -> UUID:
+    """The run behind an answer that the person may stop."""
+    run_id = _answer(_author(person_id), ask).run_id
+    assert run_id is not None
+    return run_id
+
+
+def parts_of(message: Message) -> tuple[Part, ...]:
+    """A message's content; an unsettled answer's words are in its run."""
+    if message.parts or message.run is None:
+        return tuple(Part(**part) for part in message.parts)
+    return (text_part(message.run.text),) if message.run.text else ()
+
+
+def plain_part(part: Part) -> dict[str, Any]:
+    """A part as a row keeps it: without the fields it does not use."""
+    return {name: value for name in Part.__slots__ if (value := getattr(part, name))}
+
+
+def _ask(person: Person, chat: Chat, parent: Message | None, send: Send) -> Opened:
+    blobs = _found(
+        lambda: access.attached_blobs(person, list(send.blobs)),
+        "An attached image is not here any more.",
+        "Attach it again.",
+    )
+    images = [
+        Part(kind="image", digest=b.digest, media_type=b.media_type, size=b.size, width=b.width, height=b.height)
+        for b in blobs
+    ]
+    parts = [plain_part(part) for part in ([text_part(send.text)] if send.text else []) + images]
+    question = Message.objects.create(
+        chat=chat,
+        parent=parent,
+        role=Message.Role.PERSON,
+        author=person,
+        parts=parts,
+        grounding={"documents": True} if send.documents else {},
+        digest=sha256(canonical(parts)),
+        depth=parent.depth + 1 if parent else 0,
+        client_id=send.client_id,
+        settled=True,
+    )
+    if blobs:
+        MessageBlob.objects.bulk_create([MessageBlob(message=question, blob=blob) for blob in blobs])
+    answer = _place_answer(person, chat, question)
+    request = _request(person, chat, question, model=send.model)
+    return Opened(chat=chat, answer=answer, question=question, request=request)
+
+
+def _place_answer(person: Person, chat: Chat, question: Message, *, client_id: UUID | None = None) -> Message:
+    answer = Message(
+        chat=chat,
+        parent=question,
+        role=Message.Role.MODEL,
+        run=run_rows.open_row(person=person),
+        depth=question.depth + 1,
+    )
+    if client_id:
+        answer.client_id = client_id
+    answer.save(force_insert=True)
+    tree.stand(chat, person, answer)
+    return answer
+
+
+def _request(person: Person, chat: Chat, question: Message, *, model: str, so_far: str = "") -> Request:
+    history = tree.path(chat, question, HISTORY) if question.parent_id else [question]
+    collections = collections_of(person) if question.grounding.get("documents") else []
+    return Request(
+        messages=tuple(PromptMessage(role=_role(m), parts=parts) for m in history if (parts := parts_of(m))),
+        person_id=str(person.pk),
+        user=person.username,
+        groups=tuple(person.groups.values_list("name", flat=True)),
+        chat_id=str(chat.pk),
+        model=model,
+        grounding=Grounding(collections=tuple(str(c.pk) for c in collections)),
+        so_far=so_far,
+    )
+
+
+def _role(message: Message) -> Role:
+    return "person" if message.role == Message.Role.PERSON else "model"
+
+
+def _opened_before(chat: Chat, message: Message) -> Opened:
+    """What the same frame opened the first time."""
+    asked = message.role == Message.Role.PERSON
+    answer = message.children.select_related("run").order_by("id").first() if asked else message
+    question = message if asked else _question_of(message)
+    assert answer is not None
+    return Opened(chat=chat, answer=answer, question=question, request=Request(messages=()), asked=asked, fresh=False)
+
+
+def _question_of(answer: Message) -> Message:
+    """The question an answer stands under; no answer is a root."""
+    assert answer.parent is not None
+    return answer.parent
+
+
+def _author(person_id: UUID) -> Person:
+    """The person as the database has them now: a socket may be older than a demotion."""
+    person = Person.objects.filter(pk=person_id, is_active=True).first()
+    if person is None:
+        raise Refused("signed_out", "You are signed out.", "Sign in again.")
+    if not may_chat(person):
+        raise Refused("viewer", "Your role may read chats, not write in them.", "Ask the owner for the role of member.")
+    return person
+
+
+def _parent(chat: Chat, send: Send) -> Message | None:
+    if send.parent is None:
+        return None
+    parent = Message.objects.filter(chat=chat, pk=send.parent).select_related("run").first()
+    if parent is None or parent.role != Message.Role.MODEL:
+        raise Refused("wrong_parent", "The message follows one that is not in this chat.", "Reload the page.")
+    if parent.run and parent.run.state in ("queued", "running"):
+        raise Refused("still_writing", "The answer before it is still being written.", "Wait for it, or stop it.")
+    return parent
+
+
+def _answer(person: Person, ask: Any) -> Message:
+    message = _found(
+        lambda: access.message_for(person, ask.chat, ask.message), "That answer is not here.", "Reload the page."
+    )
+    if message.run_id is None:
+        raise Refused("not_an_answer", "That message is a question.", "Choose the answer below it.")
+    return message
+
+
+def _found(look: Callable[[], Any], cause: str, action: str) -> Any:
+    try:
+        return look()
+    except Http404:
+        raise Refused("not_found", cause, action) from None
+
+
+def _title(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= TITLE else line[:TITLE].rsplit(" ", 1)[0] + " …"

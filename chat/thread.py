@@ -1,0 +1,210 @@
+"""A chat's thread as its templates show it: each message with its versions, its run's figures and its evidence.
+
+The page, a settled frame and a fragment render the same partials from the same values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
+
+from chat import tree
+from chat.models import Message
+from chat.record import parts_of
+from chat.rendering import render, split_closed
+from retrieval.support import cited_numbers
+from workspace.router.models import Run, RunEvent
+from workspace.router.states import LIVE, RunState
+from workspace.types import Part
+from workspace.wire import RunEventKind
+
+FEW = 3  # passages shown before an answer cites any
+
+
+@dataclass(frozen=True)
+class Versions:
+    """‹ 2/3 ›: which of its siblings a message is, and its neighbours."""
+
+    place: int
+    count: int
+    earlier: UUID | None
+    later: UUID | None
+
+
+@dataclass(frozen=True)
+class Passages:
+    """The evidence of an answer: what it cites, else the best few, and the rest, which the model was given too."""
+
+    first: list[dict[str, Any]]
+    rest: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, evidence: list[dict[str, Any]], cited: Sequence[int] = ()) -> Passages:
+        wanted = set(cited) & {e["number"] for e in evidence} or {e["number"] for e in evidence[:FEW]}
+        return cls([e for e in evidence if e["number"] in wanted], [e for e in evidence if e["number"] not in wanted])
+
+
+@dataclass
+class Shown:
+    """A message as a template reads it."""
+
+    message: Message
+    versions: Versions | None = None
+
+    @property
+    def is_question(self) -> bool:
+        return self.message.role == Message.Role.PERSON
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        return parts_of(self.message)
+
+    @cached_property
+    def text(self) -> str:
+        return "\n\n".join(part.text for part in self.parts if part.kind == "text")
+
+    @property
+    def images(self) -> list[Part]:
+        return [part for part in self.parts if part.kind == "image"]
+
+    @property
+    def run(self) -> Run:
+        assert self.message.run is not None
+        return self.message.run
+
+    @property
+    def is_live(self) -> bool:
+        return self.run.state in LIVE
+
+    @property
+    def is_interrupted(self) -> bool:
+        return self.run.state == RunState.INTERRUPTED
+
+    @cached_property
+    def live(self) -> _LiveText:
+        return _LiveText.of(self.run)
+
+    @property
+    def seq(self) -> int:
+        return self.live.seq if self.is_live else self.run.seq
+
+    @property
+    def evidence(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.live.evidence if self.is_live else self.run.evidence
+        return found
+
+    @cached_property
+    def passages(self) -> Passages:
+        return Passages.of(self.evidence, cited_numbers(self.text))
+
+    @cached_property
+    def html(self) -> SafeString:
+        return render(self.text, issued={e["number"] for e in self.evidence})
+
+    @property
+    def decision(self) -> Mapping[str, Any] | None:
+        return self.live.decision if self.is_live else self.run.decision
+
+    @property
+    def model(self) -> str:
+        """The model that answered, else the one that was decided on."""
+        manifest = self.run.manifest or {}
+        return manifest.get("model") or (self.decision or {}).get("model") or ""
+
+    @property
+    def mark(self) -> int | None:
+        version = self.run.model_version
+        return version.model.mark if version else None
+
+    @property
+    def reason(self) -> str:
+        return (self.decision or {}).get("reason", "")
+
+    @property
+    def reasoning(self) -> str:
+        return self.live.reasoning if self.is_live else self.run.reasoning
+
+    @property
+    def usage(self) -> Mapping[str, Any]:
+        return (self.run.manifest or {}).get("usage") or {}
+
+    @property
+    def speed(self) -> int | None:
+        """Tokens per second after the first: of the answer's decoding, not of the wait before it."""
+        run = self.run
+        if not run.tokens_output or run.first_token_s is None or run.total_s is None:
+            return None
+        spent = run.total_s - run.first_token_s
+        return round((run.tokens_output - 1) / spent) if spent > 0.02 and run.tokens_output > 4 else None
+
+    @property
+    def support(self) -> Mapping[str, int] | None:
+        found: Mapping[str, int] | None = (self.run.manifest or {}).get("support")
+        return {**found, "all": sum(found.values())} if found and sum(found.values()) else None
+
+
+@dataclass(frozen=True)
+class _LiveText:
+    """What the journal holds of a running answer, as a page that comes in the middle shows it."""
+
+    seq: int
+    closed: SafeString
+    tail: str
+    reasoning: str
+    step: str
+    evidence: list[dict[str, Any]]
+    decision: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, run: Run) -> _LiveText:
+        text, reasoning, step = [run.text], [run.reasoning], ""
+        evidence: list[dict[str, Any]] = []
+        decision, last = None, run.seq
+        for kind, data, seq in RunEvent.objects.filter(run=run).values_list("kind", "data", "seq"):
+            last = seq
+            match kind:
+                case RunEventKind.DELTA:
+                    text += orjson.loads(data)
+                case RunEventKind.REASONING:
+                    reasoning += orjson.loads(data)
+                case RunEventKind.STEP:
+                    step = orjson.loads(data)["text"]
+                case RunEventKind.EVIDENCE:
+                    evidence = orjson.loads(data)
+                case RunEventKind.DECISION:
+                    decision = orjson.loads(data)
+        closed, tail = split_closed("".join(text))
+        html = render(closed, issued={e["number"] for e in evidence})
+        return cls(last, html, tail, "".join(reasoning), step, evidence, decision)
+
+
+def shown(messages: Sequence[Message]) -> list[Shown]:
+    """The messages of a path with their versions."""
+    family = tree.siblings(list(messages))
+    return [Shown(message, _versions(message, family[message.pk])) for message in messages]
+
+
+def answer_html(message: Message) -> str:
+    """An answer as the page shows it."""
+    return render_to_string("chat/_answer.html", {"shown": shown([message])[0]})
+
+
+def evidence_html(run_id: UUID, evidence: list[dict[str, Any]]) -> str:
+    """The cards of an answer's evidence."""
+    return render_to_string("chat/_evidence.html", {"passages": Passages.of(evidence), "run_id": run_id})
+
+
+def _versions(message: Message, family: list[UUID]) -> Versions | None:
+    if len(family) < 2:
+        return None
+    place = family.index(message.pk)
+    earlier = family[place - 1] if place else None
+    later = family[place + 1] if place + 1 < len(family) else None
+    return Versions(place + 1, len(family), earlier, later)

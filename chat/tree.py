@@ -1,0 +1,87 @@
+"""Reading a chat's tree: the path to a tip, siblings, and where people stand. Nothing here writes but ``stand``.
+
+Every query costs by what is shown, not by how long the chat is: a path is walked up from its tip with a
+bound, and siblings are asked for the shown messages alone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from uuid import UUID
+
+from django.db import connection
+
+from chat.models import Chat, Message, Place
+from workspace.accounts.models import Person
+
+PAGE = 60  # messages of a path shown at once
+
+_UP = """
+WITH RECURSIVE up(id, parent_id, n) AS (
+  SELECT id, parent_id, 1 FROM chat_message WHERE id = %s
+  UNION ALL
+  SELECT m.id, m.parent_id, up.n + 1 FROM chat_message m JOIN up ON m.id = up.parent_id WHERE up.n < %s
+) SELECT id FROM up
+"""
+
+_DOWN = """
+WITH RECURSIVE down(id) AS (
+  SELECT id FROM chat_message WHERE id = %s
+  UNION ALL
+  SELECT (SELECT c.id FROM chat_message c WHERE c.parent_id = down.id ORDER BY c.id DESC LIMIT 1)
+  FROM down WHERE down.id IS NOT NULL
+) SELECT id FROM down WHERE id IS NOT NULL
+"""
+
+
+def path(chat: Chat, tip: Message | None, limit: int = PAGE) -> list[Message]:
+    """The messages that lead to ``tip``, oldest first, at most ``limit``; runs and models are loaded."""
+    if tip is None:
+        return []
+    messages = Message.objects.filter(chat=chat, pk__in=_ids(_UP, tip.pk, limit))
+    related = messages.select_related("author", "run", "run__model_version__model", "run__router_version")
+    return list(related.order_by("depth"))
+
+
+def siblings(messages: list[Message]) -> dict[UUID, list[UUID]]:
+    """For each message, the ids of all messages with its parent, itself among them, oldest first."""
+    if not messages:
+        return {}
+    chat_id = messages[0].chat_id
+    parents = {m.parent_id for m in messages if m.parent_id}
+    rows = list(Message.objects.filter(parent_id__in=parents).values_list("parent_id", "id").order_by("id"))
+    if any(m.parent_id is None for m in messages):
+        rows += list(Message.objects.filter(chat_id=chat_id, depth=0).values_list("parent_id", "id").order_by("id"))
+    children: dict[UUID | None, list[UUID]] = defaultdict(list)
+    for parent_id, id in rows:
+        children[parent_id].append(id)
+    return {m.pk: children[m.parent_id] for m in messages}
+
+
+def place_of(chat: Chat, person: Person) -> Message | None:
+    """The tip of the path the person sees: where they stand, else the newest message."""
+    place = Place.objects.filter(chat=chat, person=person).select_related("tip").first()
+    if place is not None:
+        return place.tip
+    return Message.objects.filter(chat=chat).order_by("-id").first()
+
+
+def stand(chat: Chat, person: Person, tip: Message) -> None:
+    """One statement, whether or not the person stood somewhere before: it is on the path of every question."""
+    place = Place(chat=chat, person=person, tip=tip)
+    Place.objects.bulk_create([place], update_conflicts=True, unique_fields=["chat", "person"], update_fields=["tip"])
+
+
+def move(chat: Chat, person: Person, message: Message) -> Message:
+    """Stand on the newest path through ``message`` and return its tip."""
+    tip = Message.objects.get(pk=_ids(_DOWN, message.pk)[-1])
+    stand(chat, person, tip)
+    return tip
+
+
+def _ids(sql: str, *values: UUID | int) -> list[UUID]:
+    key = Message._meta.pk
+    prepared = [key.get_db_prep_value(v, connection) if isinstance(v, UUID) else v for v in values]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, prepared)
+        return [key.to_python(row[0]) for row in cursor.fetchall()]

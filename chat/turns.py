@@ -1,0 +1,91 @@
+"""The story of a turn: its rows are opened, everybody in the chat is told, its run starts.
+
+A consumer, a command and a test call the same four functions. They return as soon as the rows are
+committed; the answer is written by the run, whoever listens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+from django.urls import reverse
+
+from chat import record
+from chat.frames import Continue, Refused, Retry, Send, Stop, dump
+from chat.live import Answer, close, topic_of
+from chat.record import Opened
+from workspace.hub import hub
+from workspace.router.runs import registry
+from workspace.wire import Tell
+from workspace.writes import writer
+
+
+async def send(person_id: UUID, frame: Send) -> Opened:
+    return await _begin(await _open(lambda: record.open_send(person_id, frame), frame), frame.client_id)
+
+
+async def retry(person_id: UUID, frame: Retry) -> Opened:
+    return await _begin(await _open(lambda: record.open_retry(person_id, frame), frame), frame.client_id)
+
+
+async def resume(person_id: UUID, frame: Continue) -> Opened:
+    return await _begin(await _open(lambda: record.open_continue(person_id, frame), frame), None)
+
+
+async def stop(person_id: UUID, frame: Stop) -> None:
+    run_id = await writer.submit(lambda: record.running_answer(person_id, frame))
+    await registry().stop(run_id)
+
+
+def started_frame(opened: Opened, client_id: UUID | None, *, closed: str = "", tail: str = "") -> bytes:
+    """What tabs need to show the turn before a word of it has come; of a continued answer, what it has already."""
+    question = opened.question
+    return dump(
+        Tell.STARTED,
+        chat=opened.chat.pk,
+        client_id=client_id,
+        run=opened.answer.run_id,
+        answer=opened.answer.pk,
+        seq=opened.seq,
+        title=opened.chat.title,
+        url=reverse("chat", args=[opened.chat.pk]),
+        parent=question.parent_id,
+        question=_question(opened) if opened.asked else None,
+        sibling_of=opened.sibling_of,
+        model=opened.request.model,
+        closed=closed,
+        tail=tail,
+    )
+
+
+async def _open(opening: Any, frame: Send | Retry | Continue) -> Opened:
+    try:
+        opened: Opened = await writer.submit(opening)
+    except Refused as refused:
+        refused.client_id = refused.client_id or str(getattr(frame, "client_id", ""))
+        raise
+    return opened
+
+
+async def _begin(opened: Opened, client_id: UUID | None) -> Opened:
+    """Tell first, then start: nobody hears a word of an answer that they have not heard begin."""
+    if opened.fresh:
+        run_id = opened.answer.run_id
+        assert run_id is not None
+        closed, tail = await asyncio.to_thread(close, opened.request.so_far) if opened.request.so_far else ("", "")
+        started = started_frame(opened, client_id, closed=closed, tail=tail)
+        await hub().tell(topic_of(opened.chat.pk), started)
+        observer = Answer(opened.chat.pk, opened.answer.pk, run_id, seq=opened.seq, tail=tail)
+        await registry().start(run_id, opened.request, observer, seq=opened.seq, reasoning=opened.reasoning)
+    return opened
+
+
+def _question(opened: Opened) -> dict[str, Any]:
+    parts = record.parts_of(opened.question)
+    return {
+        "id": opened.question.pk,
+        "text": "\n\n".join(part.text for part in parts if part.kind == "text"),
+        "images": [reverse("blob", args=[part.digest]) for part in parts if part.kind == "image"],
+    }

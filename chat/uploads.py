@@ -1,0 +1,110 @@
+"""Attached images: checked by their content, stored once by digest, shown to whoever may see them.
+
+Raster images alone (PNG, JPEG, WebP, GIF): an SVG is a program. A picture that is small as a file and huge as
+pixels is refused by its header, before it is unpacked.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.db import transaction
+from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+from PIL import Image, UnidentifiedImageError
+
+from chat import access
+from chat.models import Attachment, Blob
+from workspace import blobs
+from workspace.accounts.models import Person
+from workspace.accounts.rights import may_chat
+
+FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
+MOST_PIXELS = 50_000_000
+
+
+class ImageRefused(Exception):
+    def __init__(self, cause: str, action: str) -> None:
+        super().__init__(cause)
+        self.cause, self.action = cause, action
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    media_type: str
+    width: int
+    height: int
+
+
+def picture_of(data: bytes) -> Picture:
+    """What kind of image these bytes are. Raises ImageRefused."""
+    wrong = ImageRefused("The file is no image that can be shown.", "Use PNG, JPEG, WebP or GIF.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=list(FORMATS)) as image:
+                width, height = image.size
+                media_type = FORMATS[image.format or ""]
+                if width * height > MOST_PIXELS:
+                    raise ImageRefused(
+                        f"The image has {width:,} × {height:,} pixels.", "Make it smaller; 50 million fit."
+                    )
+                image.verify()
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, KeyError, Image.DecompressionBombError):
+        raise wrong from None
+    return Picture(media_type, width, height)
+
+
+@login_required
+@require_POST
+def upload(request: HttpRequest) -> HttpResponse:
+    person = request.user
+    assert isinstance(person, Person)
+    file = request.FILES.get("file")
+    if not may_chat(person):
+        return _refuse("Your role may read chats, not write in them.", "Ask the owner for the role of member.", 403)
+    if file is None:
+        return _refuse("No file came.", "Choose an image.")
+    if (file.size or 0) > settings.MAX_UPLOAD:
+        return _refuse(f"The image is over {settings.MAX_UPLOAD // 1_000_000} MB.", "Make it smaller.", 413)
+    data = file.read()
+    try:
+        picture = picture_of(data)
+    except ImageRefused as refused:
+        return _refuse(refused.cause, refused.action)
+    with transaction.atomic():
+        blob, _ = Blob.objects.get_or_create(
+            digest=blobs.keep(data),
+            defaults={
+                "media_type": picture.media_type,
+                "size": len(data),
+                "width": picture.width,
+                "height": picture.height,
+            },
+        )
+        Attachment.objects.get_or_create(blob=blob, person=person, defaults={"name": (file.name or "")[:255]})
+    url = reverse("blob", args=[blob.digest])
+    return JsonResponse(
+        {"digest": blob.digest, "url": url, "name": file.name, "width": blob.width, "height": blob.height}
+    )
+
+
+@login_required
+@require_safe
+def blob(request: HttpRequest, digest: str) -> FileResponse:
+    assert isinstance(request.user, Person)
+    found = access.blob_for(request.user, digest)
+    response = FileResponse(blobs.path_of(digest).open("rb"), content_type=found.media_type)
+    response["Cache-Control"] = "private, max-age=31536000, immutable"
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Disposition"] = "inline" if found.media_type in FORMATS.values() else "attachment"
+    return response
+
+
+def _refuse(cause: str, action: str, status: int = 400) -> JsonResponse:
+    return JsonResponse({"cause": cause, "action": action}, status=status)

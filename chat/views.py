@@ -1,0 +1,203 @@
+"""The pages of chats, and the small requests they make: stand elsewhere, rename, delete, why, the manifest."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages as notices
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.db.models import Exists, OuterRef
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from chat import access, record, tree
+from chat.models import Chat, Message
+from chat.thread import Shown, shown
+from workspace.accounts.models import Person
+from workspace.accounts.rights import may_administer, may_chat
+from workspace.router import catalog
+from workspace.router.catalog import Candidate
+from workspace.router.states import LIVE
+from workspace.templatetags.onepane import MARKS
+
+RECENT = 200  # chats in the index
+EXAMPLES = (
+    "How do I add a model?",
+    "What does the line under an answer tell me?",
+    "What happens when I edit a question?",
+)
+
+
+@login_required
+@require_safe
+def chat(request: HttpRequest, id: UUID | None = None) -> HttpResponse:
+    """A chat where the person stands in it; without an id, a new one."""
+    person = _person(request)
+    one = access.chat_for(person, id) if id else None
+    path = tree.path(one, tree.place_of(one, person)) if one else []
+    models = _models()
+    context = {
+        **index(request, one),
+        "chat": one or Chat(pk=None),
+        "thread": shown(path),
+        "models": models,
+        "may_write": may_chat(person),
+        "documents_on": _documents_on(path, models),
+        "examples": EXAMPLES,
+        "marks": range(-1, 2 * len(MARKS)),
+    }
+    return render(request, "chat/chat.html", context)
+
+
+@login_required
+@require_POST
+def place(request: HttpRequest, id: UUID) -> HttpResponse:
+    """Stand on the newest path through a message, and get the thread there; without one, the thread as it is."""
+    person = _person(request)
+    one = access.chat_for(person, id)
+    if wanted := request.POST.get("message"):
+        tree.move(one, person, access.message_for(person, id, wanted))
+    path = tree.path(one, tree.place_of(one, person))
+    return render(request, "chat/_thread.html", {"thread": shown(path), "examples": EXAMPLES})
+
+
+@login_required
+@require_POST
+def rename(request: HttpRequest, id: UUID) -> HttpResponse:
+    one = access.chat_for(_writer(request), id)
+    title = " ".join(request.POST.get("title", "").split())[:200]
+    if not title:
+        return JsonResponse({"cause": "The title is empty.", "action": "Write one."}, status=400)
+    one.title = title
+    one.save(update_fields=["title"])
+    return JsonResponse({"title": title})
+
+
+@login_required
+@require_POST
+def delete(request: HttpRequest, id: UUID) -> HttpResponse:
+    """Out of the index, and kept: ``undo`` brings it back."""
+    person = _writer(request)
+    if request.POST.get("undo"):
+        Chat.objects.filter(pk=id, owner=person).update(deleted=None)
+        return redirect("chat", id)
+    one = access.chat_for(person, id)
+    one.deleted = timezone.now()
+    one.save(update_fields=["deleted"])
+    notices.info(request, str(one.pk), extra_tags="deleted")
+    return redirect("home")
+
+
+@login_required
+@require_safe
+def why(request: HttpRequest, id: UUID) -> HttpResponse:
+    """The decision's trace and the manifest, in words."""
+    message = record.answer(access.run_message_for(_person(request), id).pk)
+    one = Shown(message)
+    return render(request, "chat/why.html", {"shown": one, "facts": _facts(one)})
+
+
+@login_required
+@require_safe
+def manifest(request: HttpRequest, id: UUID) -> HttpResponse:
+    message = access.run_message_for(_person(request), id)
+    assert message.run is not None
+    return JsonResponse(message.run.manifest or {}, json_dumps_params={"indent": 2, "ensure_ascii": False})
+
+
+@login_required
+@require_safe
+def answer_text(request: HttpRequest, id: UUID) -> HttpResponse:
+    """The answer as the model wrote it, for copying."""
+    message = access.run_message_for(_person(request), id)
+    assert message.run is not None
+    response = HttpResponse(message.run.text, content_type="text/plain; charset=utf-8")
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def index(request: HttpRequest, current: Chat | None = None) -> dict[str, Any]:
+    """What the index beside every page shows."""
+    person = _person(request)
+    live = Message.objects.filter(chat=OuterRef("pk"), run__state__in=[s.value for s in LIVE])
+    chats = list(access.chats_of(person).annotate(is_live=Exists(live))[:RECENT])
+    groups: dict[str, list[Chat]] = {}
+    now = timezone.localtime()
+    for one in chats:
+        groups.setdefault(_day(timezone.localtime(one.touched), now), []).append(one)
+    deleted = next((str(n) for n in notices.get_messages(request) if "deleted" in n.tags), "")
+    return {"index": list(groups.items()), "may_administer": may_administer(person), "deleted": deleted}
+
+
+def _day(touched: datetime, now: datetime) -> str:
+    if touched.date() == now.date():
+        return "Today"
+    return "Yesterday" if touched.date() == now.date() - timedelta(days=1) else "Earlier"
+
+
+def _models() -> list[dict[str, Any]]:
+    candidates = [c for c in catalog.load_sync().candidates.values() if c.enabled]
+    return [
+        {"name": c.name, "mark": c.mark, "images": "images" in c.abilities, "about": _about(c), "price": _price(c)}
+        for c in sorted(candidates, key=lambda c: c.kind == "quotes")
+    ]
+
+
+def _about(candidate: Candidate) -> str:
+    if candidate.kind == "quotes":
+        return "On this machine · sentences from the documents, no language model"
+    parts = [candidate.provider_name]
+    if candidate.window:
+        parts.append(
+            f"{candidate.window // 1000}k window" if candidate.window >= 1000 else f"{candidate.window} window"
+        )
+    parts += [name for name in ("images", "tools", "reasoning") if name in candidate.abilities]
+    return " · ".join(parts)
+
+
+def _price(candidate: Candidate) -> str:
+    """Per million tokens, in and out."""
+    if candidate.price_input is None or candidate.price_output is None:
+        return "price unknown"
+    if not candidate.price_input and not candidate.price_output:
+        return "$0"
+    return f"${candidate.price_input.normalize():f} / ${candidate.price_output.normalize():f}"
+
+
+def _documents_on(path: list[Message], models: list[dict[str, Any]]) -> bool:
+    """As the last question had it; at first on, where nothing but documents can answer."""
+    questions = [m for m in path if m.role == Message.Role.PERSON]
+    if questions:
+        return bool(questions[-1].grounding.get("documents"))
+    return all(model["name"] == "quotes" for model in models)
+
+
+def _facts(one: Shown) -> list[tuple[str, Any]]:
+    """The manifest's plain values, a line each."""
+    manifest = one.run.manifest or {}
+    nested = {"decision", "attempts", "evidence", "usage", "timings", "parameters", "support"}
+    lines = [
+        (name.replace("_", " "), value)
+        for name, value in manifest.items()
+        if name not in nested and value not in (None, "")
+    ]
+    for name in ("parameters", "usage", "timings"):
+        lines += [(f"{name}: {key.replace('_', ' ')}", value) for key, value in (manifest.get(name) or {}).items()]
+    return lines
+
+
+def _writer(request: HttpRequest) -> Person:
+    person = _person(request)
+    if not may_chat(person):
+        raise PermissionDenied
+    return person
+
+
+def _person(request: HttpRequest) -> Person:
+    assert isinstance(request.user, Person)
+    return request.user
