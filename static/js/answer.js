@@ -1,0 +1,108 @@
+// One answer being written: applies its run's frames to its <li>. Frames are numbered, so a repeat is ignored.
+
+import { TELL } from "./wire.js";
+
+export class Answer {
+  #item;
+  #tail;
+  #closed;
+  #waiting = ""; // text that came since the last frame was painted
+  #paint = 0;
+
+  constructor(item) {
+    this.#item = item;
+    this.#tail = item.querySelector(".tail");
+    this.#closed = item.querySelector(".closed");
+    this.began = performance.now();
+    this.characters = this.#tail?.textContent.length ?? 0;
+  }
+
+  get seq() {
+    return Number(this.#item.dataset.seq ?? 0);
+  }
+
+  apply(frame) {
+    if (frame.seq <= this.seq) return;
+    this.#item.dataset.seq = frame.seq;
+    switch (frame.type) {
+      case TELL.DELTA:
+        return this.#append(frame.text);
+      case TELL.BLOCK:
+        return this.#close(frame);
+      case TELL.REASONING:
+        return this.#reason(frame.text);
+      case TELL.STEP:
+      case TELL.FAILING:
+        return this.#say(frame.text);
+      case TELL.DECISION:
+        return this.#decide(frame);
+      case TELL.EVIDENCE:
+        return this.#ground(frame.html);
+    }
+  }
+
+  tick() {
+    const clock = this.#item.querySelector(".clock");
+    if (clock) clock.textContent = `${((performance.now() - this.began) / 1000).toFixed(1)} s`;
+  }
+
+  // Text is joined until the next picture is painted: a fast model must not cost a layout for each token.
+  #append(text) {
+    if (!this.characters) this.#say("writing");
+    this.characters += text.length;
+    this.#waiting += text;
+    this.#paint ||= requestAnimationFrame(() => this.#flush());
+  }
+
+  #flush() {
+    this.#paint = 0;
+    if (!this.#waiting) return;
+    this.#tail.append(this.#waiting);
+    this.#waiting = "";
+    this.#grown();
+  }
+
+  #close({ html, tail }) {
+    this.#waiting = "";
+    if (!this.characters) this.#say("writing");
+    this.characters += tail.length + 1;
+    this.#closed.append(fragment(html));
+    this.#tail.textContent = tail;
+    this.#grown();
+  }
+
+  #reason(text) {
+    const details = this.#item.querySelector(".reasoning");
+    details.hidden = false;
+    details.querySelector("p").append(text);
+    this.#say("reasoning");
+    this.#grown();
+  }
+
+  #say(text) {
+    const doing = this.#item.querySelector(".doing");
+    if (doing) doing.textContent = text;
+  }
+
+  #decide({ model, mark }) {
+    this.#item.querySelector(".runline .name").textContent = model;
+    for (const old of this.#item.querySelectorAll(".node .mark, .runline .who .mark")) {
+      const shape = document.getElementById(`mark-${mark % 16}`);
+      if (shape) old.replaceWith(shape.content.cloneNode(true));
+    }
+    this.#item.dataset.model = model;
+  }
+
+  #ground(html) {
+    this.#item.querySelector(".notes").replaceChildren(fragment(html));
+  }
+
+  #grown() {
+    this.#item.dispatchEvent(new CustomEvent("grown", { bubbles: true }));
+  }
+}
+
+// HTML from our own server, whose renderer has sanitised it.
+export function fragment(html) {
+  return document.createRange().createContextualFragment(html);
+}

@@ -1,0 +1,201 @@
+// <chat-thread data-place="/c/…/place/">: the messages of one chat. It shows what frames tell and says what a
+// reader asks of a message: events "do" with {action, message}.
+
+import { Answer, fragment } from "./answer.js";
+import { cookie } from "./cookie.js";
+import { TELL } from "./wire.js";
+
+export class ChatThread extends HTMLElement {
+  #answers = new Map(); // run -> Answer
+  #clock = 0;
+
+  connectedCallback() {
+    this.addEventListener("click", (event) => this.#clicked(event));
+    this.addEventListener("pointerover", (event) => this.#light(event));
+    this.addEventListener("focusin", (event) => this.#light(event));
+    this.#adopt();
+  }
+
+  // The numbers last seen of every answer that is being written.
+  get seen() {
+    return Object.fromEntries([...this.#answers].map(([run, answer]) => [run, answer.seq]));
+  }
+
+  get live() {
+    return this.querySelector(".answer[data-state=running], .answer[data-state=queued]");
+  }
+
+  get tip() {
+    return [...this.querySelectorAll(".answer")].at(-1)?.dataset.message ?? null;
+  }
+
+  get lastQuestion() {
+    return [...this.querySelectorAll(".question")].at(-1) ?? null;
+  }
+
+  has(message) {
+    return Boolean(document.getElementById(`m-${message}`));
+  }
+
+  // The question as its writer sees it at once, before the server has said anything.
+  propose({ client_id, text, images, parent }) {
+    this.#cutAfter(parent);
+    const item = clone("question-template");
+    item.id = `q-${client_id}`;
+    this.#fill(item, { text, images });
+    this.#list.append(item);
+  }
+
+  withdraw(client_id) {
+    document.getElementById(`q-${client_id}`)?.remove();
+  }
+
+  apply(frame) {
+    switch (frame.type) {
+      case TELL.STARTED:
+        return this.#started(frame);
+      case TELL.SETTLED:
+        return this.#settled(frame);
+      default:
+        return this.#answers.get(frame.run)?.apply(frame);
+    }
+  }
+
+  // The thread as the server has it; with a message, on the newest path through that one.
+  async reload(message = "") {
+    if (!this.dataset.place) return;
+    const body = new URLSearchParams({ message });
+    const response = await fetch(this.dataset.place, { method: "POST", body, headers: { "X-CSRFToken": cookie("csrftoken") } });
+    if (!response.ok) return;
+    const focus = message && `m-${message}`;
+    this.replaceChildren(fragment(await response.text()));
+    this.#adopt();
+    if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
+    this.dispatchEvent(new Event("reloaded"));
+  }
+
+  get #list() {
+    return this.querySelector("#thread");
+  }
+
+  #adopt() {
+    this.#answers.clear();
+    for (const item of this.querySelectorAll(".answer[data-state=running], .answer[data-state=queued]")) this.#watch(item);
+  }
+
+  #watch(item) {
+    this.#answers.set(item.dataset.run, new Answer(item));
+    this.#clock ||= setInterval(() => this.#answers.forEach((answer) => answer.tick()), 100);
+  }
+
+  #started(frame) {
+    document.getElementById("empty")?.remove();
+    if (this.has(frame.answer)) return this.#again(frame);
+    if (!this.#shows(frame)) return; // it happens on another branch than the one this tab stands on
+    const question = frame.question && (document.getElementById(`q-${frame.client_id}`) ?? document.getElementById(`m-${frame.question.id}`) ?? this.#asked(frame));
+    if (question) {
+      question.id = `m-${frame.question.id}`;
+      question.dataset.message = frame.question.id;
+      question.dataset.parent = frame.parent ?? "";
+    }
+    if (frame.sibling_of) this.#cutFrom(frame.sibling_of);
+    const item = clone("answer-template");
+    Object.assign(item.dataset, { message: frame.answer, run: frame.run, seq: frame.seq });
+    item.id = `m-${frame.answer}`;
+    this.#list.append(item);
+    this.#watch(item);
+    item.dispatchEvent(new CustomEvent("grown", { bubbles: true }));
+  }
+
+  #shows({ client_id, parent, sibling_of, question }) {
+    if (sibling_of) return this.has(sibling_of);
+    return Boolean(question) && (!parent || this.has(parent) || Boolean(document.getElementById(`q-${client_id}`)));
+  }
+
+  // An interrupted answer goes on: its text stays and grows.
+  #again(frame) {
+    const item = document.getElementById(`m-${frame.answer}`);
+    if (item.dataset.state === "running") return;
+    const fresh = clone("answer-template");
+    Object.assign(fresh.dataset, { message: frame.answer, run: frame.run, seq: frame.seq });
+    fresh.id = item.id;
+    fresh.querySelector(".closed").append(fragment(frame.closed));
+    fresh.querySelector(".tail").textContent = frame.tail;
+    fresh.querySelector(".notes").append(...item.querySelector(".notes").childNodes);
+    item.replaceWith(fresh);
+    this.#watch(fresh);
+  }
+
+  #asked({ parent, question }) {
+    this.#cutAfter(parent);
+    const item = clone("question-template");
+    this.#fill(item, question);
+    this.#list.append(item);
+    return item;
+  }
+
+  #settled({ run, answer, html }) {
+    this.#answers.delete(run);
+    if (!this.#answers.size) this.#clock = void clearInterval(this.#clock);
+    const old = document.getElementById(`m-${answer}`);
+    if (!old) return;
+    const focused = old.contains(document.activeElement);
+    const item = fragment(html).firstElementChild;
+    old.replaceWith(item);
+    if (focused) item.focus({ preventScroll: true });
+    item.dispatchEvent(new CustomEvent("grown", { bubbles: true }));
+  }
+
+  // A path goes on from one message, or from none: what stood below it belongs to another version.
+  #cutAfter(message) {
+    const last = message && document.getElementById(`m-${message}`);
+    if (message && !last) return;
+    const items = [...this.#list.children];
+    for (const item of items.slice(last ? items.indexOf(last) + 1 : 0)) item.remove();
+  }
+
+  #cutFrom(message) {
+    const first = document.getElementById(`m-${message}`);
+    while (first?.nextElementSibling) first.nextElementSibling.remove();
+    first?.remove();
+  }
+
+  #fill(item, { text, images }) {
+    const ask = item.querySelector(".ask");
+    ask.textContent = text;
+    ask.classList.toggle("long", text.length > 300);
+    const time = item.querySelector("time");
+    time.textContent = new Date().toTimeString().slice(0, 5);
+    const row = item.querySelector(".images");
+    row.hidden = !images?.length;
+    row.append(...(images ?? []).map((url) => Object.assign(new Image(), { src: url, alt: "Attached picture" })));
+  }
+
+  #clicked(event) {
+    const chip = event.target.closest(".cite[data-passage]");
+    if (chip) return this.#openPassage(event, chip);
+    const button = event.target.closest("[data-do]");
+    if (!button) return;
+    const item = button.closest(".turn");
+    const detail = { action: button.dataset.do, item, to: button.dataset.to };
+    this.dispatchEvent(new CustomEvent("do", { bubbles: true, detail }));
+  }
+
+  #openPassage(event, chip) {
+    event.preventDefault();
+    const cards = chip.closest(".turn").querySelectorAll(`.notes [data-passage="${chip.dataset.passage}"] a, .narrow-notes [data-passage="${chip.dataset.passage}"]`);
+    const link = [...cards].find((card) => card.href);
+    if (link) open(link.href, "_blank", "noopener");
+  }
+
+  #light(event) {
+    const chip = event.target.closest?.("[data-passage]");
+    for (const lit of this.querySelectorAll("[data-passage].on")) lit.classList.remove("on");
+    if (!chip) return;
+    for (const one of chip.closest(".turn").querySelectorAll(`[data-passage="${chip.dataset.passage}"]`)) one.classList.add("on");
+  }
+}
+
+function clone(id) {
+  return document.getElementById(id).content.firstElementChild.cloneNode(true);
+}

@@ -1,0 +1,104 @@
+// <model-picker>: which model takes the next message. Models that can't take it stay listed, with the reason.
+
+export class ModelPicker extends HTMLElement {
+  #button;
+  #panel;
+  #field;
+  #once = null; // called with the next choice, instead of keeping it
+
+  connectedCallback() {
+    this.#button = this.querySelector("button.chosen");
+    this.#panel = this.querySelector(".picker");
+    this.#field = this.#panel.querySelector("input");
+    this.#button.addEventListener("click", () => (this.#panel.hidden ? this.open() : this.close()));
+    this.#field.addEventListener("input", () => this.#filter());
+    this.#panel.addEventListener("keydown", (event) => this.#key(event));
+    this.#panel.addEventListener("click", (event) => this.#choose(event.target.closest("[role=option]")));
+    document.addEventListener("pointerdown", (event) => this.contains(event.target) || this.close());
+    this.#show(this.#options.find((option) => option.dataset.model === localStorage.getItem("model")) ?? this.#options[0]);
+  }
+
+  get model() {
+    return this.querySelector("[aria-selected=true]")?.dataset.model ?? "";
+  }
+
+  // Open the list. With ``once``, the choice is for that alone.
+  open(once = null) {
+    this.#once = once;
+    this.#panel.hidden = false;
+    this.#button.setAttribute("aria-expanded", "true");
+    this.#field.value = "";
+    this.#filter();
+    this.#mark(this.querySelector("[aria-selected=true]"));
+    this.#field.focus();
+  }
+
+  close() {
+    if (this.#panel.hidden) return;
+    const inside = this.#panel.contains(document.activeElement);
+    this.#panel.hidden = true;
+    this.#once = null;
+    this.#button.setAttribute("aria-expanded", "false");
+    if (inside) this.dispatchEvent(new Event("closed", { bubbles: true }));
+  }
+
+  // What the message needs decides who can take it.
+  need({ images }) {
+    for (const option of this.#options) {
+      const unfit = images && option.dataset.model && !("images" in option.dataset);
+      option.toggleAttribute("data-unfit", Boolean(unfit));
+      option.setAttribute("aria-disabled", String(Boolean(unfit)));
+      const words = option.querySelector("[data-about]");
+      if (words) words.textContent = unfit ? `${option.dataset.name} takes no images` : words.dataset.about;
+    }
+  }
+
+  get #options() {
+    return [...this.querySelectorAll("[role=option]")];
+  }
+
+  get #visible() {
+    return this.#options.filter((option) => !option.hidden);
+  }
+
+  #filter() {
+    const wanted = this.#field.value.trim().toLowerCase();
+    for (const option of this.#options) option.hidden = !option.textContent.toLowerCase().includes(wanted);
+    this.#mark(this.#visible[0]);
+  }
+
+  #mark(option) {
+    for (const other of this.#options) other.classList.toggle("at", other === option);
+    option?.scrollIntoView({ block: "nearest" });
+    option ? (option.id ||= `o-${option.dataset.name}`) && this.#field.setAttribute("aria-activedescendant", option.id) : this.#field.removeAttribute("aria-activedescendant");
+  }
+
+  #key(event) {
+    const at = this.#visible.findIndex((option) => option.classList.contains("at"));
+    if (event.key === "ArrowDown") this.#mark(this.#visible[Math.min(at + 1, this.#visible.length - 1)]);
+    else if (event.key === "ArrowUp") this.#mark(this.#visible[Math.max(at - 1, 0)]);
+    else if (event.key === "Enter") this.#choose(this.#visible[at]);
+    else if (event.key === "Escape") this.close();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  #choose(option) {
+    if (!option || option.hasAttribute("data-unfit")) return;
+    const once = this.#once;
+    if (once) {
+      this.close();
+      return once(option.dataset.model);
+    }
+    this.#show(option);
+    localStorage.setItem("model", option.dataset.model);
+    this.close();
+  }
+
+  #show(option) {
+    for (const other of this.#options) other.setAttribute("aria-selected", String(other === option));
+    this.#button.querySelector(".name").textContent = option.dataset.name;
+    this.#button.querySelector(".shape").replaceChildren(option.querySelector("svg").cloneNode(true));
+  }
+}

@@ -1,0 +1,256 @@
+// The page's wiring: which element hears what of which. Behaviour lives in the elements.
+
+import { ChatComposer } from "./chat-composer.js";
+import { ChatThread } from "./chat-thread.js";
+import { cookie } from "./cookie.js";
+import { Follow } from "./follow.js";
+import { listen } from "./keys.js";
+import { ModelPicker } from "./model-picker.js";
+import { Socket } from "./socket.js";
+import * as theme from "./theme.js";
+import { ASK, TELL } from "./wire.js";
+
+customElements.define("chat-thread", ChatThread);
+customElements.define("model-picker", ModelPicker);
+customElements.define("chat-composer", ChatComposer);
+
+const thread = document.querySelector("chat-thread");
+const composer = document.querySelector("chat-composer");
+const picker = document.querySelector("model-picker");
+const say = (words) => { const region = document.getElementById("announce"); if (region) region.textContent = words; };
+
+document.addEventListener("click", (event) => {
+  const action = event.target.closest("[data-do]")?.dataset.do;
+  if (action === "index") toggleIndex();
+  if (action === "theme") say(`Theme: ${theme.next()}`);
+  if (action === "rename") rename();
+  if (action === "keys") document.getElementById("keys-dialog").showModal();
+});
+document.querySelector("[data-find]")?.addEventListener("input", ({ target }) => {
+  for (const link of document.querySelectorAll("#chats a")) {
+    link.parentElement.hidden = !link.textContent.toLowerCase().includes(target.value.trim().toLowerCase());
+  }
+});
+
+// The title becomes a field; Enter keeps it, Escape leaves it as it was.
+function rename() {
+  const title = document.getElementById("title");
+  const field = Object.assign(document.createElement("input"), { value: title.textContent, maxLength: 200, ariaLabel: "Title" });
+  const end = async (keep) => {
+    field.replaceWith(title);
+    const body = new URLSearchParams({ title: field.value });
+    if (!keep || !field.value.trim() || field.value === title.textContent) return;
+    const response = await fetch(`/c/${document.body.dataset.chat}/rename/`, { method: "POST", body, headers: { "X-CSRFToken": cookie("csrftoken") } });
+    if (!response.ok) return say("The title could not be kept.");
+    title.textContent = (await response.json()).title;
+    const link = document.querySelector(`#chats [data-chat="${document.body.dataset.chat}"] span`);
+    if (link) link.textContent = title.textContent;
+    document.title = `${title.textContent} · Onepane`;
+  };
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") end(true);
+    if (event.key === "Escape") end(false);
+  });
+  field.addEventListener("blur", () => field.isConnected && end(true));
+  title.replaceWith(field);
+  field.select();
+}
+
+function toggleIndex(open = !document.body.classList.contains("index-open")) {
+  document.body.classList.toggle("index-open", open);
+  document.querySelector("[data-do=index]")?.setAttribute("aria-expanded", String(open));
+}
+document.addEventListener("pointerdown", (event) => {
+  if (document.body.classList.contains("index-open") && !event.target.closest("#index, [data-do=index]")) toggleIndex(false);
+});
+
+if (thread) chat();
+
+function chat() {
+  const socket = new Socket();
+  const follow = new Follow(document.getElementById("below"));
+  const state = document.getElementById("link-state");
+  const kept = new Map(); // client_id -> what the composer gave, until the server has it
+  const edited = new Set(); // runs under an edited question, whose versions the page shows once they are settled
+  let here = document.body.dataset.chat;
+
+  socket.addEventListener("open", () => {
+    state.textContent = "";
+    if (here) socket.tell({ type: ASK.OPEN, chat: here, seen: thread.seen });
+  });
+  socket.addEventListener("lost", () => { state.textContent = "Reconnecting"; });
+  socket.addEventListener("frame", ({ detail: frame }) => heard(frame));
+  thread.addEventListener("grown", () => follow.grown());
+  thread.addEventListener("reloaded", () => { busy(); if (socket.isOpen && here) socket.tell({ type: ASK.OPEN, chat: here, seen: thread.seen }); });
+  thread.addEventListener("do", ({ detail }) => act(detail));
+  composer.addEventListener("send", ({ detail }) => send(detail));
+  composer.addEventListener("images", () => picker.need({ images: composer.hasImages }));
+  composer.addEventListener("edit-last", () => thread.lastQuestion && composer.edit(thread.lastQuestion));
+  picker.addEventListener("closed", () => composer.focusText());
+  document.addEventListener("click", ({ target }) => {
+    const example = target.closest("[data-example]");
+    if (example) composer.ask(example.dataset.example);
+  });
+  listen({
+    Escape: stopLast,
+    "Ctrl m": () => picker.open(),
+    "Ctrl k": () => { toggleIndex(true); document.querySelector("[data-find]").focus(); },
+    "/": () => composer.focusText(),
+    n: () => location.assign("/"),
+    j: () => step(1),
+    k: () => step(-1),
+    "[": () => version("Earlier version"),
+    "]": () => version("Later version"),
+    r: () => act({ action: "retry", item: current(".answer") }),
+    "?": () => document.getElementById("keys-dialog").showModal(),
+  });
+  addEventListener("pagehide", () => composer.keep([...kept.values()].map(({ text }) => text)));
+  busy();
+  if (!location.hash) follow.toEnd();
+
+  function heard(frame) {
+    if (frame.type === TELL.STARTED) {
+      if (kept.get(frame.client_id)?.edits) edited.add(frame.run);
+      kept.delete(frame.client_id);
+    }
+    if (frame.type === TELL.REFUSED) return refused(frame);
+    if (frame.type === TELL.OPENED) return opened(frame);
+    if (frame.type === TELL.STARTED) started(frame);
+    if (frame.chat && here && frame.chat !== here) return;
+    thread.apply(frame);
+    if (frame.type === TELL.STARTED || frame.type === TELL.SETTLED) showLive(frame.chat, frame.type === TELL.STARTED);
+    if (frame.type === TELL.SETTLED && edited.delete(frame.run)) thread.reload();
+    if (frame.type === TELL.SETTLED) say(frame.state === "done" ? "The answer is complete." : `The answer is ${frame.state}.`);
+    busy();
+  }
+
+  // Something happened while this tab was away: show the thread as it is now.
+  function opened({ live, newest }) {
+    if (live.some((message) => !thread.has(message)) || (thread.wasAway && newest && !thread.has(newest))) thread.reload();
+    thread.wasAway = true;
+  }
+
+  function started(frame) {
+    if (!here) {
+      here = document.body.dataset.chat = frame.chat;
+      thread.dataset.place = `${frame.url}place/`;
+      history.replaceState(null, "", frame.url);
+      document.getElementById("title").textContent = frame.title;
+      document.title = `${frame.title} · Onepane`;
+      addToIndex(frame);
+    }
+    say("An answer is being written.");
+  }
+
+  function refused({ client_id, cause, action }) {
+    const given = client_id && kept.get(client_id);
+    if (given) {
+      thread.withdraw(client_id);
+      composer.giveBack(given, { cause, action });
+      thread.reload();
+    } else composer.complain(`${cause} ${action}`);
+    kept.delete(client_id);
+    busy();
+  }
+
+  function send(given) {
+    const client_id = crypto.randomUUID?.() ?? uuid();
+    const parent = given.edits ? given.edits.dataset.parent || null : here ? thread.tip : null;
+    kept.set(client_id, given);
+    document.getElementById("empty")?.remove();
+    thread.propose({ client_id, text: given.text, images: given.images, parent: parent ?? "" });
+    const frame = { type: ASK.SEND, client_id, chat: here || null, parent, text: given.text, blobs: given.blobs, model: picker.model, documents: given.documents };
+    if (!socket.ask(frame)) state.textContent = "Offline: sent when the connection is back";
+    picker.need({ images: false });
+    follow.toEnd();
+    busy(true);
+  }
+
+  function act({ action, item, to }) {
+    if (action === "version" && to) return thread.reload(to);
+    if (!item) return;
+    const message = item.dataset.message;
+    if (action === "stop") return socket.tell({ type: ASK.STOP, chat: here, message });
+    if (action === "continue") return socket.tell({ type: ASK.CONTINUE, chat: here, message });
+    if (action === "edit") return composer.edit(item);
+    if (action === "copy") return copy(to);
+    if (action === "retry") return picker.open((model) => retry(message, model));
+  }
+
+  function retry(message, model) {
+    socket.ask({ type: ASK.RETRY, client_id: crypto.randomUUID?.() ?? uuid(), chat: here, message, model });
+    composer.focusText();
+  }
+
+  // The Markdown as the model wrote it.
+  async function copy(address) {
+    try {
+      const response = await fetch(address);
+      await navigator.clipboard.writeText(await response.text());
+      say("Copied.");
+    } catch {
+      composer.complain("This browser lets pages copy over HTTPS alone. Select the text and copy it.");
+    }
+  }
+
+  function stopLast() {
+    const open = document.querySelector("dialog[open]");
+    if (open) return open.close();
+    const item = thread.live;
+    if (item) act({ action: "stop", item });
+  }
+
+  function busy(now = Boolean(thread.live)) {
+    composer.busy = now;
+  }
+
+  function current(selector) {
+    return document.activeElement?.closest?.(selector) ?? [...thread.querySelectorAll(selector)].at(-1);
+  }
+
+  function step(by) {
+    const turns = [...thread.querySelectorAll(".turn")];
+    const at = turns.indexOf(document.activeElement?.closest?.(".turn"));
+    turns.at(at < 0 ? -1 : Math.max(0, Math.min(turns.length - 1, at + by)))?.focus();
+  }
+
+  function version(label) {
+    current(".turn")?.querySelector(`[aria-label="${label}"]`)?.click();
+  }
+}
+
+function addToIndex({ chat: id, url, title }) {
+  const chats = document.getElementById("chats");
+  if (!chats || chats.querySelector(`[data-chat="${id}"]`)) return;
+  const list = chats.querySelector("ul") ?? newGroup(chats);
+  const link = Object.assign(document.createElement("a"), { href: url });
+  link.dataset.chat = id;
+  link.setAttribute("aria-current", "page");
+  link.append(Object.assign(document.createElement("span"), { textContent: title }));
+  const item = document.createElement("li");
+  item.append(link);
+  list.prepend(item);
+}
+
+// The bar beside a chat in the index while an answer of it is being written.
+function showLive(chat, live) {
+  const link = document.querySelector(`#chats [data-chat="${chat}"]`);
+  const bar = link?.querySelector(".live");
+  if (live && link && !bar) link.append(Object.assign(document.createElement("i"), { className: "live", title: "An answer is being written" }));
+  if (!live) bar?.remove();
+}
+
+function newGroup(chats) {
+  const section = document.createElement("section");
+  section.append(Object.assign(document.createElement("h2"), { textContent: "Today" }), document.createElement("ul"));
+  chats.append(section);
+  return section.lastChild;
+}
+
+// crypto.randomUUID exists in secure contexts alone, and a workspace on a home network may have no TLS.
+function uuid() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  return [...bytes].map((byte, at) => ([4, 6, 8, 10].includes(at) ? "-" : "") + byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,23 @@
+// Every name that crosses the websocket, once in JavaScript. workspace/wire.py is its twin; a test compares them.
+
+export const ASK = Object.freeze({
+  OPEN: "open",
+  SEND: "send",
+  RETRY: "retry",
+  CONTINUE: "continue",
+  STOP: "stop",
+});
+
+export const TELL = Object.freeze({
+  OPENED: "opened",
+  STARTED: "started",
+  STEP: "step",
+  EVIDENCE: "evidence",
+  DECISION: "decision",
+  FAILING: "failing",
+  REASONING: "reasoning",
+  DELTA: "delta",
+  BLOCK: "block",
+  SETTLED: "settled",
+  REFUSED: "refused",
+});
