@@ -1,0 +1,80 @@
+"""One server and one Chromium for all browser tests; a page of its own, signed in, for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.browser.chromium import chromium
+from tests.serving import Served
+from tests.upstream import Upstream
+
+PEOPLE = 40  # each test takes the next one, so no test sees the chats of another
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[Upstream]:
+    with Upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="session")
+def keys() -> list[str]:
+    return []
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream, keys: list[str]) -> Iterator[Served]:
+    served = Served(tmp_path_factory.mktemp("data"))
+    keys += served.people(PEOPLE, upstream.url)
+    yield served.start()
+    served.end()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(autouse=True)
+def shut_gate(upstream: Upstream) -> None:
+    """Words that another test released are not for this one."""
+    upstream.shut()
+
+
+@pytest.fixture
+def context(browser: Browser, served: Served, keys: list[str]) -> Iterator[BrowserContext]:
+    """Somebody new, signed in. A script error or a breach of the page's policy fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(15_000)
+    cookie: Any = {"name": "sessionid", "value": keys.pop(), "url": served.url}
+    context.add_cookies([cookie])
+    problems: list[str] = []
+    context.on("weberror", lambda error: problems.append(str(error.error)))
+    context.on(
+        "console", lambda message: problems.append(message.text) if "Content Security Policy" in message.text else None
+    )
+    yield context
+    context.close()
+    assert problems == []
+
+
+@pytest.fixture
+def page(context: BrowserContext, served: Served) -> Page:
+    page = context.new_page()
+    page.goto(served.url)
+    return page
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    from PIL import Image
+
+    path = tmp_path / "kettle.png"
+    Image.new("RGB", (64, 48), "teal").save(path)
+    return path

@@ -1,0 +1,86 @@
+"""Three people for every test: Alice owns, Bob is invited, Charlie must see nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from django.conf import LazySettings
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+
+from workspace.accounts.models import Person, Role
+
+
+@pytest.fixture
+def alice(db: None) -> Person:
+    return Person.objects.create_user("alice", password="an orchard in winter", role=Role.OWNER)
+
+
+@pytest.fixture
+def bob(db: None) -> Person:
+    return Person.objects.create_user("bob", password="a boat under bridges", role=Role.MEMBER)
+
+
+@pytest.fixture
+def charlie(db: None) -> Person:
+    return Person.objects.create_user("charlie", password="a chair by the door", role=Role.MEMBER)
+
+
+@pytest.fixture(autouse=True)
+def own_data(settings: LazySettings, tmp_path: Path) -> None:
+    """Files of a test go with it."""
+    settings.BLOB_DIR = tmp_path / "blobs"
+
+
+@pytest.fixture(autouse=True)
+def connections_end_with_the_test() -> Iterator[None]:
+    """A thread that outlives its test, such as the writer's, holds no connection into the next one.
+
+    PostgreSQL would refuse to drop the database of the tests; the thread opens another when it needs one.
+    """
+    opened: list[BaseDatabaseWrapper] = []
+
+    def keep(connection: BaseDatabaseWrapper, **_: object) -> None:
+        opened.append(connection)
+
+    connection_created.connect(keep)
+    yield
+    connection_created.disconnect(keep)
+    for connection in opened:
+        if connection is not connections[connection.alias] and not connection.in_atomic_block:
+            connection.inc_thread_sharing()
+            connection.close()
+            connection.dec_thread_sharing()
+
+
+@pytest.fixture(autouse=True)
+def fresh_catalog() -> None:
+    """What one test configured, the next must not see in the cache."""
+    from workspace.router import catalog
+
+    catalog.forget()
+
+
+@pytest_asyncio.fixture
+async def live(transactional_db: Any) -> AsyncIterator[None]:
+    """Runs of a test end with it."""
+    from workspace.router.runs import registry
+
+    yield
+    await registry().close()
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scripted provider is one of the registry's, with nothing left from another test."""
+    from tests.scripted import Scripted
+    from workspace.providers import registry
+
+    Scripted.scripts.clear()
+    Scripted.calls.clear()
+    monkeypatch.setitem(registry.PROVIDERS, "scripted", "tests.scripted.Scripted")

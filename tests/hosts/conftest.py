@@ -1,0 +1,31 @@
+"""Hosts of a test: real children on sockets and data of their own, gone with the test."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from django.conf import LazySettings
+
+from workspace.hosts import link
+
+
+@pytest.fixture(autouse=True)
+def sockets(settings: LazySettings, tmp_path: Path) -> Iterator[Path]:
+    """A folder with a short name: a Unix socket's may have 108 bytes."""
+    folder = Path(tempfile.mkdtemp(prefix="op-"))
+    settings.SOCKET_DIR = folder
+    settings.DATA_DIR = tmp_path
+    settings.CHROMA_URL = ""
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest_asyncio.fixture(autouse=True)
+async def connections() -> AsyncIterator[None]:
+    yield
+    await link.close()

@@ -1,0 +1,105 @@
+"""The supervisor with a real index host: it starts, is found again after a kill, and goes with its parent."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from django.conf import settings
+
+from workspace.hosts import link, supervisor
+from workspace.hosts.supervisor import Child, Supervisor
+
+A, B = "11111111-0000-0000-0000-000000000000", "22222222-0000-0000-0000-000000000000"
+
+
+class Watched(Supervisor):
+    """Tells of each process it started."""
+
+    def __init__(self) -> None:
+        super().__init__((link.INDEX_HOST,))
+        self.spawned: asyncio.Queue[int] = asyncio.Queue()
+
+    async def _spawn(self, child: Child) -> asyncio.subprocess.Process:
+        child.serving.clear()
+        process = await super()._spawn(child)
+        self.spawned.put_nowait(process.pid)
+        return process
+
+
+async def test_a_killed_host_comes_back_with_its_vectors(sockets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "PATIENCE", (0.0,))
+    kept = Watched()
+    await kept.start()
+    try:
+        first = await kept.spawned.get()
+        assert kept.status()[link.INDEX_HOST]["state"] == "starting"
+        await kept.serving()
+        status = kept.status()[link.INDEX_HOST]
+        assert status["state"] == "running"
+        assert status["pid"] == first
+        assert int(status["memory"]) > 10_000_000
+        assert stat.S_IMODE(link.socket_of(link.INDEX_HOST).stat().st_mode) == 0o600
+
+        vectors = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+        await asyncio.to_thread(link.upsert, A, document="d", ids=["x", "y"], vectors=vectors)
+        os.kill(first, 9)
+        assert await kept.spawned.get() != first
+        await kept.serving()
+        assert kept.status()[link.INDEX_HOST]["restarts"] == 1
+        assert await asyncio.to_thread(link.count, A) == 2
+        found = await link.aquery(A, [1.0, 0.1, 0.0], 5)
+        assert list(found) == ["x", "y"]
+        assert found["x"] == pytest.approx(0.995, abs=1e-3)
+        assert await link.aquery(B, [1.0, 0.0, 0.0], 5) == {}
+
+        await asyncio.to_thread(link.delete, A, document="other")
+        assert await asyncio.to_thread(link.count, A) == 2
+        await asyncio.to_thread(link.delete, A, document="d")
+        assert await asyncio.to_thread(link.count, A) == 0
+        with pytest.raises(link.HostUnavailable, match="400"):
+            await asyncio.to_thread(link._post, link.INDEX_HOST, f"/collections/{A}/upsert", {})
+    finally:
+        await kept.stop()
+    assert kept.status()[link.INDEX_HOST] == {"state": "stopped", "restarts": 1}
+    assert not link.socket_of(link.INDEX_HOST).exists()
+
+
+def arguments(folder: Path) -> list[str]:
+    return [sys.executable, "-m", "workspace.hosts.index_host", str(folder / "i.sock"), str(folder / "chroma")]
+
+
+def test_a_host_goes_when_its_standard_input_ends(sockets: Path) -> None:
+    with subprocess.Popen(
+        arguments(sockets), stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=settings.BASE_DIR
+    ) as host:
+        assert host.stdin is not None
+        assert host.stdout is not None
+        assert host.stdout.readline() == b"serving\n"
+        host.stdin.close()
+        assert host.wait(10) == 0
+    assert not (sockets / "i.sock").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux does this")
+def test_a_host_goes_with_a_parent_that_was_killed(sockets: Path) -> None:
+    parent_of = (
+        "import subprocess, sys\n"
+        "host = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
+        "host.stdout.readline()\n"
+        "print(host.pid, flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", parent_of, *arguments(sockets)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=settings.BASE_DIR) as parent:
+        assert parent.stdout is not None
+        host = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+        _, alive = psutil.wait_procs([host], timeout=10)
+    assert all(process.status() == psutil.STATUS_ZOMBIE for process in alive)  # nobody may reap it in a container

@@ -1,0 +1,71 @@
+"""Passages: exact offsets, bounded length, paths of headings, and an end for every input."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval.chunks import LONGEST, TOKENS, cut, estimate
+
+PAGE = """# Boats
+
+Boats float. They need water.
+
+## Oars
+
+Oars move boats.
+
+```
+# not a heading
+```
+
+# Trains
+
+Trains need rails.
+"""
+
+
+def test_a_chunk_is_exactly_the_text_at_its_offsets() -> None:
+    for chunk in cut(PAGE):
+        assert PAGE[chunk.start : chunk.end] == chunk.text
+        assert chunk.text == chunk.text.strip() != ""
+
+
+def test_headings_are_a_path_and_a_fence_holds_none() -> None:
+    assert [chunk.heading for chunk in cut(PAGE)] == ["Boats", "Boats › Oars", "Trains"]
+
+
+def test_long_text_is_cut_between_sentences_with_overlap() -> None:
+    text = " ".join(f"Sentence number {n} tells of one more boat on the river." for n in range(80))
+    chunks = cut(text)
+    assert len(chunks) > 5
+    assert all(estimate(chunk.text) <= TOKENS and chunk.text.endswith(".") for chunk in chunks)
+    assert all(later.start < earlier.end < later.end for earlier, later in pairwise(chunks))
+
+
+def test_every_window_brings_something_new() -> None:
+    """Short sentences before a long one once made windows of the overlap alone."""
+    text = "Short one. " * 3 + "A " + "very " * 110 + "long one. " + "Short again. " * 3
+    ends = [chunk.end for chunk in cut(text)]
+    assert ends == sorted(set(ends))
+
+
+def test_a_sentence_without_end_and_signs_without_spaces_stay_short_enough() -> None:
+    for text in ("word " * 2000, "x" * 5000, "日本語" * 700, "7" * 3000):
+        chunks = cut(text)
+        assert all(estimate(chunk.text) <= LONGEST for chunk in chunks)
+        assert chunks[-1].end == len(text.rstrip())
+
+
+def test_nothing_makes_no_chunk() -> None:
+    assert cut("") == cut(" \n\n ") == cut("# Only a heading") == []
+
+
+@given(st.text(alphabet=st.sampled_from("ab. \n#`-1é日"), max_size=400))
+def test_no_character_is_lost(text: str) -> None:
+    chunks = cut(text)
+    covered = {n for chunk in chunks for n in range(chunk.start, chunk.end)}
+    headings = {n for n in range(len(text)) if text[text.rfind("\n", 0, n) + 1 :].startswith("#")}
+    assert all(n in covered or n in headings or text[n].isspace() for n in range(len(text)))

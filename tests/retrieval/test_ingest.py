@@ -1,0 +1,198 @@
+"""Ingest, its task and the guide: the same rows however often and wherever it is cut off; and who may see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.http import Http404
+
+from retrieval import access, guide, ingest, lexical, tasks
+from retrieval.chunks import estimate
+from retrieval.models import Chunk, Collection, Document, Posting
+from workspace.accounts.models import Person
+from workspace.hosts import link
+
+State = Document.State
+
+
+class Index:
+    """The hosts' side of the link, in memory; ``away`` makes them unavailable after so many calls."""
+
+    def __init__(self) -> None:
+        self.vectors: dict[str, str] = {}
+        self.away: int | None = None
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        if self.away is not None:
+            if not self.away:
+                raise link.HostUnavailable("the model host does not answer")
+            self.away -= 1
+        return [[float(len(text))] for text in texts]
+
+    def upsert(self, collection: str, *, document: str, ids: Sequence[str], vectors: Sequence[Sequence[float]]) -> None:
+        self.vectors |= dict.fromkeys(ids, document)
+
+    def delete(self, collection: str, *, document: str) -> None:
+        self.vectors = {id: of for id, of in self.vectors.items() if of != document}
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> Index:
+    made = Index()
+    for name in ("embed", "upsert", "delete"):
+        monkeypatch.setattr(link, name, getattr(made, name))
+    return made
+
+
+@pytest.fixture
+def document(alice: Person) -> Document:
+    text = "# Long\n\n" + "\n\n".join(f"Paragraph {n} tells of boat {n}. " * 12 for n in range(20))
+    collection = Collection.objects.create(name="Notes", owner=alice)
+    return Document.objects.create(collection=collection, title="Long", name="long.md", digest="0", text=text)
+
+
+def test_a_document_becomes_ready_with_a_vector_for_each_chunk(document: Document, index: Index) -> None:
+    ingest.ingest(document)
+    document.refresh_from_db()
+    chunks = list(document.chunks.all())
+    assert document.state == State.READY
+    assert len(chunks) > ingest.BATCH
+    assert index.vectors.keys() == {str(chunk.pk) for chunk in chunks}
+    assert sum(chunk.length for chunk in chunks) == sum(p.count for p in Posting.objects.all())
+
+
+def test_ingest_cut_off_and_run_again_ends_in_the_same_rows(document: Document, index: Index) -> None:
+    index.away = 1
+    with pytest.raises(link.HostUnavailable):
+        ingest.ingest(document)
+    document.refresh_from_db()
+    assert document.state == State.LEXICAL
+    assert lexical.bm25("boat", [str(document.collection_id)], limit=5)
+    before = set(document.chunks.values_list("pk", flat=True))
+    index.away = None
+    ingest.ingest(document)
+    assert set(document.chunks.values_list("pk", flat=True)) == before
+    assert index.vectors.keys() == {str(pk) for pk in before}
+
+
+def test_words_written_again_replace_the_old(document: Document) -> None:
+    ingest.write_words(document)
+    document.text = "# Short\n\nOne paragraph about trains."
+    ingest.write_words(document)
+    assert document.chunks.count() == 1
+    assert not lexical.bm25("boat", [str(document.collection_id)], limit=5)
+    assert lexical.bm25("train", [str(document.collection_id)], limit=5)
+
+
+def test_the_task_leaves_a_document_searchable_by_words_when_no_host_runs(
+    document: Document, index: Index, settings: Any
+) -> None:
+    settings.LOCAL_MODELS = False
+    index.away = 0
+    tasks.ingest_document(str(document.pk))
+    document.refresh_from_db()
+    assert document.state == State.LEXICAL
+
+
+def test_the_task_keeps_why_a_document_failed(
+    document: Document, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(text: str) -> list[Any]:
+        raise ValueError("no text in it")
+
+    monkeypatch.setattr(ingest, "cut", broken)
+    tasks.ingest_document(str(document.pk))
+    document.refresh_from_db()
+    assert document.state == State.FAILED
+    assert document.failure is not None
+    assert "no text in it" in document.failure["cause"]
+    tasks.ingest_document("00000000-0000-0000-0000-000000000000")  # removed meanwhile: nothing to do
+
+
+def test_unfinished_documents_are_queued_again(document: Document, monkeypatch: pytest.MonkeyPatch) -> None:
+    queued: list[str] = []
+    monkeypatch.setattr(tasks.ingest_document, "delay", queued.append)
+    Document.objects.create(collection=document.collection, title="Done", name="done.md", state=State.READY)
+    assert tasks.requeue_unfinished() == 1
+    assert queued == [str(document.pk)]
+
+
+def test_vectors_go_with_their_document(
+    document: Document, index: Index, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    monkeypatch.setattr(tasks.forget_document, "delay", tasks.forget_document)
+    ingest.ingest(document)
+    assert index.vectors
+    with django_capture_on_commit_callbacks(execute=True):
+        document.delete()
+    assert index.vectors == {}
+
+
+@pytest.fixture
+def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(guide, "FOLDER", tmp_path)
+    (tmp_path / "boats.md").write_text("# All about boats\n\nBoats float.\n")
+    (tmp_path / "trains.md").write_text("Trains roll.\n")
+    return tmp_path
+
+
+@pytest.mark.django_db
+def test_the_guide_follows_its_pages(pages: Path) -> None:
+    assert {d.title for d in guide.ensure()} == {"All about boats", "trains"}
+    assert guide.ensure() == []
+    guide.ingest_words()
+    assert set(Document.objects.values_list("state", flat=True)) == {State.LEXICAL}
+    (pages / "boats.md").write_text("# All about boats\n\nBoats sink.\n")
+    (pages / "trains.md").unlink()
+    assert [d.name for d in guide.ensure()] == ["boats.md"]
+    guide.ingest_words()
+    assert [c.text for c in Chunk.objects.all()] == ["Boats sink."]
+    assert Collection.objects.count() == 1
+
+
+@pytest.mark.django_db
+def test_changed_pages_are_queued_for_workers_that_already_run(
+    pages: Path, settings: Any, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    settings.REDIS_URL = "redis://localhost"
+    queued: list[str] = []
+    monkeypatch.setattr(tasks.ingest_document, "delay", queued.append)
+    with django_capture_on_commit_callbacks(execute=True):
+        changed = guide.ensure()
+    assert sorted(queued) == sorted(str(d.pk) for d in changed)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("question", "page"),
+    [
+        ("How do I retry an answer?", "Versions: retry and edit"),
+        ("On which port is LM Studio found?", "Adding a model"),
+        ("How do I back up a workspace?", "Running Onepane"),
+        ("How do I continue an interrupted answer?", "Stopping, reloading, going on"),
+        ("What is a fallback of a route?", "The router"),
+    ],
+)
+def test_the_bundled_guide_answers_by_words(question: str, page: str) -> None:
+    guide.ensure()
+    guide.ingest_words()
+    collection = Collection.objects.get(built_in=True)
+    best = next(iter(lexical.bm25(question, [str(collection.pk)], limit=1)))
+    assert Chunk.objects.get(pk=best).document.title == page
+    assert all(estimate(text) <= 240 for text in Chunk.objects.values_list("text", flat=True))
+
+
+def test_people_see_the_guide_and_their_own(alice: Person, bob: Person, document: Document) -> None:
+    built_in = Collection.objects.create(name="Guide", built_in=True)
+    page = Document.objects.create(collection=built_in, title="Page", name="page.md")
+    assert access.collections_of(alice) == [built_in, document.collection]
+    assert access.collections_of(bob) == [built_in]
+    assert access.document_for(bob, page.pk) == page
+    assert access.document_for(alice, str(document.pk)) == document
+    assert set(access.documents_of(bob)) == {page}
+    for id in (document.pk, "no-id", "00000000-0000-0000-0000-000000000000"):
+        with pytest.raises(Http404):
+            access.document_for(bob, id)

@@ -1,0 +1,208 @@
+"""A real server in a process of its own, on data of its own, for tests of what only processes show.
+
+``python -m tests.serving PEOPLE UPSTREAM`` is the other half: inside ``DATA_DIR`` it makes people who are
+signed in and a provider with every model of ``tests/upstream.py``, and prints the keys of the sessions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+ROOT = Path(__file__).resolve().parent.parent
+ABILITIES = {"vision": ["images"]}
+
+
+class Served:
+    """``start`` returns when the server takes requests; ``kill`` is the hard end, ``stop`` is Ctrl-C."""
+
+    def __init__(self, data: Path, *, local_models: bool = False, cpu: int | None = None, **environment: str) -> None:
+        self.data = data
+        self.port = free_port()
+        self.link = ""
+        self.said: list[str] = []
+        self._cpu = cpu
+        self._process: subprocess.Popen[str] | None = None
+        self._lines: queue.Queue[str] = queue.Queue()
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PYTEST_"))},
+            "DATA_DIR": str(data),
+            "PORT": str(self.port),
+            "DISCOVER": "",
+            "LOCAL_MODELS": "1" if local_models else "0",
+            "DJANGO_SETTINGS_MODULE": "workspace.settings",
+            **environment,
+        }
+        self.database = Database.new(os.environ["DATABASE_URL"]) if os.environ.get("DATABASE_URL") else None
+        if self.database:
+            self.environment["DATABASE_URL"] = self.database.url
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def people(self, count: int, upstream: str, extra_models: Sequence[str] = ()) -> list[str]:
+        """Make people and models before the server starts; the keys of the people's sessions."""
+        made = subprocess.run(
+            [sys.executable, "-m", "tests.serving", str(count), upstream, *extra_models],
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert made.returncode == 0, made.stderr
+        keys: list[str] = json.loads(made.stdout.splitlines()[-1])
+        return keys
+
+    def start(self, *, within: float = 60) -> Served:
+        self._process = subprocess.Popen(
+            [sys.executable, "manage.py", "serve"],
+            cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        if self._cpu is not None:
+            os.sched_setaffinity(self._process.pid, {self._cpu})
+        self._lines = queue.Queue()  # a server that was killed still ends the old one
+        threading.Thread(target=self._read, args=(self._process, self._lines), daemon=True).start()
+        self._wait_for_link(within)
+        return self
+
+    def kill(self) -> None:
+        """As the kernel or a power cut would end it."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+
+    def stop(self, *, within: float = 20) -> int:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
+        return self._process.wait(within)
+
+    def end(self) -> None:
+        """Whatever state it is in."""
+        if self._process is not None and self._process.poll() is None:
+            try:
+                self.stop()
+            except subprocess.TimeoutExpired:
+                self.kill()
+        if self.database:
+            self.database.drop()
+
+    def _read(self, process: subprocess.Popen[str], lines: queue.Queue[str]) -> None:
+        assert process.stdout is not None
+        with process.stdout as output:
+            for line in output:
+                self.said.append(line.rstrip())
+                lines.put(line)
+        lines.put("")
+
+    def _wait_for_link(self, within: float) -> None:
+        deadline = time.monotonic() + within
+        while True:
+            line = self._lines.get(timeout=max(0.01, deadline - time.monotonic()))
+            assert line, "The server ended:\n" + "\n".join(self.said)
+            if "/sign-in/" in line:
+                self.link = next(word for word in line.split() if "/sign-in/" in word)
+                return
+
+
+@dataclass(frozen=True)
+class Database:
+    """A server's own database on the PostgreSQL of the tests, where DATA_DIR alone keeps no two apart."""
+
+    server: str
+    name: str
+
+    @classmethod
+    def new(cls, server: str) -> Database:
+        database = cls(server, f"onepane_served_{uuid.uuid4().hex[:12]}")
+        database._run("create database {}")
+        return database
+
+    @property
+    def url(self) -> str:
+        return urlunsplit(urlsplit(self.server)._replace(path=f"/{self.name}"))
+
+    def drop(self) -> None:
+        self._run("drop database if exists {} with (force)")
+
+    def _run(self, statement: str) -> None:
+        import psycopg
+        from psycopg import sql
+
+        with psycopg.connect(
+            urlunsplit(urlsplit(self.server)._replace(path="/postgres")), autocommit=True
+        ) as connection:
+            connection.execute(sql.SQL(statement).format(sql.Identifier(self.name)))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def make_people(count: int) -> list[str]:
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+    from django.contrib.sessions.backends.db import SessionStore
+
+    from workspace.accounts.models import Person
+
+    keys = []
+    for number in range(count):
+        person, _ = Person.objects.get_or_create(username=f"person{number}")
+        session = SessionStore()
+        session[SESSION_KEY] = str(person.pk)
+        session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+        session[HASH_SESSION_KEY] = person.get_session_auth_hash()
+        session.save()
+        keys.append(str(session.session_key))
+    return keys
+
+
+def make_models(base_url: str, names: Sequence[str]) -> None:
+    from workspace.providers.models import LanguageModel, LanguageModelVersion, Provider, ProviderVersion
+
+    provider = Provider.objects.create(name="upstream")
+    provider.current = ProviderVersion.objects.create(provider=provider, number=1, kind="openai", base_url=base_url)
+    provider.save()
+    for name in names:
+        model = LanguageModel.objects.create(name=name, mark=LanguageModel.objects.count())
+        model.current = LanguageModelVersion.objects.create(
+            model=model, number=1, provider=provider, upstream=name, abilities=ABILITIES.get(name, [])
+        )
+        model.save()
+
+
+def main(count: int, base_url: str, extra: Sequence[str]) -> None:
+    import django
+
+    django.setup()
+    from django.db import transaction
+
+    from tests.upstream import MODELS
+    from workspace.prepare import prepare
+
+    prepare(lambda step: None)
+    with transaction.atomic():
+        make_models(base_url, [*MODELS, *extra])
+        keys = make_people(count)
+    print(json.dumps(keys))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])
