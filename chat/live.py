@@ -25,6 +25,7 @@ from workspace.router.journal import pieces
 from workspace.router.models import RunEvent
 from workspace.router.run_rows import Outcome
 from workspace.router.runs import Numbered, registry
+from workspace.router.states import RunState
 from workspace.types import AttemptFailed, Decided, Delta, Event, EvidenceFound, Reasoning, StepTaken, plain
 from workspace.wire import RunEventKind, Tell
 
@@ -118,8 +119,9 @@ async def announce_settled(chat_id: UUID, answer_id: UUID) -> None:
 
 
 async def announce_interrupted(run_id: UUID) -> None:
-    """Tell the tabs that wait for an answer whose process is dead."""
-    found = await Message.objects.filter(run_id=run_id).values_list("chat_id", "pk").afirst()
+    """Tell the tabs that wait for an answer whose process is dead, unless somebody goes on with it already."""
+    waiting = Message.objects.filter(run_id=run_id, run__state=RunState.INTERRUPTED)
+    found = await waiting.values_list("chat_id", "pk").afirst()
     if found:
         await announce_settled(*found)
 

@@ -13,7 +13,8 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 
-from channels.layers import get_channel_layer
+from channels import DEFAULT_CHANNEL_LAYER
+from channels.layers import channel_layers
 from django.conf import settings
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ class _Relay:
 
     def __init__(self, deliver: Callable[[str, bytes], Awaitable[None]]) -> None:
         self._deliver = deliver
-        self._layer = get_channel_layer()
+        self._layer = channel_layers.make_backend(DEFAULT_CHANNEL_LAYER)  # its locks are its loop's: never shared
         self._channel: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
@@ -99,6 +100,7 @@ class _Relay:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        await self._layer.close_pools()
 
     async def _receive(self, channel: str) -> None:
         while True:

@@ -134,7 +134,8 @@ export class ChatThread extends HTMLElement {
     return item;
   }
 
-  #settled({ run, answer, html }) {
+  #settled({ run, seq, answer, html }) {
+    if (this.#answers.get(run)?.seq >= seq) return; // how it ended once, before somebody went on with it
     this.#answers.delete(run);
     if (!this.#answers.size) this.#clock = void clearInterval(this.#clock);
     const old = document.getElementById(`m-${answer}`);
