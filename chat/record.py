@@ -175,7 +175,7 @@ def _place_answer(person: Person, chat: Chat, question: Message, *, client_id: U
 
 def _request(person: Person, chat: Chat, question: Message, *, model: str, so_far: str = "") -> Request:
     history = tree.path(chat, question, HISTORY) if question.parent_id else [question]
-    collections = collections_of(person) if question.grounding.get("documents") else []
+    readable = tuple(str(collection.pk) for collection in collections_of(person))
     return Request(
         messages=tuple(PromptMessage(role=_role(m), parts=parts) for m in history if (parts := parts_of(m))),
         person_id=str(person.pk),
@@ -183,7 +183,7 @@ def _request(person: Person, chat: Chat, question: Message, *, model: str, so_fa
         groups=tuple(person.groups.values_list("name", flat=True)),
         chat_id=str(chat.pk),
         model=model,
-        grounding=Grounding(collections=tuple(str(c.pk) for c in collections)),
+        grounding=Grounding(collections=readable if question.grounding.get("documents") else (), offered=readable),
         so_far=so_far,
     )
 

@@ -202,6 +202,7 @@ BLOB_DIR = DATA_DIR / "blobs"
 DISCOVER = env.list("DISCOVER", ["http://127.0.0.1:11434/v1", "http://127.0.0.1:1234/v1", "http://127.0.0.1:8000/v1"])
 FIRST_TOKEN_DEADLINE = env.float("FIRST_TOKEN_DEADLINE", 60.0)  # seconds
 IDLE_DEADLINE = env.float("IDLE_DEADLINE", 60.0)  # seconds between two pieces of an answer
+TOTAL_DEADLINE = env.float("TOTAL_DEADLINE", 900.0)  # seconds for a whole answer, all calls together
 LOCAL_MODELS = env.bool("LOCAL_MODELS", True)  # start the model host and the index host
 
 LOGGING = {

@@ -55,9 +55,11 @@ class PromptMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grounding:
-    """Where evidence may come from: ids of collections, and the web."""
+    """Where evidence may come from: ids of collections, and the web. ``offered`` are those that a route may take from
+    when the person asked for none."""
 
     collections: tuple[str, ...] = ()
+    offered: tuple[str, ...] = ()
     web: bool = False
 
 
@@ -212,7 +214,7 @@ class Reasoning(Event):
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed(Event):
-    """One call failed before its first token; the run goes on with the next candidate."""
+    """One call failed; the run goes on, from the words that there are, with the same model or another."""
 
     model: str
     failure: Failure
@@ -244,23 +246,27 @@ class Timings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One call of a model: what was sent, and how it ended."""
+    """One call of a model: how it ended, and what it cost. ``offset`` is where in the answer its words begin; ``cost``
+    is ``None`` when its price is not known."""
 
     model: str
     model_version: int
     started: float
     ended: float | None = None
     first_token: float | None = None
+    offset: int = 0
     failure: Failure | None = None
     usage: Usage | None = None
+    cost: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What made an answer (version 1): enough to make it again.
 
+    ``model`` and what belongs to it are of the call that wrote last; ``usage`` and ``cost`` are of all ``attempts``.
     ``parameters`` are as sent to the provider. ``resolved_model`` is what the provider said it ran.
-    ``cost`` is ``None`` when no price is known, never 0. ``support`` counts sentences of a grounded
+    ``cost`` is ``None`` when a price is not known, never 0. ``support`` counts sentences of a grounded
     answer: supported, weak, unsupported.
     """
 

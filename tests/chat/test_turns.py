@@ -116,9 +116,22 @@ async def test_a_stopped_answer_keeps_what_was_seen(person: Person) -> None:
 
 
 async def test_a_failure_after_the_first_words_keeps_them_and_says_why(person: Person) -> None:
-    say("Some words", broken(cause="The connection broke."))
+    say("Some words", broken("refused_content", "The provider refused to answer this."))
     run = await settled(await ask(person))
-    assert (run.state, run.text, run.failure["cause"]) == (RunState.FAILED, "Some words", "The connection broke.")
+    assert (run.state, run.text) == (RunState.FAILED, "Some words")
+    assert run.failure["cause"] == "The provider refused to answer this."
+
+
+async def test_a_connection_that_breaks_is_gone_on_with_from_the_words_there_are(person: Person) -> None:
+    say("The first half of it, ", broken("cut_off", "The connection broke."))
+    say("the first half of it, ", "and the second.")
+    run = await settled(await ask(person))
+    assert (run.state, run.text) == (RunState.DONE, "The first half of it, the first half of it, and the second.")
+    assert Scripted.calls[-1].so_far == "The first half of it, "
+    assert [(a["offset"], (a["failure"] or {}).get("code")) for a in run.manifest["attempts"]] == [
+        (0, "cut_off"),
+        (22, None),
+    ]
 
 
 async def test_a_deleted_model_ends_in_a_clear_failure_and_a_stored_question(person: Person) -> None:

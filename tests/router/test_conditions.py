@@ -30,6 +30,9 @@ KNOWN: dict[str, Any] = {
     "groups": ["staff", "editors"],
     "hour": 9,
     "interactive": True,
+    "language": "en",
+    "budget_left": 2.5,
+    "free_memory_gib": 8.0,
 }
 
 

@@ -42,11 +42,16 @@ class ProviderVersion(models.Model):
 
 
 class LanguageModel(models.Model):
-    """A model somebody can pick. ``mark`` is its place in the fixed list of hues and shapes, for good."""
+    """A model somebody can pick: everybody, or people of its ``groups`` once ``for_all`` is off.
+
+    ``mark`` is its place in the fixed list of hues and shapes, for good.
+    """
 
     name = models.SlugField(max_length=80, unique=True, help_text="What people and routes call it.")
     current = models.ForeignKey("LanguageModelVersion", null=True, on_delete=models.PROTECT, related_name="+")
     enabled = models.BooleanField(default=True)
+    for_all = models.BooleanField("for everybody", default=True)
+    groups = models.ManyToManyField("auth.Group", blank=True, related_name="language_models")
     mark = models.PositiveSmallIntegerField(default=0)
     created = models.DateTimeField(auto_now_add=True)
 

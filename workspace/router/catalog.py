@@ -21,6 +21,7 @@ from workspace.providers.models import LanguageModel, LanguageModelVersion, Prov
 from workspace.providers.secrets import decrypt
 from workspace.router.configuration import DEFAULT_SOURCE, Configuration, ConfigurationError, parse
 from workspace.router.models import PromptTemplate, RouterConfiguration, RouterVersion
+from workspace.router.money import Limit, limits
 from workspace.router.prompts import DEFAULT_SYSTEM
 from workspace.types import Usage
 
@@ -50,6 +51,7 @@ class Candidate:
     price_output: Decimal | None = None
     price_cached: Decimal | None = None
     enabled: bool = True
+    groups: frozenset[str] | None = None  # whose people may use it; None is everybody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,7 @@ class Catalog:
     configuration: Configuration
     router_version_id: int | None
     template: Template
+    limits: tuple[Limit, ...] = ()
 
 
 _lock = threading.Lock()
@@ -113,20 +116,32 @@ def cost(candidate: Candidate, usage: Usage) -> Decimal | None:
 
 
 def _stamp() -> tuple[Any, ...]:
-    """Changes whenever a pointer moves, a model is switched or a key is renewed. Four small queries, once a second."""
-    models = tuple(LanguageModel.objects.order_by("id").values_list("id", "name", "current_id", "enabled"))
+    """Changes whenever a pointer moves, a model is switched or a key is renewed. Six small queries, once a second."""
+    models = tuple(LanguageModel.objects.order_by("id").values_list("id", "name", "current_id", "enabled", "for_all"))
+    allowed = tuple(_allowed())
     providers = tuple(
         (pk, bytes(key)) for pk, key in Provider.objects.order_by("id").values_list("current_id", "encrypted_key")
     )
     router = tuple(RouterConfiguration.objects.filter(name=ACTIVE).values_list("current_id", flat=True))
     template = tuple(PromptTemplate.objects.filter(name=ACTIVE).values_list("current_id", flat=True))
-    return models, providers, router, template
+    return models, allowed, providers, router, template, limits()
+
+
+def _allowed() -> list[tuple[int, str]]:
+    """Each model's groups, by name."""
+    rows = LanguageModel.groups.through.objects.order_by("pk")
+    return list(rows.values_list("languagemodel_id", "group__name"))
 
 
 def _read() -> Catalog:
+    allowed: dict[int, set[str]] = {}
+    for model_id, group in _allowed():
+        allowed.setdefault(model_id, set()).add(group)
     rows = LanguageModel.objects.exclude(current=None).select_related("current__provider__current").order_by("id")
     candidates = {
-        row.name: _candidate(row, row.current) for row in rows if row.current and row.current.provider.current
+        row.name: _candidate(row, row.current, frozenset(allowed.get(row.pk, ())))
+        for row in rows
+        if row.current and row.current.provider.current
     }
     stored = RouterConfiguration.objects.filter(name=ACTIVE).select_related("current").first()
     version = stored.current if stored else None
@@ -139,6 +154,7 @@ def _read() -> Catalog:
         template=Template(version_id=template.current.pk, system=template.current.system)
         if template and template.current
         else Template(),
+        limits=limits(),
     )
 
 
@@ -152,7 +168,7 @@ def _configuration(version: RouterVersion | None) -> Configuration | None:
         return None
 
 
-def _candidate(model: LanguageModel, version: LanguageModelVersion) -> Candidate:
+def _candidate(model: LanguageModel, version: LanguageModelVersion, groups: frozenset[str]) -> Candidate:
     provider = version.provider
     assert provider.current is not None
     key = bytes(provider.encrypted_key)
@@ -175,4 +191,5 @@ def _candidate(model: LanguageModel, version: LanguageModelVersion) -> Candidate
         price_output=version.price_output,
         price_cached=version.price_cached,
         enabled=model.enabled,
+        groups=None if model.for_all else groups,
     )

@@ -1,10 +1,11 @@
 """The language of a route's condition: Python's expressions, cut down to a list, typed, never run by Python.
 
 ``default`` is true. Names are facts (``workspace/router/facts.py``); ``true`` and ``false`` may be written either
-way. Allowed: ``and or not``, comparisons, ``in``, ``+ - * / %``, lists of texts or numbers, and the functions in
-``FUNCTIONS``. A text is cut into known tokens under bounds before anything parses it, the tree is checked against
-the list, every part is typed, and what is left becomes closures: a condition costs microseconds and can do nothing
-else. It knows no configuration and no model.
+way. Allowed: ``and or not``, comparisons, ``in``, ``+ - * / %``, lists of texts or numbers, the functions in
+``FUNCTIONS``, and look-ups of a model by its name, as in ``cost("fast-flash")``. A text is cut into known tokens under
+bounds before anything parses it, the tree is checked against the list, every part is typed, and what is left becomes
+closures: a condition costs microseconds and can do nothing else. It knows no configuration, and of models only the
+names it is given.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workspace.router.facts import FACTS
+from workspace.router.facts import FACTS, LOOKUPS, lookup_key
 
 MAX_LENGTH = 2_000  # characters
 MAX_TOKENS = 400
@@ -54,9 +55,16 @@ class _Unknown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Condition:
+    """``names`` are the facts it needs, ``lookups`` the functions and models."""
+
     source: str
     names: frozenset[str]
+    lookups: frozenset[tuple[str, str]]
     _test: Value
+
+    @property
+    def constant(self) -> bool:
+        return not self.names and not self.lookups
 
     def holds(self, facts: Facts) -> tuple[bool | None, str]:
         """Whether it is true, and a note. ``None`` when it can't be told: the rule counts as false."""
@@ -70,24 +78,25 @@ class Condition:
             return None, "a number grew too large"
 
 
-ALWAYS = Condition("default", frozenset(), lambda facts: True)
+ALWAYS = Condition("default", frozenset(), frozenset(), lambda facts: True)
 
 
-def parse(source: str) -> Condition:
-    """A checked condition. Raises ConditionError with the place."""
+def parse(source: str, *, models: Collection[str] | None = None) -> Condition:
+    """A checked condition. ``models`` are the names that exist; with ``None`` they are not checked. Raises
+    ConditionError with the place."""
     if source.strip() == "default":
         return ALWAYS
     try:
         _check_tokens(source)
         # In brackets a condition may run over several lines; line breaks become spaces, so every place has one number.
         line = "(" + re.sub(r"[\r\n\t]", " ", source) + ")"
-        reader = _Reader(line.encode())
+        reader = _Reader(line.encode(), models)
         kind, test = reader.read(_tree(line))
         if kind != "truth":
             raise ConditionError(f"A condition is true or false; this is {_A[kind]}. Compare it with something.")
     except ConditionError as error:
         raise ConditionError(str(error), min(error.offset, len(source)), source=source) from None
-    return Condition(source.strip(), frozenset(reader.names), test)
+    return Condition(source.strip(), frozenset(reader.names), frozenset(reader.lookups), test)
 
 
 _TOKEN = re.compile(
@@ -172,6 +181,12 @@ def _need(facts: Facts, name: str) -> Any:
     return value
 
 
+def _length_of_prompt(facts: Facts) -> int:
+    """Records keep the length of a question and not its words."""
+    prompt = facts.get("prompt")
+    return len(prompt) if prompt is not None else int(_need(facts, "len(prompt)"))
+
+
 _A = {
     "text": "a text",
     "number": "a number",
@@ -224,9 +239,11 @@ FUNCTIONS: dict[str, Function] = {
 class _Reader:
     """Checks a tree and turns it into closures. Each part has a kind, one of ``_A``."""
 
-    def __init__(self, line: bytes) -> None:
+    def __init__(self, line: bytes, models: Collection[str] | None) -> None:
         self.names: set[str] = set()
+        self.lookups: set[tuple[str, str]] = set()
         self._line = line
+        self._models = models
         self._depth = 0
 
     def read(self, node: ast.expr) -> tuple[str, Value]:
@@ -275,7 +292,7 @@ class _Reader:
             return "truth", lambda facts: truth
         if name == "default":
             raise self._wrong(node, "“default” stands alone: it is the whole condition.")
-        if name in FUNCTIONS:
+        if name in FUNCTIONS or name in LOOKUPS:
             raise self._wrong(node, f"{name} is a function. Write {name}(…).")
         if name not in FACTS:
             raise self._wrong(node, f"There is no fact “{name[:40]}”. {nearest(name, FACTS)}")
@@ -322,15 +339,33 @@ class _Reader:
             raise self._wrong(node, said)
 
     def _call(self, node: ast.expr, name: str, args: list[ast.expr]) -> tuple[str, Value]:
+        if name in LOOKUPS:
+            return self._lookup(node, name, args)
         function = FUNCTIONS.get(name)
         if function is None:
-            raise self._wrong(node, f"There is no function “{name[:40]}”. {nearest(name, FUNCTIONS)}")
+            raise self._wrong(node, f"There is no function “{name[:40]}”. {nearest(name, [*FUNCTIONS, *LOOKUPS])}")
         if len(args) != len(function.takes):
             many = len(function.takes)
             raise self._wrong(node, f"{name}() takes {many} value{'s' if many > 1 else ''}, not {len(args)}.")
+        if name == "len" and isinstance(args[0], ast.Name) and args[0].id == "prompt":
+            self.names.add("prompt")
+            return "number", _length_of_prompt
         values = [self._want(arg, *kinds) for arg, kinds in zip(args, function.takes, strict=True)]
         work = function.work
         return function.gives, lambda facts: work(*[value(facts) for value in values])
+
+    def _lookup(self, node: ast.expr, name: str, args: list[ast.expr]) -> tuple[str, Value]:
+        """The model is named outright, so that all names can be checked and all look-ups be made before deciding."""
+        match args:
+            case [ast.Constant(str(model))]:
+                pass
+            case _:
+                raise self._wrong(node, f'{name}() takes the name of a model in quotes: {name}("fast-flash").')
+        if self._models is not None and model not in self._models:
+            raise self._wrong(args[0], f"There is no model “{model[:80]}”. {nearest(model, sorted(self._models))}")
+        self.lookups.add((name, model))
+        key = lookup_key(name, model)
+        return LOOKUPS[name].kind, lambda facts: _need(facts, key)
 
     def _list(self, node: ast.expr, elements: list[ast.expr]) -> tuple[str, Value]:
         parts = [self.read(element) for element in elements]

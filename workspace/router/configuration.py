@@ -49,11 +49,13 @@ class ConfigurationError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """``models`` maps a model's name to its weight. ``grounding`` and ``budget`` hold what the file says."""
+    """``models`` maps a model's name to its weight. ``groups``, when there are any, are the only people it serves;
+    ``grounding`` and ``budget`` hold what the file says."""
 
     name: str
     condition: Condition
     models: Mapping[str, float]
+    groups: tuple[str, ...] = ()
     mode: Mode = "interactive"
     parameters: Mapping[str, Any] = field(default_factory=dict)
     grounding: Mapping[str, bool] = field(default_factory=dict)
@@ -65,11 +67,23 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """``digest`` is of what the file means: neither comments nor spaces change it."""
+    """``digest`` is of what the file means: neither comments nor spaces change it. ``autocomplete`` names the model
+    that finishes sentences in the composer; ``hedge`` says when a slow model is raced, and how often at most."""
 
     routes: tuple[Route, ...]
     fallback: str
     digest: str
+    autocomplete: str = ""
+    hedge: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every fact that some condition needs."""
+        return frozenset().union(*(route.condition.names for route in self.routes))
+
+    @property
+    def lookups(self) -> frozenset[tuple[str, str]]:
+        return frozenset().union(*(route.condition.lookups for route in self.routes))
 
     def route(self, name: str) -> Route | None:
         return next((route for route in self.routes if route.name == name), None)
@@ -134,6 +148,8 @@ class _File:
         return Configuration(
             routes=tuple(route for route, _ in routes if route),
             fallback=file.get("fallback", ""),
+            autocomplete=file.get("autocomplete", ""),
+            hedge=file.get("hedge", {}),
             digest=sha256(canonical(node.plain())),
         )
 
@@ -181,7 +197,7 @@ class _File:
     def condition(self, node: Node) -> Condition:
         source = _text(self, node)
         try:
-            return parse_condition(source)
+            return parse_condition(source, models=self._models)
         except ConditionError as error:
             self._wrong(offset_in(self._source, node, error.offset), str(error))
             return parse_condition("default")
@@ -228,7 +244,7 @@ class _File:
                 )
             if route.name in names:
                 self._wrong(node.offset, f"Two routes are called “{route.name}”.")
-            if not route.condition.names:
+            if route.condition.constant:
                 if route.condition.holds({})[0]:
                     always = always or number
                 else:
@@ -325,12 +341,14 @@ PARAMETER_KEYS: dict[str, Check] = {
     "stop": _stop,
 }
 GROUNDING_KEYS: dict[str, Check] = {"documents": _truth, "web": _truth}
+HEDGE_KEYS: dict[str, Check] = {"after_s": _number(0, 60, above=True), "percent": _number(0, 100, above=True)}
 BUDGET_KEYS: dict[str, Check] = {"usd": _number(0, 1_000_000, above=True)}
 ROUTE_KEYS: dict[str, Check] = {
     "name": _name,
     "condition": _File.condition,
     "model": _File.model,
     "models": _File.models,
+    "groups": lambda file, node: tuple(_name(file, each) for each in _entries(node)),
     "mode": _one_of("interactive", "background"),
     "parameters": lambda file, node: file.options(PARAMETER_KEYS, node),
     "grounding": lambda file, node: file.options(GROUNDING_KEYS, node),
@@ -339,4 +357,9 @@ ROUTE_KEYS: dict[str, Check] = {
     "fallbacks": _File.fallbacks,
     "budget": lambda file, node: file.options(BUDGET_KEYS, node),
 }
-FILE_KEYS: dict[str, Check] = {"routes": _routes, "fallback": _File.model}
+FILE_KEYS: dict[str, Check] = {
+    "routes": _routes,
+    "fallback": _File.model,
+    "autocomplete": _File.model,
+    "hedge": lambda file, node: file.options(HEDGE_KEYS, node),
+}

@@ -1,13 +1,14 @@
 """Deciding is pure: a request, a catalog and facts in; a decision with its trace out. It calls nobody.
 
 What a model can't take (switched off, no images, too small a window) is left out with the reason, whether a person,
-a route or a fallback named it.
+a route or a fallback named it. So is what the person may not use, and then nothing tells it from a model that is not
+there.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from workspace.router.catalog import Candidate, Catalog
@@ -16,6 +17,7 @@ from workspace.router.prompts import tokens_of
 from workspace.types import Decision, Dropped, Failure, Request, TraceStep
 
 QUOTES = "quotes"  # the kind that reads evidence out and is no language model
+_FOR_OTHERS: tuple[bool | None, str] = (False, "it serves other groups")
 
 
 class NoModel(Exception):
@@ -26,18 +28,38 @@ class NoModel(Exception):
         self.failure = failure
 
 
-def decide(request: Request, catalog: Catalog, *, facts: Mapping[str, Any]) -> Decision:
-    """The person's choice always wins; else the first route that applies, its fallbacks, the file's fallback."""
+def decide(
+    request: Request,
+    catalog: Catalog,
+    *,
+    facts: Mapping[str, Any],
+    unhealthy: Mapping[str, str] | None = None,
+    unaffordable: Mapping[str, Failure] | None = None,
+) -> Decision:
+    """The person's choice always wins; else the first route that applies, its fallbacks, the file's fallback.
+
+    ``unhealthy`` names models whose calls keep failing, with the reason: they are passed by while another can answer.
+    ``unaffordable`` names those that a budget can't pay: they are not called at all. Raises NoModel.
+    """
     if request.model:
-        return _chosen(request, catalog, facts)
-    return _routed(request, catalog, facts)
+        return _chosen(request, catalog, facts, unaffordable or {})
+    return _routed(request, catalog, facts, unhealthy or {}, unaffordable or {})
 
 
-def _chosen(request: Request, catalog: Catalog, facts: Mapping[str, Any]) -> Decision:
+def may_use(candidate: Candidate, groups: Collection[str]) -> bool:
+    """Whether people of these groups may use a model: the one question, asked of every model that is about to serve."""
+    return candidate.groups is None or not candidate.groups.isdisjoint(groups)
+
+
+def _chosen(
+    request: Request, catalog: Catalog, facts: Mapping[str, Any], unaffordable: Mapping[str, Failure]
+) -> Decision:
     candidate = catalog.candidates.get(request.model)
     reason = _unfit(candidate, request, request.model)
     if candidate is None or reason:
         raise NoModel(_refusal(candidate, request, reason))
+    if candidate.name in unaffordable:
+        raise NoModel(unaffordable[candidate.name])
     return Decision(
         model=candidate.name,
         model_version=candidate.version_id,
@@ -49,14 +71,30 @@ def _chosen(request: Request, catalog: Catalog, facts: Mapping[str, Any]) -> Dec
     )
 
 
-def _routed(request: Request, catalog: Catalog, facts: Mapping[str, Any]) -> Decision:
-    route, number, trace = _first_true(catalog, facts)
+def _routed(
+    request: Request,
+    catalog: Catalog,
+    facts: Mapping[str, Any],
+    unhealthy: Mapping[str, str],
+    unaffordable: Mapping[str, Failure],
+) -> Decision:
+    route, number, trace = _first_true(request, catalog, facts)
     dropped: list[Dropped] = []
     own = _fit(_in_order(route, request), request, catalog, dropped) if route else []
     spare = _fit([*(route.fallbacks if route else ()), catalog.configuration.fallback], request, catalog, dropped)
     fit = list(dict.fromkeys([*own, *spare]))
     if not fit:
         raise NoModel(_nobody(dropped))
+    dear = [name for name in fit if name in unaffordable]
+    if len(dear) == len(fit):
+        raise NoModel(unaffordable[fit[0]])
+    dropped += [Dropped(model=name, reason=unaffordable[name].cause) for name in dear]
+    fit = [name for name in fit if name not in dear]
+    own = [name for name in own if name not in dear]
+    if well := [name for name in fit if name not in unhealthy]:  # a failing model is still better than none
+        dropped = [Dropped(model=name, reason=unhealthy[name]) for name in fit if name in unhealthy] + dropped
+        fit = well
+        own = [name for name in own if name not in unhealthy]
     return Decision(
         model=fit[0],
         model_version=catalog.candidates[fit[0]].version_id,
@@ -73,10 +111,15 @@ def _routed(request: Request, catalog: Catalog, facts: Mapping[str, Any]) -> Dec
     )
 
 
-def _first_true(catalog: Catalog, facts: Mapping[str, Any]) -> tuple[Route | None, int, list[TraceStep]]:
+def _first_true(
+    request: Request, catalog: Catalog, facts: Mapping[str, Any]
+) -> tuple[Route | None, int, list[TraceStep]]:
     trace: list[TraceStep] = []
     for number, route in enumerate(catalog.configuration.routes, start=1):
-        value, note = route.condition.holds(facts)
+        if route.groups and set(route.groups).isdisjoint(request.groups):
+            value, note = _FOR_OTHERS
+        else:
+            value, note = route.condition.holds(facts)
         trace.append(TraceStep(route=route.name, condition=route.condition.source, value=value, note=note))
         if value:
             return route, number, trace
@@ -112,7 +155,7 @@ def _fit(names: Iterable[str], request: Request, catalog: Catalog, dropped: list
 
 def _any(request: Request, catalog: Catalog, dropped: list[Dropped]) -> list[str]:
     """One model that fits, the oldest: the word alone must never send a question on to a second provider."""
-    enabled = [candidate for candidate in catalog.candidates.values() if candidate.enabled]
+    enabled = [c for c in catalog.candidates.values() if c.enabled and may_use(c, request.groups)]
     for candidate in sorted(enabled, key=lambda c: c.kind == QUOTES):
         reason = _unfit(candidate, request, candidate.name)
         if not reason:
@@ -123,7 +166,7 @@ def _any(request: Request, catalog: Catalog, dropped: list[Dropped]) -> list[str
 
 def _unfit(candidate: Candidate | None, request: Request, name: str) -> str:
     """Why a model can't take the request; nothing when it can."""
-    if candidate is None:
+    if candidate is None or not may_use(candidate, request.groups):
         return f"There is no model “{name}”."
     if not candidate.enabled:
         return f"{name} is switched off."
@@ -143,7 +186,7 @@ def _asks(request: Request, kind: str) -> bool:
 
 def _refusal(candidate: Candidate | None, request: Request, reason: str) -> Failure:
     """The person chose it, so nothing else answers in its place."""
-    if candidate is None or not candidate.enabled:
+    if candidate is None or not candidate.enabled or not may_use(candidate, request.groups):
         return Failure(code="no_model", cause=reason, action="Choose another model and retry.", permanent=True)
     if _asks(request, "image") and "images" not in candidate.abilities:
         action = "Choose a model that takes images, or send the question without them."

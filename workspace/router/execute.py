@@ -1,29 +1,36 @@
-"""The one loop over attempts: evidence, decision, prompt, provider, and the manifest of it all.
+"""The one way from a request to an answer: decision, evidence, calls, and the manifest of it all.
 
-First byte is the commit point: before it the next candidate is tried, after it the text is kept. It stores
-nothing and knows no chat and no socket.
+First byte is the commit point: before it the next model is tried silently; after it the text is kept, and whoever
+comes next goes on from it. It stores nothing but a reservation in a budget, and knows no chat and no socket.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
-from typing import Any
+from decimal import Decimal
 
 from django.conf import settings
 
 from retrieval import support
 from retrieval.search import search
 from workspace.blobs import read_blob
-from workspace.providers.base import Call, Ended, ProviderError, Sent
-from workspace.providers.registry import provider
+from workspace.providers.base import Call, ProviderError
 from workspace.router import catalog as catalogs
+from workspace.router import money, situation
+from workspace.router.attempt import Calling
 from workspace.router.catalog import Candidate, Catalog
-from workspace.router.decide import NoModel, decide
-from workspace.router.facts import facts_of
-from workspace.router.prompts import Prompt, build, estimate_tokens
+from workspace.router.chain import Chain, Next
+from workspace.router.configuration import Route
+from workspace.router.decide import QUOTES, NoModel, decide
+from workspace.router.health import health
+from workspace.router.joining import Joiner
+from workspace.router.prompts import Prompt, build
+from workspace.router.race import allowance, race
+from workspace.router.situation import Situation
 from workspace.types import (
     Attempt,
     AttemptFailed,
@@ -35,6 +42,7 @@ from workspace.types import (
     EvidenceFound,
     Failure,
     Finished,
+    Grounding,
     Manifest,
     Reasoning,
     Request,
@@ -44,6 +52,10 @@ from workspace.types import (
     UsageReported,
     sha256,
 )
+from workspace.writes import writer
+
+HEDGE_AFTER = 2.0  # seconds
+HEDGES = 5.0  # of a hundred calls, at most
 
 
 class Execution:
@@ -55,68 +67,85 @@ class Execution:
         self._began = time.monotonic()
         self._timings = Timings()
         self._decision: Decision | None = None
-        self._candidate: Candidate | None = None
+        self._route: Route | None = None
+        self._situation = Situation(facts={})
         self._catalog: Catalog | None = None
         self._evidence: tuple[Evidence, ...] = ()
+        self._grounding = request.grounding
         self._prompt: Prompt | None = None
+        self._calling: Calling | None = None
         self._attempts: list[Attempt] = []
-        self._parameters: dict[str, Any] = {}
-        self._usage: Usage | None = None
-        self._ended: Ended | None = None
+        self._text: list[str] = [request.so_far] if request.so_far else []
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """The story, in order; the last event is ``Finished`` unless the caller closes or cancels."""
-        self._catalog = await catalogs.load()
         failure: Failure | None = None
         try:
+            yield Decided(await self._decide())
             async for event in self._gather():
                 yield event
-            self._decision = decide(self._request, self._catalog, facts=self._facts())
-            self._timings = replace(self._timings, decided=self._elapsed())
-            yield Decided(self._decision)
-            async for event in self._attempt_each(self._decision):
+            async for event in self._answer():
                 yield event
         except NoModel as refused:
             failure = refused.failure
         except ProviderError as error:
             failure = error.failure
-        if self._usage is not None:
-            yield UsageReported(self._usage)
-        yield Finished(self.manifest(""), failure)
+        if self._attempts:
+            yield UsageReported(_sum_of(self._attempts))
+        yield Finished(self.manifest("".join(self._text)), failure)
 
     def manifest(self, text: str, *, stopped: bool = False) -> Manifest:
-        """What made the answer so far; ``text`` is the whole of it, for its digest, its support and an estimate."""
-        candidate, decision, prompt = self._candidate, self._decision, self._prompt
-        usage = self._usage or (self._estimate(text) if candidate else None)
+        """What made the answer so far; ``text`` is the whole of it, for its digest and its support."""
+        calling, prompt = self._calling, self._prompt
+        candidate = calling.candidate if calling else None
+        attempts = tuple(self._attempts)
+        costs = [attempt.cost for attempt in attempts]
         return Manifest(
             model=candidate.name if candidate else "",
             model_version=candidate.version_id if candidate else None,
             provider=candidate.provider_name if candidate else "",
             provider_version=candidate.provider_version_id if candidate else None,
             upstream_model=candidate.upstream if candidate else "",
-            resolved_model=self._ended.model if self._ended else "",
-            parameters=self._parameters,
+            resolved_model=calling.ended.model if calling and calling.ended else "",
+            parameters=calling.parameters if calling else {},
             prompt_template=self._catalog.template.name if self._catalog and prompt else "",
             prompt_template_version=self._catalog.template.version_id if self._catalog and prompt else None,
             system_digest=sha256(prompt.system) if prompt else "",
-            decision=decision,
+            decision=self._decision,
             evidence=self._evidence,
             seed=self._request.seed,
-            finish_reason="stopped" if stopped else self._ended.finish_reason if self._ended else "",
-            usage=usage,
-            cost=catalogs.cost(candidate, usage) if candidate and usage else None,
+            finish_reason="stopped" if stopped else calling.ended.finish_reason if calling and calling.ended else "",
+            usage=_sum_of(attempts) if attempts else None,
+            cost=sum((c for c in costs if c is not None), money.NOTHING) if attempts and None not in costs else None,
             timings=replace(self._timings, total=self._elapsed()),
-            attempts=tuple(self._attempts),
+            attempts=attempts,
             support=support.check(text, self._evidence) if self._evidence and text else None,
             text_digest=sha256(text),
         )
 
+    async def _decide(self) -> Decision:
+        await health.listen()
+        self._catalog = await catalogs.load()
+        self._situation = await situation.look(self._request, self._catalog)
+        decision = decide(
+            self._request,
+            self._catalog,
+            facts=self._situation.facts,
+            unhealthy=self._situation.unhealthy,
+            unaffordable=self._situation.unaffordable,
+        )
+        self._decision = decision
+        self._route = self._catalog.configuration.route(decision.route)
+        self._timings = replace(self._timings, decided=self._elapsed())
+        if self._route and self._route.grounding.get("documents") and not self._grounding.collections:
+            self._grounding = Grounding(collections=self._grounding.offered, web=self._grounding.web)
+        return decision
+
     async def _gather(self) -> AsyncGenerator[Event, None]:
-        grounding = self._request.grounding
-        if not grounding.collections:
+        if not self._grounding.collections:
             return
         yield StepTaken("Reading the documents")
-        found = await search(self._request.prompt, collections=grounding.collections)
+        found = await search(self._request.prompt, collections=self._grounding.collections)
         self._evidence = found.evidence
         self._timings = replace(self._timings, evidence=self._elapsed())
         yield EvidenceFound(found.evidence)
@@ -124,29 +153,90 @@ class Execution:
         said = f"Reading {count} passage{'' if count == 1 else 's'}" if count else "No passage fits the question"
         yield StepTaken(f"{said}. {found.note}" if found.note else said)
 
-    async def _attempt_each(self, decision: Decision) -> AsyncGenerator[Event, None]:
-        assert self._catalog is not None
-        names = [decision.model, *decision.fallbacks]
-        for name in names:
-            self._candidate = self._catalog.candidates[name]
-            started = self._elapsed()
-            spoke = False
-            try:
-                async with contextlib.aclosing(self._call(self._candidate)) as pieces:
-                    async for event in pieces:
-                        if not spoke and isinstance(event, Delta | Reasoning):
-                            spoke = True
-                        yield event
-                self._note_attempt(started, failure=None)
-                return
-            except ProviderError as error:
-                self._note_attempt(started, failure=error.failure)
-                if spoke or name == names[-1]:
-                    raise
-                yield AttemptFailed(name, error.failure)
-
-    async def _call(self, candidate: Candidate) -> AsyncGenerator[Event, None]:
+    async def _answer(self) -> AsyncGenerator[Event, None]:
+        """The one loop over calls."""
         assert self._catalog is not None and self._decision is not None
+        chain = Chain([self._decision.model, *self._decision.fallbacks], self._catalog.candidates)
+        step: Next | None = Next(chain.first)
+        while step:
+            candidate = step.candidate
+            if step.wait:
+                yield StepTaken(f"Waiting {step.wait:.0f} s for {candidate.name}" if step.wait >= 1 else "Trying again")
+                await asyncio.sleep(step.wait)
+            failure = await self._reserve(candidate)
+            if failure is None:
+                async with contextlib.aclosing(self._call(candidate, chain.spare)) as said:
+                    async for event in said:
+                        if isinstance(event, Failure):
+                            failure = event
+                        else:
+                            yield event
+            if failure is None:
+                return
+            step = chain.after(failure, spoke=bool(self._text), left=self._left())
+            if step is None:
+                raise ProviderError(failure)
+            yield AttemptFailed(candidate.name, failure)
+            if self._text:
+                who = "it" if step.candidate is candidate else step.candidate.name
+                yield StepTaken(f"{candidate.name} broke off; {who} goes on")
+
+    async def _call(self, candidate: Candidate, spare: Candidate | None) -> AsyncGenerator[Event | Failure, None]:
+        """One call's words; a failure comes last. However it ends, it is recorded."""
+        self._calling = self._begin(candidate)
+        joiner = Joiner("".join(self._text)) if self._text else None
+        failure: Failure | None = None
+        over = False
+        try:
+            async with contextlib.aclosing(self._pieces(self._calling, spare)) as pieces:
+                async for piece in pieces:
+                    self._note_first(piece)
+                    text = joiner.take(piece.text) if joiner and type(piece) is Delta else piece.text
+                    if type(piece) is not Delta:
+                        yield piece
+                    elif text:
+                        self._text.append(text)
+                        yield Delta(text)
+            over = True
+        except ProviderError as error:
+            failure, over = error.failure, True
+        finally:
+            self._attempts.append(self._calling.attempt(failure))
+            if over:
+                health.note(self._calling.candidate, failure)
+        if joiner and (rest := joiner.rest()):
+            self._text.append(rest)
+            yield Delta(rest)
+        if failure:
+            yield failure
+
+    async def _pieces(self, calling: Calling, spare: Candidate | None) -> AsyncGenerator[Delta | Reasoning, None]:
+        """What the model says; where a slow one is raced, what the first to speak says."""
+        assert self._catalog is not None
+        hedge = self._catalog.configuration.hedge
+        allowance.called()
+        if not hedge or spare is None or spare.kind == QUOTES or self._text:
+            async with contextlib.aclosing(calling.pieces()) as pieces:
+                async for piece in pieces:
+                    yield piece
+            return
+
+        def second() -> Calling | None:
+            return self._begin(spare) if allowance.take(hedge.get("percent", HEDGES)) else None
+
+        def lost(other: Calling, failure: Failure) -> None:
+            self._attempts.append(other.attempt(failure))
+            health.note(other.candidate, failure)
+
+        race_ = race(calling, second, after=hedge.get("after_s", HEDGE_AFTER), lost=lost)
+        async with contextlib.aclosing(race_) as said:
+            async for self._calling, words in said:
+                yield words
+
+    def _begin(self, candidate: Candidate) -> Calling:
+        assert self._catalog is not None and self._decision is not None
+        health.begin(candidate)
+        so_far = "".join(self._text)
         self._prompt = prompt = build(self._request, candidate, self._evidence, self._catalog.template)
         call = Call(
             address=candidate.address,
@@ -154,68 +244,62 @@ class Execution:
             messages=prompt.messages,
             system=prompt.system,
             evidence=self._evidence,
-            grounded=bool(self._request.grounding.collections),
+            grounded=bool(self._grounding.collections),
             abilities=candidate.abilities,
             parameters={**candidate.parameters, **self._decision.parameters, **self._request.parameters},
             seed=self._request.seed,
-            so_far=self._request.so_far,
-            first_token_deadline=self._first_token_deadline(self._decision),
+            so_far=so_far,
+            first_token_deadline=(self._route.first_token_s if self._route else None) or settings.FIRST_TOKEN_DEADLINE,
             idle_deadline=settings.IDLE_DEADLINE,
             read_blob=read_blob,
         )
-        async with contextlib.aclosing(provider(candidate.kind).stream(call)) as pieces:  # type: ignore[type-var]
-            async for piece in pieces:
-                if type(piece) is Delta or type(piece) is Reasoning:
-                    if self._timings.first_token is None or (
-                        self._timings.first_answer_token is None and type(piece) is Delta
-                    ):
-                        self._note_first(piece)
-                    yield piece
-                elif isinstance(piece, Usage):
-                    self._usage = piece
-                elif isinstance(piece, Sent):
-                    self._parameters = dict(piece.parameters)
-                elif isinstance(piece, Ended):
-                    self._ended = piece
+        deadline = time.monotonic() + self._left()
+        return Calling(candidate, call, prompt, began=self._began, deadline=deadline, offset=len(so_far))
 
-    def _facts(self) -> dict[str, Any]:
-        request = self._request
-        return facts_of(request, user=request.user or None, groups=request.groups if request.user else None)
-
-    def _first_token_deadline(self, decision: Decision) -> float:
-        assert self._catalog is not None
-        route = self._catalog.configuration.route(decision.route)
-        return (route.first_token_s if route else None) or settings.FIRST_TOKEN_DEADLINE
+    async def _reserve(self, candidate: Candidate) -> Failure | None:
+        """Hold what the call will cost, in the person's budgets and the route's own; a failure says what forbids it."""
+        of_route = self._route.budget.get("usd") if self._route else None
+        limits = self._situation.limits
+        if of_route is None and not limits:
+            return None
+        amount = situation.estimate(candidate, self._request, self._situation.past)
+        if amount is None:
+            return money.unpriced(candidate.name)
+        spent = [attempt.cost or money.NOTHING for attempt in self._attempts]
+        if of_route is not None and sum(spent, amount) > Decimal(str(of_route)):
+            return money.over_route(candidate.name, of_route)
+        if not limits:
+            return None
+        run_id = self._run_id
+        return await writer.submit(lambda: money.reserve(run_id, sum(spent, amount), limits))
 
     def _note_first(self, piece: Delta | Reasoning) -> None:
-        now = self._elapsed()
         timings = self._timings
+        if timings.first_answer_token is not None or (timings.first_token is not None and type(piece) is Reasoning):
+            return
+        now = self._elapsed()
         first = now if timings.first_token is None else timings.first_token
-        answer = now if timings.first_answer_token is None and type(piece) is Delta else timings.first_answer_token
-        self._timings = replace(timings, first_token=first, first_answer_token=answer)
+        self._timings = replace(timings, first_token=first, first_answer_token=now if type(piece) is Delta else None)
 
-    def _note_attempt(self, started: float, *, failure: Failure | None) -> None:
-        assert self._candidate is not None
-        self._attempts.append(
-            Attempt(
-                model=self._candidate.name,
-                model_version=self._candidate.version_id,
-                started=started,
-                ended=self._elapsed(),
-                first_token=self._timings.first_token,
-                failure=failure,
-                usage=self._usage,
-            )
-        )
-
-    def _estimate(self, text: str) -> Usage:
-        sent = self._prompt
-        said = sum(estimate_tokens(part.text) for m in sent.messages for part in m.parts) if sent else 0
-        system = estimate_tokens(sent.system) if sent else 0
-        return Usage(input=said + system, output=estimate_tokens(text), estimated=True)
+    def _left(self) -> float:
+        total = (self._route.total_s if self._route else None) or settings.TOTAL_DEADLINE
+        return total - self._elapsed()
 
     def _elapsed(self) -> float:
         return time.monotonic() - self._began
+
+
+def _sum_of(attempts: Sequence[Attempt]) -> Usage:
+    """What all calls of a run took together; a cost that some provider told stays with its call."""
+    told = [attempt.usage for attempt in attempts if attempt.usage]
+    return Usage(
+        input=sum(usage.input for usage in told),
+        output=sum(usage.output for usage in told),
+        cached=sum(usage.cached for usage in told),
+        cache_write=sum(usage.cache_write for usage in told),
+        reasoning=sum(usage.reasoning for usage in told),
+        estimated=any(usage.estimated and (usage.input or usage.output) for usage in told),
+    )
 
 
 async def run(request: Request) -> AsyncGenerator[Event, None]:

@@ -92,6 +92,7 @@ class Run(models.Model):
     tokens_input = models.PositiveIntegerField(null=True)
     tokens_output = models.PositiveIntegerField(null=True)
     cost = models.DecimalField(max_digits=14, decimal_places=8, null=True)
+    reserved = models.DecimalField(max_digits=14, decimal_places=8, null=True)
     first_token_s = models.FloatField(null=True)
     total_s = models.FloatField(null=True)
     seq = models.PositiveIntegerField(default=0)
@@ -119,3 +120,52 @@ class RunEvent(models.Model):
     class Meta:
         ordering = ["seq"]
         constraints = [models.UniqueConstraint(fields=["run", "seq"], name="run_event_seq")]
+
+
+class Budget(models.Model):
+    """So many US dollars a day or a month: of a person, of a group together, or of the whole workspace."""
+
+    class Period(models.TextChoices):
+        DAY = "day"
+        MONTH = "month"
+
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="budgets"
+    )
+    group = models.ForeignKey("auth.Group", null=True, blank=True, on_delete=models.CASCADE, related_name="budgets")
+    period = models.CharField(max_length=5, choices=Period, default=Period.MONTH)
+    usd = models.DecimalField("US dollars", max_digits=12, decimal_places=4)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(person__isnull=True) | models.Q(group__isnull=True), name="budget_of_one"
+            ),
+            models.CheckConstraint(condition=models.Q(usd__gte=0), name="budget_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.person or self.group or 'everybody'}: ${self.usd.normalize():f} a {self.period}"
+
+
+class DailyUsage(models.Model):
+    """A day's sums for one person, model and route, kept up as runs settle. Days are the server's time zone's.
+
+    ``model`` is the name it had; empty when nothing could be called. ``unpriced`` counts calls whose price is not
+    known: ``cost`` leaves them out.
+    """
+
+    day = models.DateField()
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    model = models.CharField(max_length=80, blank=True)
+    route = models.CharField(max_length=60, blank=True)
+    runs = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    tokens_input = models.PositiveBigIntegerField(default=0)
+    tokens_output = models.PositiveBigIntegerField(default=0)
+    cost = models.DecimalField(max_digits=16, decimal_places=8, default=0)
+    unpriced = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["day", "person", "model", "route"], name="usage_of_a_day")]
+        indexes = [models.Index(fields=["person", "day"], name="usage_of_person")]

@@ -8,13 +8,16 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from workspace.hub import PROCESS
+from workspace.router import money
 from workspace.router.journal import text_so_far
 from workspace.router.models import Run, RunEvent
-from workspace.router.states import LIVE, RunState, sources_of
+from workspace.router.money import Spent
+from workspace.router.states import LIVE, SETTLED, RunState, sources_of
 from workspace.types import Failure, Manifest, plain
 from workspace.wire import RunEventKind
 
@@ -38,6 +41,7 @@ class Outcome:
     manifest: Manifest
     failure: Failure | None
     seq: int
+    person_id: str = ""
 
 
 def open_row(**fields: Any) -> Run:
@@ -69,9 +73,10 @@ def settle_row(outcome: Outcome) -> bool:
         evidence=[plain(e) for e in manifest.evidence],
         failure=plain(outcome.failure) if outcome.failure else None,
         manifest=manifest.as_dict(),
-        tokens_input=usage.input if usage else None,
-        tokens_output=usage.output if usage else None,
-        cost=manifest.cost,
+        tokens_input=_more("tokens_input", usage.input) if usage else F("tokens_input"),
+        tokens_output=_more("tokens_output", usage.output) if usage else F("tokens_output"),
+        cost=_more("cost", manifest.cost) if manifest.cost is not None else None,
+        reserved=None,
         first_token_s=manifest.timings.first_token,
         total_s=manifest.timings.total,
         seq=outcome.seq,
@@ -79,7 +84,36 @@ def settle_row(outcome: Outcome) -> bool:
     )
     if changed:
         RunEvent.objects.filter(run_id=outcome.run_id).delete()
+        _bill(outcome)
     return bool(changed)
+
+
+def _more(field: str, amount: Any) -> Any:
+    """A run that was continued has cost something before."""
+    return Coalesce(F(field), Value(amount * 0)) + Value(amount)
+
+
+def _bill(outcome: Outcome) -> None:
+    """Each call counts for its own model; the run counts once, for the model that ended it."""
+    manifest = outcome.manifest
+    route = manifest.decision.route if manifest.decision else ""
+    over = outcome.state in SETTLED
+    ended_by = manifest.attempts[-1] if manifest.attempts else None
+    for attempt in manifest.attempts or (None,):
+        usage = attempt.usage if attempt else None
+        last = attempt is ended_by
+        money.settle(
+            Spent(
+                person_id=outcome.person_id,
+                model=attempt.model if attempt else "",
+                route=route,
+                tokens_input=usage.input if usage else 0,
+                tokens_output=usage.output if usage else 0,
+                cost=attempt.cost if attempt else money.NOTHING,
+                runs=int(last and over),
+                failed=int(last and outcome.state is RunState.FAILED),
+            )
+        )
 
 
 def reap(*, all_but: str = "") -> list[UUID]:

@@ -169,7 +169,9 @@ class LiveRun:
             text = "".join(self._text)
             manifest = self._execution.manifest(text, stopped=state is RunState.STOPPED)
             self.seq += 1
-            outcome = Outcome(self.run_id, state, text, "".join(self._reasoning), manifest, failure, self.seq)
+            outcome = Outcome(
+                self.run_id, state, text, "".join(self._reasoning), manifest, failure, self.seq, self.request.person_id
+            )
             self._registry.journal.drop(self.run_id)
             await writer.submit(lambda: self._write(outcome))
             await self.observer.settled(outcome)

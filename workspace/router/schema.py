@@ -11,7 +11,7 @@ from typing import Any
 
 from workspace.router.conditions import FUNCTIONS, MAX_LENGTH
 from workspace.router.configuration import ANY, MAX_ROUTES
-from workspace.router.facts import FACTS
+from workspace.router.facts import FACTS, LOOKUPS
 
 
 def schema(models: Collection[str]) -> dict[str, Any]:
@@ -26,6 +26,15 @@ def schema(models: Collection[str]) -> dict[str, Any]:
         "properties": {
             "routes": {"type": "array", "minItems": 1, "maxItems": MAX_ROUTES, "items": _route(model)},
             "fallback": {**model, "description": "Answers when no route can."},
+            "autocomplete": {**model, "description": "Finishes sentences in the composer. Left out: nobody does."},
+            "hedge": {
+                **_object(
+                    after_s={"type": "number", "exclusiveMinimum": 0, "maximum": 60},
+                    percent={"type": "number", "exclusiveMinimum": 0, "maximum": 100},
+                ),
+                "description": "After so many seconds without a token the next fallback is called too, and the first "
+                "to speak answers; at most so many percent of calls.",
+            },
         },
     }
 
@@ -48,6 +57,11 @@ def _route(model: dict[str, Any]) -> dict[str, Any]:
                 "propertyNames": model,
                 "additionalProperties": weight,
                 "description": "Models and their weights. A chat keeps the model it drew.",
+            },
+            "groups": {
+                "type": "array",
+                "items": {"type": "string", "minLength": 1, "maxLength": 60},
+                "description": "The route serves people of these groups alone.",
             },
             "mode": {"enum": ["interactive", "background"]},
             "parameters": _object(
@@ -72,4 +86,5 @@ def _object(**properties: dict[str, Any]) -> dict[str, Any]:
 def _language() -> str:
     facts = "\n".join(f"{name} ({fact.kind}): {fact.meaning}" for name, fact in FACTS.items())
     functions = "\n".join(f"{name}(): {function.meaning}" for name, function in FUNCTIONS.items())
-    return f"“default”, or a comparison of facts with and, or, not.\n{facts}\n{functions}"
+    lookups = "\n".join(f'{name}("model") ({fact.kind}): {fact.meaning}' for name, fact in LOOKUPS.items())
+    return f"“default”, or a comparison of facts with and, or, not.\n{facts}\n{functions}\n{lookups}"

@@ -1,0 +1,90 @@
+"""One call of one model: its pieces under a deadline, and the record of it that is billed.
+
+However a call ends (answered, failed, stopped, outrun), it leaves one ``Attempt`` with its tokens and its cost. What
+a provider did not count is estimated and says so; a call that was refused before a word costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from workspace.providers.base import Call, Ended, Sent
+from workspace.providers.errors import failed
+from workspace.providers.registry import provider
+from workspace.router import catalog as catalogs
+from workspace.router.catalog import Candidate
+from workspace.router.prompts import Prompt, estimate_tokens
+from workspace.types import Attempt, Delta, Failure, Reasoning, Usage
+
+MAY_BE_BILLED = {"timeout", "cut_off", "garbage", "outrun"}  # the provider had begun, though no word came
+
+
+class Calling:
+    """``offset`` is how many characters of the answer there were before; ``began`` the moment that times count from,
+    and ``deadline`` when it must be over, both on ``time.monotonic``."""
+
+    def __init__(
+        self, candidate: Candidate, call: Call, prompt: Prompt, *, began: float, deadline: float, offset: int = 0
+    ) -> None:
+        self.candidate = candidate
+        self.prompt = prompt
+        self.parameters: dict[str, Any] = {}
+        self.usage: Usage | None = None
+        self.ended: Ended | None = None
+        self.first_token: float | None = None
+        self._call = call
+        self._began = began
+        self._deadline = deadline
+        self._offset = offset
+        self._started = time.monotonic() - began
+        self._said = 0
+
+    async def pieces(self) -> AsyncGenerator[Delta | Reasoning, None]:
+        """What the model says. Raises ProviderError."""
+        stream = provider(self.candidate.kind).stream(self._call)
+        async with contextlib.aclosing(stream) as said:  # type: ignore[type-var]
+            while True:
+                try:
+                    async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
+                        piece = await anext(said)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError:
+                    raise failed("timeout", "the whole answer took longer than it may") from None
+                if type(piece) is Delta or type(piece) is Reasoning:
+                    if self.first_token is None:
+                        self.first_token = time.monotonic() - self._began
+                    self._said += len(piece.text)
+                    yield piece
+                elif isinstance(piece, Usage):
+                    self.usage = piece
+                elif isinstance(piece, Sent):
+                    self.parameters = dict(piece.parameters)
+                elif isinstance(piece, Ended):
+                    self.ended = piece
+
+    def attempt(self, failure: Failure | None = None) -> Attempt:
+        """The record of the call, which is over."""
+        usage = self.usage or self._estimate(failure)
+        return Attempt(
+            model=self.candidate.name,
+            model_version=self.candidate.version_id,
+            started=self._started,
+            ended=time.monotonic() - self._began,
+            first_token=self.first_token,
+            offset=self._offset,
+            failure=failure,
+            usage=usage,
+            cost=catalogs.cost(self.candidate, usage),
+        )
+
+    def _estimate(self, failure: Failure | None) -> Usage:
+        if failure and not self._said and failure.code not in MAY_BE_BILLED:
+            return Usage(estimated=True)
+        sent = sum(estimate_tokens(part.text) for message in self.prompt.messages for part in message.parts)
+        sent += estimate_tokens(self.prompt.system)
+        return Usage(input=sent, output=-(-self._said // 4), estimated=True)

@@ -1,0 +1,100 @@
+"""What is known besides the request when the router decides: budgets, health, history, memory, language.
+
+Only what the active configuration asks for is found out, so a file that asks for nothing costs nothing. A value that
+can't be known is ``None``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import psutil
+from channels.db import database_sync_to_async
+
+from workspace.router import catalog as catalogs
+from workspace.router import history, money
+from workspace.router.catalog import Candidate, Catalog
+from workspace.router.facts import facts_of, lookup_key
+from workspace.router.health import health
+from workspace.router.history import Past
+from workspace.router.money import Limit
+from workspace.router.prompts import tokens_of
+from workspace.types import Failure, Request, Usage
+
+USUAL_OUTPUT = 500  # tokens of an answer, while none has been written
+GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """``facts`` is all that conditions may speak of; ``limits`` are the budgets that bind the person."""
+
+    facts: Mapping[str, Any]
+    unhealthy: Mapping[str, str] = field(default_factory=dict)
+    unaffordable: Mapping[str, Failure] = field(default_factory=dict)
+    limits: tuple[Limit, ...] = ()
+    past: Mapping[str, Past] = field(default_factory=dict)
+
+
+async def look(request: Request, catalog: Catalog) -> Situation:
+    """For one request, before it is decided."""
+    names, lookups = catalog.configuration.names, catalog.configuration.lookups
+    limits = tuple(limit for limit in catalog.limits if limit.covers(request.person_id, request.groups))
+    past = await history.load() if limits or _needs(lookups, "cost", "p50_ms") else {}
+    also: dict[str, Any] = {}
+    unaffordable: dict[str, Failure] = {}
+    if limits and (found := await database_sync_to_async(money.tightest)(limits)):
+        rest, limit = found
+        also["budget_left"] = float(rest)
+        unaffordable = _unaffordable(request, catalog, past, rest, limit)
+    if "free_memory_gib" in names:
+        also["free_memory_gib"] = round(psutil.virtual_memory().available / GIB, 2)
+    for function, model in lookups:
+        also[lookup_key(function, model)] = _look_up(function, catalog.candidates.get(model), request, past)
+    unhealthy = {name: why for name, c in catalog.candidates.items() if (why := health.why_not(c))}
+    facts = facts_of(request, user=request.user or None, groups=request.groups if request.user else None, also=also)
+    return Situation(facts=facts, unhealthy=unhealthy, unaffordable=unaffordable, limits=limits, past=past)
+
+
+def estimate(candidate: Candidate, request: Request, past: Mapping[str, Past]) -> Decimal | None:
+    """US dollars that the request would cost on a model: its tokens in, and out as many as it may or mostly does."""
+    usual = past.get(candidate.name, Past()).tokens_output or USUAL_OUTPUT
+    most = request.parameters.get("max_tokens") or candidate.parameters.get("max_tokens")
+    output = min(usual, most) if most else usual
+    usage = Usage(input=sum(map(tokens_of, request.messages)), output=round(output))
+    return catalogs.cost(candidate, usage)
+
+
+def _look_up(function: str, candidate: Candidate | None, request: Request, past: Mapping[str, Past]) -> Any:
+    if candidate is None:
+        return None
+    match function:
+        case "cost":
+            amount = estimate(candidate, request, past)
+            return None if amount is None else float(amount)
+        case "p50_ms":
+            return past.get(candidate.name, Past()).p50_ms
+        case "healthy":
+            return not health.why_not(candidate)
+    return None
+
+
+def _unaffordable(
+    request: Request, catalog: Catalog, past: Mapping[str, Past], rest: Decimal, limit: Limit
+) -> dict[str, Failure]:
+    """Models that the rest of a budget can't pay, and those of which nobody can tell."""
+    refused = {}
+    for name, candidate in catalog.candidates.items():
+        amount = estimate(candidate, request, past)
+        if amount is None:
+            refused[name] = money.unpriced(name)
+        elif amount > max(rest, money.NOTHING):
+            refused[name] = money.over(limit, rest, amount)
+    return refused
+
+
+def _needs(lookups: frozenset[tuple[str, str]], *functions: str) -> bool:
+    return any(function in functions for function, _ in lookups)
