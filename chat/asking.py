@@ -18,7 +18,7 @@ async def ask(question: str, *, model: str = "", documents: bool = False, person
     try:
         asker = await _asker(person)
         send = Send(client_id=uuid4(), text=question.strip(), model=model, documents=documents)
-        opened = await turns.send(asker.pk, send)
+        opened = await turns.send(asker.pk, send, waits=True)
     except Refused as refused:
         return {
             "refused": {"code": refused.failure.code, "cause": refused.failure.cause, "action": refused.failure.action}

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import orjson
 from channels.db import database_sync_to_async
+from django.urls import reverse
 
 from chat import record
 from chat.frames import dump
@@ -37,7 +38,19 @@ def topic_of(chat_id: UUID) -> str:
 class Answer:
     """The observer of one run: what its chat hears, and what is settled with it."""
 
-    def __init__(self, chat_id: UUID, answer_id: UUID, run_id: UUID, *, seq: int = 0, tail: str = "") -> None:
+    def __init__(
+        self,
+        chat_id: UUID,
+        answer_id: UUID,
+        run_id: UUID,
+        *,
+        seq: int = 0,
+        tail: str = "",
+        hands_over: bool = False,
+        background: bool = False,
+    ) -> None:
+        self.hands_over = hands_over
+        self._background = background
         self.chat_id = chat_id
         self.answer_id = answer_id
         self.run_id = run_id
@@ -63,12 +76,20 @@ class Answer:
         self._told_others += len(ready)
         await self._hub.tell_others(self._topic, ready)
 
+    async def handed_over(self) -> None:
+        from chat import tasks  # they write answers with this very class
+
+        await self._hub.tell_others(self._topic, self._frames[self._told_others :])
+        await asyncio.to_thread(tasks.queue, [self.answer_id])
+
     def settle(self, outcome: Outcome) -> None:
         record.settle_answer(self.answer_id, outcome)
 
     async def settled(self, outcome: Outcome) -> None:
         await self._hub.tell_others(self._topic, self._frames[self._told_others :])
         await announce_settled(self.chat_id, self.answer_id)
+        if self._background and outcome.state in (RunState.DONE, RunState.FAILED):
+            await announce_landed(self.answer_id)
 
     async def _frame(self, seq: int, event: Event) -> bytes:
         about: dict[str, Any] = {"run": self.run_id, "seq": seq}
@@ -85,7 +106,7 @@ class Answer:
                 html = await asyncio.to_thread(evidence_html, self.run_id, passages)
                 return dump(Tell.EVIDENCE, html=html, **about)
             case Decided(decision):
-                return _decision_frame(decision.model, decision.reason, await catalog.load(), about)
+                return _decision_frame(decision.model, decision.reason, decision.mode, await catalog.load(), about)
             case AttemptFailed(model, failure):
                 return dump(Tell.FAILING, text=f"{model}: {failure.cause}", **about)
             case _:
@@ -116,6 +137,22 @@ async def stored_since(run_id: UUID, seen: int) -> list[bytes]:
 async def announce_settled(chat_id: UUID, answer_id: UUID) -> None:
     """Tell the answer as the page would render it."""
     await hub().tell(topic_of(chat_id), await database_sync_to_async(settled_frame, thread_sensitive=False)(answer_id))
+
+
+async def announce_landed(answer_id: UUID) -> None:
+    """Tell whoever asked, wherever they are now, that the answer they did not wait for is there."""
+    message = await database_sync_to_async(record.answer)(answer_id)
+    run = message.run
+    assert run is not None
+    frame = dump(
+        Tell.LANDED,
+        chat=message.chat_id,
+        answer=answer_id,
+        title=str(message.chat),
+        url=reverse("chat", args=[message.chat_id]),
+        state=run.state,
+    )
+    await hub().tell(f"person.{run.person_id}", frame)
 
 
 async def announce_interrupted(run_id: UUID) -> None:
@@ -161,12 +198,14 @@ def _stored_frame(run_id: UUID, seq: int, kind: RunEventKind, data: str) -> byte
             return dump(Tell.EVIDENCE, html=evidence_html(run_id, orjson.loads(data)), **about)
         case RunEventKind.DECISION:
             decision = orjson.loads(data)
-            return _decision_frame(decision["model"], decision["reason"], catalog.load_sync(), about)
+            known = catalog.load_sync()
+            return _decision_frame(decision["model"], decision["reason"], decision["mode"], known, about)
         case RunEventKind.FAILING:
             failing = orjson.loads(data)
             return dump(Tell.FAILING, text=f"{failing['model']}: {failing['failure']['cause']}", **about)
 
 
-def _decision_frame(model: str, reason: str, known: catalog.Catalog, about: dict[str, Any]) -> bytes:
+def _decision_frame(model: str, reason: str, mode: str, known: catalog.Catalog, about: dict[str, Any]) -> bytes:
     candidate = known.candidates.get(model)
-    return dump(Tell.DECISION, model=model, mark=candidate.mark if candidate else 0, reason=reason, **about)
+    mark = candidate.mark if candidate else 0
+    return dump(Tell.DECISION, model=model, mark=mark, reason=reason, mode=mode, **about)

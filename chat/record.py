@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -22,9 +22,11 @@ from retrieval.access import collections_of
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_chat
 from workspace.router import run_rows
+from workspace.router.decide import stored
+from workspace.router.models import Run
 from workspace.router.run_rows import Outcome
-from workspace.router.states import SETTLED
-from workspace.types import Grounding, Part, PromptMessage, Request, Role, canonical, sha256, text_part
+from workspace.router.states import LIVE, SETTLED
+from workspace.types import Decision, Grounding, Part, PromptMessage, Request, Role, canonical, sha256, text_part
 
 TITLE = 60  # characters of a question that name its chat
 HISTORY = 400  # messages of a branch a prompt is built from; the window then decides how many fit
@@ -43,6 +45,7 @@ class Opened:
     fresh: bool = True
     seq: int = 0
     reasoning: str = ""
+    decided: Decision | None = None
 
 
 def open_send(person_id: UUID, send: Send) -> Opened:
@@ -95,6 +98,35 @@ def open_continue(person_id: UUID, ask: Continue) -> Opened:
     )
 
 
+def open_background(answer_id: UUID) -> Opened | None:
+    """An answer that waits for a worker, taken by this process; ``None`` when another has it."""
+    message = answer(answer_id)
+    run = message.run
+    assert run is not None and run.person is not None and run.decision is not None
+    if not run_rows.take_row(run.pk):
+        return None
+    question = _question_of(message)
+    request = _request(run.person, message.chat, question, model="", so_far=run.text)
+    return Opened(
+        chat=message.chat,
+        answer=message,
+        question=question,
+        request=replace(request, mode="background"),
+        asked=False,
+        seq=run.seq,
+        reasoning=run.reasoning,
+        decided=stored(run.decision),
+    )
+
+
+def stop_queued(answer_id: UUID, run_id: UUID) -> bool:
+    """Stop an answer that waits for a worker; False when one writes it."""
+    if not run_rows.stop_queued(run_id):
+        return False
+    Message.objects.filter(pk=answer_id, settled=False).update(digest=sha256(canonical([])), settled=True)
+    return True
+
+
 def settle_answer(answer_id: UUID, outcome: Outcome) -> None:
     """The answer becomes immutable, but an interrupted one may still be continued."""
     parts = [plain_part(text_part(outcome.text))] if outcome.text else []
@@ -105,8 +137,13 @@ def settle_answer(answer_id: UUID, outcome: Outcome) -> None:
 
 def answer(answer_id: UUID) -> Message:
     """An answer with all that its partial shows."""
-    related = ("chat", "author", "parent", "run", "run__model_version__model", "run__router_version")
+    related = ("chat", "author", "parent", "run__person", "run__model_version__model", "run__router_version")
     return Message.objects.select_related(*related).get(pk=answer_id)
+
+
+def in_background(run: Run) -> bool:
+    """Whether nobody waits for it: the chat goes on meanwhile."""
+    return (run.decision or {}).get("mode") == "background"
 
 
 def running_answer(person_id: UUID, ask: Frame) -> UUID:
@@ -223,7 +260,7 @@ def _parent(chat: Chat, send: Send) -> Message | None:
     parent = Message.objects.filter(chat=chat, pk=send.parent).select_related("run").first()
     if parent is None or parent.role != Message.Role.MODEL:
         raise Refused("wrong_parent", "The message follows one that is not in this chat.", "Reload the page.")
-    if parent.run and parent.run.state in ("queued", "running"):
+    if parent.run and parent.run.state in LIVE and not in_background(parent.run):
         raise Refused("still_writing", "The answer before it is still being written.", "Wait for it, or stop it.")
     return parent
 

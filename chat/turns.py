@@ -14,16 +14,17 @@ from django.urls import reverse
 
 from chat import record
 from chat.frames import Continue, Refused, Retry, Send, Stop, dump
-from chat.live import Answer, close, topic_of
+from chat.live import Answer, announce_settled, close, topic_of
 from chat.record import Opened
 from workspace.hub import hub
-from workspace.router.runs import registry
+from workspace.router.runs import LiveRun, registry
 from workspace.wire import Tell
 from workspace.writes import writer
 
 
-async def send(person_id: UUID, frame: Send) -> Opened:
-    return await _begin(await _open(lambda: record.open_send(person_id, frame), frame), frame.client_id)
+async def send(person_id: UUID, frame: Send, *, waits: bool = False) -> Opened:
+    """``waits`` is for a caller that wants the answer itself: a background route then answers here and now."""
+    return await _begin(await _open(lambda: record.open_send(person_id, frame), frame), frame.client_id, waits=waits)
 
 
 async def retry(person_id: UUID, frame: Retry) -> Opened:
@@ -36,7 +37,19 @@ async def resume(person_id: UUID, frame: Continue) -> Opened:
 
 async def stop(person_id: UUID, frame: Stop) -> None:
     run_id = await writer.submit(lambda: record.running_answer(person_id, frame))
-    await registry().stop(run_id)
+    if await writer.submit(lambda: record.stop_queued(frame.message, run_id)):
+        await announce_settled(frame.chat, frame.message)
+    else:
+        await registry().stop(run_id)
+
+
+async def take_up(answer_id: UUID) -> LiveRun | None:
+    """A worker begins or goes on with an answer that waits; ``None`` when another has it."""
+    opened = await writer.submit(lambda: record.open_background(answer_id))
+    if opened is None:
+        return None
+    await _begin(opened, None, background=True)
+    return registry().get(opened.answer.run_id) if opened.answer.run_id else None
 
 
 def started_frame(opened: Opened, client_id: UUID | None, *, closed: str = "", tail: str = "") -> bytes:
@@ -69,7 +82,7 @@ async def _open(opening: Any, frame: Send | Retry | Continue) -> Opened:
     return opened
 
 
-async def _begin(opened: Opened, client_id: UUID | None) -> Opened:
+async def _begin(opened: Opened, client_id: UUID | None, *, waits: bool = False, background: bool = False) -> Opened:
     """Tell first, then start: nobody hears a word of an answer that they have not heard begin."""
     if opened.fresh:
         run_id = opened.answer.run_id
@@ -77,8 +90,18 @@ async def _begin(opened: Opened, client_id: UUID | None) -> Opened:
         closed, tail = await asyncio.to_thread(close, opened.request.so_far) if opened.request.so_far else ("", "")
         started = started_frame(opened, client_id, closed=closed, tail=tail)
         await hub().tell(topic_of(opened.chat.pk), started)
-        observer = Answer(opened.chat.pk, opened.answer.pk, run_id, seq=opened.seq, tail=tail)
-        await registry().start(run_id, opened.request, observer, seq=opened.seq, reasoning=opened.reasoning)
+        observer = Answer(
+            opened.chat.pk,
+            opened.answer.pk,
+            run_id,
+            seq=opened.seq,
+            tail=tail,
+            hands_over=not waits,
+            background=background,
+        )
+        await registry().start(
+            run_id, opened.request, observer, seq=opened.seq, reasoning=opened.reasoning, decided=opened.decided
+        )
     return opened
 
 

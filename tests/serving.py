@@ -35,6 +35,7 @@ class Served:
         self.said: list[str] = []
         self._cpu = cpu
         self._process: subprocess.Popen[str] | None = None
+        self._worker: subprocess.Popen[bytes] | None = None
         self._lines: queue.Queue[str] = queue.Queue()
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PYTEST_"))},
@@ -42,6 +43,7 @@ class Served:
             "PORT": str(self.port),
             "DISCOVER": "",
             "LOCAL_MODELS": "1" if local_models else "0",
+            "NAMESPACE": f"served-{uuid.uuid4().hex[:12]}",
             "DJANGO_SETTINGS_MODULE": "workspace.settings",
             **environment,
         }
@@ -68,6 +70,23 @@ class Served:
         keys: list[str] = json.loads(made.stdout.splitlines()[-1])
         return keys
 
+    def configure(self, source: str) -> None:
+        """Make this the router's file."""
+        code = "import django, sys; django.setup(); from workspace.router.configuration import save_version; "
+        made = subprocess.run(
+            [sys.executable, "-c", code + "save_version('default', sys.argv[1])", source],
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert made.returncode == 0, made.stderr
+
+    def start_worker(self) -> None:
+        """With Redis the server has no worker inside; without, there is nothing to do."""
+        if self.environment.get("REDIS_URL"):
+            self._worker = subprocess.Popen(
+                [sys.executable, "-m", "celery", "-A", "workspace.celery", "worker", "--pool", "solo", "-l", "WARNING"],
+                cwd=ROOT, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+
     def start(self, *, within: float = 60) -> Served:
         self._process = subprocess.Popen(
             [sys.executable, "manage.py", "serve"],
@@ -83,8 +102,10 @@ class Served:
     def kill(self) -> None:
         """As the kernel or a power cut would end it."""
         assert self._process is not None
-        self._process.kill()
-        self._process.wait(10)
+        for process in filter(None, (self._process, self._worker)):
+            process.kill()
+            process.wait(10)
+        self._worker = None
 
     def stop(self, *, within: float = 20) -> int:
         assert self._process is not None
@@ -98,6 +119,9 @@ class Served:
                 self.stop()
             except subprocess.TimeoutExpired:
                 self.kill()
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker.wait(10)
         if self.database:
             self.database.drop()
 

@@ -13,6 +13,7 @@ import tempfile
 _data = tempfile.mkdtemp(prefix="onepane-tests-")
 atexit.register(shutil.rmtree, _data, ignore_errors=True)
 os.environ["DATA_DIR"] = _data
+os.environ["NAMESPACE"] = f"tests-{os.getpid()}"  # two processes of tests share one Redis and nothing on it
 os.environ["DISCOVER"] = ""  # no model server of this machine takes part
 
 from workspace.settings import *  # noqa: E402, F403

@@ -17,8 +17,8 @@ from daphne.server import Server as Daphne  # first: it installs the reactor
 from django.conf import settings
 from twisted.internet import defer, reactor
 
-from chat import live
-from workspace import control
+from chat import background, live, tasks
+from workspace import control, loops
 from workspace.celery import EmbeddedWorker
 from workspace.hosts import link
 from workspace.hosts.supervisor import Supervisor
@@ -73,6 +73,7 @@ class Server:
         reactor.callWhenRunning(lambda: asyncio.ensure_future(self._start()))
 
     async def _start(self) -> None:
+        loops.settle_in(asyncio.get_running_loop())
         if self._supervisor:
             await self._supervisor.start()
         if self._worker:
@@ -129,8 +130,11 @@ async def _discover() -> None:
 
 async def _reap() -> None:
     """Answers of processes that died: only with several processes is there anything to find."""
-    for run_id in await writer.submit(run_rows.reap):
+    dead = await writer.submit(run_rows.reap)
+    for run_id in dead:
         await live.announce_interrupted(run_id)
+    if dead:
+        await asyncio.to_thread(lambda: tasks.queue(background.waiting(dead)))
 
 
 def _render_once() -> None:

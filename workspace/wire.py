@@ -36,12 +36,13 @@ class Tell(StrEnum):
               parent, sibling_of | null, model (chosen name or ""), closed, tail (of a continued answer)
     step      run, seq, text               what the run waits for
     evidence  run, seq, html               the margin cards
-    decision  run, seq, model, mark, reason
+    decision  run, seq, model, mark, reason, mode
     failing   run, seq, text               one attempt failed; the next begins
     reasoning run, seq, text
     delta     run, seq, text               goes after the open tail
     block     run, seq, html, tail         closed blocks to append, and the whole new open tail
     settled   chat, run, answer, state, html    the answer as the page would render it: replaces the <li>
+    landed    chat, answer, title, url, state    an answer written in the background is there
     refused   [client_id], code, cause, action  nothing was stored; the composer keeps the text
     """
 
@@ -55,6 +56,7 @@ class Tell(StrEnum):
     DELTA = "delta"
     BLOCK = "block"
     SETTLED = "settled"
+    LANDED = "landed"
     REFUSED = "refused"
 
 

@@ -84,7 +84,8 @@ export class Answer {
     if (doing) doing.textContent = text;
   }
 
-  #decide({ model, mark }) {
+  #decide({ model, mark, mode }) {
+    this.#item.dataset.mode = mode;
     this.#item.querySelector(".runline .name").textContent = model;
     for (const old of this.#item.querySelectorAll(".node .mark, .runline .who .mark")) {
       const shape = document.getElementById(`mark-${mark % 16}`);

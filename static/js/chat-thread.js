@@ -22,7 +22,7 @@ export class ChatThread extends HTMLElement {
   }
 
   get live() {
-    return this.querySelector(".answer[data-state=running], .answer[data-state=queued]");
+    return this.querySelector(":is(.answer[data-state=running], .answer[data-state=queued]):not([data-mode=background])");
   }
 
   get tip() {
@@ -115,7 +115,7 @@ export class ChatThread extends HTMLElement {
   // An interrupted answer goes on: its text stays and grows.
   #again(frame) {
     const item = document.getElementById(`m-${frame.answer}`);
-    if (item.dataset.state === "running") return;
+    if (item.dataset.state === "running" || item.dataset.state === "queued") return;
     const fresh = clone("answer-template");
     Object.assign(fresh.dataset, { message: frame.answer, run: frame.run, seq: frame.seq });
     fresh.id = item.id;

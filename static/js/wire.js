@@ -19,5 +19,6 @@ export const TELL = Object.freeze({
   DELTA: "delta",
   BLOCK: "block",
   SETTLED: "settled",
+  LANDED: "landed",
   REFUSED: "refused",
 });

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from workspace.router.catalog import Candidate, Catalog
@@ -44,6 +45,33 @@ def decide(
     if request.model:
         return _chosen(request, catalog, facts, unaffordable or {})
     return _routed(request, catalog, facts, unhealthy or {}, unaffordable or {})
+
+
+def still_fit(decision: Decision, request: Request, catalog: Catalog) -> Decision:
+    """An earlier decision without the models that can't serve it any more. Raises NoModel when none is left."""
+    dropped: list[Dropped] = []
+    fit = _fit([decision.model, *decision.fallbacks], request, catalog, dropped)
+    if not fit:
+        raise NoModel(_nobody(dropped))
+    return replace(
+        decision,
+        model=fit[0],
+        model_version=catalog.candidates[fit[0]].version_id,
+        fallbacks=tuple(fit[1:]),
+        dropped=(*decision.dropped, *dropped),
+    )
+
+
+def stored(decision: Mapping[str, Any]) -> Decision:
+    """A decision as its row has it, as a value."""
+    return Decision(
+        **{
+            **decision,
+            "fallbacks": tuple(decision["fallbacks"]),
+            "trace": tuple(TraceStep(**step) for step in decision["trace"]),
+            "dropped": tuple(Dropped(**drop) for drop in decision["dropped"]),
+        }
+    )
 
 
 def may_use(candidate: Candidate, groups: Collection[str]) -> bool:

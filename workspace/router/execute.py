@@ -25,7 +25,7 @@ from workspace.router.attempt import Calling
 from workspace.router.catalog import Candidate, Catalog
 from workspace.router.chain import Chain, Next
 from workspace.router.configuration import Route
-from workspace.router.decide import QUOTES, NoModel, decide
+from workspace.router.decide import QUOTES, NoModel, decide, still_fit
 from workspace.router.health import health
 from workspace.router.joining import Joiner
 from workspace.router.prompts import Prompt, build
@@ -61,8 +61,9 @@ HEDGES = 5.0  # of a hundred calls, at most
 class Execution:
     """One request on its way to an answer. ``manifest`` can be asked at any moment: a stopped run has one too."""
 
-    def __init__(self, request: Request, *, run_id: str = "") -> None:
+    def __init__(self, request: Request, *, run_id: str = "", decided: Decision | None = None) -> None:
         self._request = request
+        self._decided = decided
         self._run_id = run_id
         self._began = time.monotonic()
         self._timings = Timings()
@@ -81,7 +82,9 @@ class Execution:
         """The story, in order; the last event is ``Finished`` unless the caller closes or cancels."""
         failure: Failure | None = None
         try:
-            yield Decided(await self._decide())
+            decision = await self._decide()
+            if self._decided is None:
+                yield Decided(decision)
             async for event in self._gather():
                 yield event
             async for event in self._answer():
@@ -127,13 +130,16 @@ class Execution:
         await health.listen()
         self._catalog = await catalogs.load()
         self._situation = await situation.look(self._request, self._catalog)
-        decision = decide(
-            self._request,
-            self._catalog,
-            facts=self._situation.facts,
-            unhealthy=self._situation.unhealthy,
-            unaffordable=self._situation.unaffordable,
-        )
+        if self._decided:
+            decision = still_fit(self._decided, self._request, self._catalog)
+        else:
+            decision = decide(
+                self._request,
+                self._catalog,
+                facts=self._situation.facts,
+                unhealthy=self._situation.unhealthy,
+                unaffordable=self._situation.unaffordable,
+            )
         self._decision = decision
         self._route = self._catalog.configuration.route(decision.route)
         self._timings = replace(self._timings, decided=self._elapsed())

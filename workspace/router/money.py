@@ -142,7 +142,7 @@ def settle(spent: Spent) -> None:
         "tokens_input": F("tokens_input") + spent.tokens_input,
         "tokens_output": F("tokens_output") + spent.tokens_output,
         "cost": F("cost") + (spent.cost or NOTHING),
-        "unpriced": F("unpriced") + (spent.cost is None),
+        "unpriced": F("unpriced") + int(spent.cost is None),
     }
     if DailyUsage.objects.filter(**key).update(**more):
         return

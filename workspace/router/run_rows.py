@@ -17,8 +17,8 @@ from workspace.router import money
 from workspace.router.journal import text_so_far
 from workspace.router.models import Run, RunEvent
 from workspace.router.money import Spent
-from workspace.router.states import LIVE, SETTLED, RunState, sources_of
-from workspace.types import Failure, Manifest, plain
+from workspace.router.states import SETTLED, RunState, sources_of
+from workspace.types import Decision, Failure, Manifest, plain
 from workspace.wire import RunEventKind
 
 DEAD_AFTER = 10.0  # seconds without a heartbeat
@@ -54,6 +54,39 @@ def reopen_row(run_id: UUID) -> bool:
     return bool(
         Run.objects.filter(pk=run_id, state=RunState.INTERRUPTED).update(
             state=RunState.RUNNING, owner=PROCESS, heartbeat=timezone.now(), failure=None, settled=None
+        )
+    )
+
+
+def queue_row(run_id: UUID, decision: Decision, seq: int) -> bool:
+    """Leave a run to a background worker: nobody owns it until one takes it."""
+    return bool(
+        Run.objects.filter(pk=run_id, state=RunState.RUNNING).update(
+            state=RunState.QUEUED,
+            decision=plain(decision),
+            model_version_id=decision.model_version,
+            router_version_id=decision.configuration,
+            owner="",
+            heartbeat=None,
+            seq=seq,
+        )
+    )
+
+
+def take_row(run_id: UUID) -> bool:
+    """Take a queued run, or an interrupted one, for this process; False when somebody else did."""
+    return bool(
+        Run.objects.filter(pk=run_id, state__in=[RunState.QUEUED, RunState.INTERRUPTED]).update(
+            state=RunState.RUNNING, owner=PROCESS, heartbeat=timezone.now(), failure=None, settled=None
+        )
+    )
+
+
+def stop_queued(run_id: UUID) -> bool:
+    """Stop a run that no worker has taken; False when one has."""
+    return bool(
+        Run.objects.filter(pk=run_id, state=RunState.QUEUED).update(
+            state=RunState.STOPPED, seq=F("seq") + 1, settled=timezone.now()
         )
     )
 
@@ -123,10 +156,10 @@ def reap(*, all_but: str = "") -> list[UUID]:
     then dead. Else a run is dead when its heartbeat is ``DEAD_AFTER`` old.
     """
     stale = timezone.now() - timedelta(seconds=DEAD_AFTER)
-    dead = Q(heartbeat__lt=stale) | Q(heartbeat=None)
+    dead = Q(heartbeat__lt=stale) | Q(heartbeat=None)  # a queued run has none and is not dead: it waits
     if all_but:
         dead |= ~Q(owner=all_but)
-    found = list(Run.objects.filter(dead, state__in=[s.value for s in LIVE]).values_list("pk", "text", "reasoning"))
+    found = list(Run.objects.filter(dead, state=RunState.RUNNING).values_list("pk", "text", "reasoning"))
     return [run_id for run_id, text, reasoning in found if _interrupt(run_id, text, reasoning)]
 
 

@@ -24,11 +24,12 @@ from workspace.hub import hub
 from workspace.router.execute import Execution
 from workspace.router.journal import Entry, Journal
 from workspace.router.models import Run
-from workspace.router.run_rows import INTERRUPTED, Outcome, settle_row
+from workspace.router.run_rows import INTERRUPTED, Outcome, queue_row, settle_row
 from workspace.router.states import RunState
 from workspace.types import (
     AttemptFailed,
     Decided,
+    Decision,
     Delta,
     Event,
     EvidenceFound,
@@ -59,6 +60,13 @@ class Numbered:
 
 
 class Observer(Protocol):
+    @property
+    def hands_over(self) -> bool:
+        """Whether a run whose route is a background one is left to a worker."""
+
+    async def handed_over(self) -> None:
+        """After the run's row is queued."""
+
     async def heard(self, numbered: Numbered) -> None:
         """An event, in order. The run waits, so that order holds."""
 
@@ -76,14 +84,22 @@ class LiveRun:
     """One run in this process, from its start until it has settled."""
 
     def __init__(
-        self, run_id: UUID, request: Request, observer: Observer, registry: Registry, *, seq: int, reasoning: str
+        self,
+        run_id: UUID,
+        request: Request,
+        observer: Observer,
+        registry: Registry,
+        *,
+        seq: int,
+        reasoning: str,
+        decided: Decision | None,
     ) -> None:
         self.run_id = run_id
         self.request = request
         self.observer = observer
         self.seq = seq
         self._registry = registry
-        self._execution = Execution(request, run_id=str(run_id))
+        self._execution = Execution(request, run_id=str(run_id), decided=decided)
         self._text: list[str] = [request.so_far] if request.so_far else []
         self._reasoning: list[str] = [reasoning] if reasoning else []
         self._pending: list[str] = []
@@ -112,6 +128,7 @@ class LiveRun:
     async def _go(self) -> None:
         failure: Failure | None = None
         state = RunState.DONE
+        handed: Decision | None = None
         try:
             async with contextlib.aclosing(self._execution.events()) as events:
                 async for event in events:
@@ -120,6 +137,9 @@ class LiveRun:
                         state = RunState.FAILED if failure else RunState.DONE
                     elif not isinstance(event, UsageReported):  # the manifest has it
                         await self._take(event)
+                    if isinstance(event, Decided) and self._hands_over(event.decision):
+                        handed = event.decision
+                        break
         except asyncio.CancelledError:
             state = self._final
             failure = INTERRUPTED if state is RunState.INTERRUPTED else None
@@ -130,7 +150,16 @@ class LiveRun:
                 code="internal", cause="Onepane itself failed on this answer.", action="Retry. The log has the details."
             )
         self._settling = True
-        await asyncio.shield(self._settle(state, failure))
+        await asyncio.shield(self._hand_over(handed) if handed else self._settle(state, failure))
+
+    def _hands_over(self, decision: Decision) -> bool:
+        return decision.mode == "background" and self.request.mode == "interactive" and self.observer.hands_over
+
+    async def _hand_over(self, decision: Decision) -> None:
+        await self._take(StepTaken("Waiting in the background"))
+        self._registry.gone(self)
+        await writer.submit(lambda: queue_row(self.run_id, decision, self.seq))
+        await self.observer.handed_over()
 
     async def _take(self, event: Event) -> None:
         """Deltas wait for the next tick, but the first goes at once; all else goes at once, in order."""
@@ -212,10 +241,20 @@ class Registry:
         self._runs.pop(run.run_id, None)
 
     async def start(
-        self, run_id: UUID, request: Request, observer: Observer, *, seq: int = 0, reasoning: str = ""
+        self,
+        run_id: UUID,
+        request: Request,
+        observer: Observer,
+        *,
+        seq: int = 0,
+        reasoning: str = "",
+        decided: Decision | None = None,
     ) -> LiveRun:
-        """Execute a run. A continued one goes on after ``seq`` and the text in ``request.so_far``."""
-        run = self._runs[run_id] = LiveRun(run_id, request, observer, self, seq=seq, reasoning=reasoning)
+        """Execute a run. A continued one goes on after ``seq`` and the text in ``request.so_far``; one that was queued
+        has been ``decided``."""
+        run = self._runs[run_id] = LiveRun(
+            run_id, request, observer, self, seq=seq, reasoning=reasoning, decided=decided
+        )
         if settings.REDIS_URL:
             await hub().listen(_control(run_id), self._control)
             run.task.add_done_callback(lambda _: asyncio.ensure_future(hub().leave(_control(run_id), self._control)))

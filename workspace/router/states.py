@@ -16,7 +16,10 @@ class RunState(StrEnum):
 
 MOVES: dict[RunState, frozenset[RunState]] = {
     RunState.QUEUED: frozenset({RunState.RUNNING, RunState.STOPPED, RunState.FAILED, RunState.INTERRUPTED}),
-    RunState.RUNNING: frozenset({RunState.DONE, RunState.STOPPED, RunState.FAILED, RunState.INTERRUPTED}),
+    # Back into the queue when the router decides that a background route answers.
+    RunState.RUNNING: frozenset(
+        {RunState.DONE, RunState.STOPPED, RunState.FAILED, RunState.INTERRUPTED, RunState.QUEUED}
+    ),
     RunState.INTERRUPTED: frozenset({RunState.RUNNING}),
     RunState.DONE: frozenset(),
     RunState.STOPPED: frozenset(),

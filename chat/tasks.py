@@ -1,0 +1,39 @@
+"""Background answers in Celery: a task is one call of a function that a test can call too."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from uuid import UUID
+
+from celery import shared_task
+from celery.signals import worker_ready
+from kombu.exceptions import OperationalError
+
+from chat import background
+from workspace import loops
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task
+def write_answer(answer_id: str) -> None:
+    """In the server it only directs, and the answer is written on the server's loop, several at once; a worker's task
+    lasts as long as the answer."""
+    written = loops.submit(background.write(UUID(answer_id)))
+    if loops.is_own():
+        written.result()
+
+
+def queue(answer_ids: Collection[UUID]) -> None:
+    """Wake a worker. A broker that is away is no loss: the rows are queued again at the next start."""
+    for answer_id in answer_ids:
+        try:
+            write_answer.delay(str(answer_id))
+        except OperationalError:
+            logger.warning("The queue does not answer; %s waits for the next start.", answer_id)
+
+
+@worker_ready.connect
+def _resume(**kwargs: object) -> None:
+    queue(background.waiting())
