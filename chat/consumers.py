@@ -14,9 +14,10 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.http import Http404
 
-from chat import access, live, turns
-from chat.frames import Continue, Open, Refused, Retry, Send, Stop, dump, parse, refusal
+from chat import access, live, record, turns
+from chat.frames import Continue, Open, Refused, Retry, Send, Stop, Suggest, dump, parse, refusal
 from chat.models import Message
+from chat.suggesting import Suggesting
 from workspace.accounts.models import Person
 from workspace.hub import hub
 from workspace.router.states import LIVE
@@ -38,6 +39,7 @@ class WorkspaceConsumer(AsyncWebsocketConsumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._topic: str | None = None
+        self._suggesting = Suggesting(self._send)
         self._held: list[bytes] | None = None  # what comes while missed frames are still being sent
 
     async def connect(self) -> None:
@@ -49,6 +51,7 @@ class WorkspaceConsumer(AsyncWebsocketConsumer):
         self.person_id = person.pk
 
     async def disconnect(self, code: int) -> None:
+        self._suggesting.end()
         if self._topic:
             await hub().leave(self._topic, self._hear)
 
@@ -75,6 +78,8 @@ class WorkspaceConsumer(AsyncWebsocketConsumer):
                 await turns.resume(person_id, frame)
             case Stop():
                 await turns.stop(person_id, frame)
+            case Suggest():
+                self._suggesting.begin(await database_sync_to_async(record.asker)(person_id), frame)
 
     async def _begun(self, client_id: UUID, opened: turns.Opened) -> None:
         """Who begins a chat does not listen to it yet, and who asks twice has to be told again."""

@@ -13,7 +13,7 @@ from uuid import UUID
 import orjson
 
 from workspace.types import Failure
-from workspace.wire import MAX_FRAME, MAX_TEXT, Ask, Tell
+from workspace.wire import MAX_DRAFT, MAX_FRAME, MAX_TEXT, Ask, Tell
 
 
 class Refused(Exception):
@@ -62,7 +62,13 @@ class Stop:
     message: UUID
 
 
-Frame = Open | Send | Retry | Continue | Stop
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggest:
+    id: int
+    text: str
+
+
+Frame = Open | Send | Retry | Continue | Stop | Suggest
 
 
 def parse(data: str | bytes | None) -> Frame:
@@ -96,6 +102,8 @@ def parse(data: str | bytes | None) -> Frame:
             return Continue(chat=fields.id("chat"), message=fields.id("message"))
         case Ask.STOP:
             return Stop(chat=fields.id("chat"), message=fields.id("message"))
+        case Ask.SUGGEST:
+            return Suggest(id=fields.number("id"), text=fields.text("text")[-MAX_DRAFT:])
         case other:
             raise fields.refuse(
                 "unknown_frame", f"“{str(other)[:40]}” is not something the server does.", "Reload the page."
@@ -166,6 +174,12 @@ class _Fields:
             value.encode()
         except UnicodeEncodeError:
             raise self._wrong(name, "valid Unicode") from None
+        return value
+
+    def number(self, name: str) -> int:
+        value = self._said.get(name)
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise self._wrong(name, "a number")
         return value
 
     def flag(self, name: str) -> bool:

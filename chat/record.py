@@ -127,6 +127,11 @@ def stop_queued(answer_id: UUID, run_id: UUID) -> bool:
     return True
 
 
+def asker(person_id: UUID) -> Request:
+    """A request that says who asks, and asks nothing."""
+    return _asked_by(_author(person_id))
+
+
 def settle_answer(answer_id: UUID, outcome: Outcome) -> None:
     """The answer becomes immutable, but an interrupted one may still be continued."""
     parts = [plain_part(text_part(outcome.text))] if outcome.text else []
@@ -213,16 +218,19 @@ def _place_answer(person: Person, chat: Chat, question: Message, *, client_id: U
 def _request(person: Person, chat: Chat, question: Message, *, model: str, so_far: str = "") -> Request:
     history = tree.path(chat, question, HISTORY) if question.parent_id else [question]
     readable = tuple(str(collection.pk) for collection in collections_of(person))
-    return Request(
+    return replace(
+        _asked_by(person),
         messages=tuple(PromptMessage(role=_role(m), parts=parts) for m in history if (parts := parts_of(m))),
-        person_id=str(person.pk),
-        user=person.username,
-        groups=tuple(person.groups.values_list("name", flat=True)),
         chat_id=str(chat.pk),
         model=model,
         grounding=Grounding(collections=readable if question.grounding.get("documents") else (), offered=readable),
         so_far=so_far,
     )
+
+
+def _asked_by(person: Person) -> Request:
+    groups = tuple(person.groups.values_list("name", flat=True))
+    return Request(messages=(), person_id=str(person.pk), user=person.username, groups=groups)
 
 
 def _role(message: Message) -> Role:

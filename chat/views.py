@@ -47,6 +47,7 @@ def chat(request: HttpRequest, id: UUID | None = None) -> HttpResponse:
         "thread": shown(path),
         "models": models,
         "may_write": may_chat(person),
+        "suggests": bool(catalog.load_sync().configuration.autocomplete),
         "documents_on": _documents_on(path, models),
         "examples": EXAMPLES,
         "marks": range(-1, 2 * len(MARKS)),

@@ -19,6 +19,7 @@ class Ask(StrEnum):
     retry     client_id, chat, message, [model]     a sibling of this answer
     continue  chat, message                          go on with an interrupted answer
     stop      chat, message
+    suggest   id number, text              how may this draft go on; the next one replaces it
     """
 
     OPEN = "open"
@@ -26,6 +27,7 @@ class Ask(StrEnum):
     RETRY = "retry"
     CONTINUE = "continue"
     STOP = "stop"
+    SUGGEST = "suggest"
 
 
 class Tell(StrEnum):
@@ -42,6 +44,7 @@ class Tell(StrEnum):
     delta     run, seq, text               goes after the open tail
     block     run, seq, html, tail         closed blocks to append, and the whole new open tail
     settled   chat, run, answer, state, html    the answer as the page would render it: replaces the <li>
+    suggestion  id, text                   so far; of the newest ``suggest`` alone
     landed    chat, answer, title, url, state    an answer written in the background is there
     refused   [client_id], code, cause, action  nothing was stored; the composer keeps the text
     """
@@ -56,6 +59,7 @@ class Tell(StrEnum):
     DELTA = "delta"
     BLOCK = "block"
     SETTLED = "settled"
+    SUGGESTION = "suggestion"
     LANDED = "landed"
     REFUSED = "refused"
 
@@ -72,4 +76,5 @@ class RunEventKind(StrEnum):
 
 
 MAX_FRAME = 2_000_000  # bytes; larger ones are refused unread
+MAX_DRAFT = 1_000  # the last characters of a draft that a suggestion follows
 MAX_TEXT = 400_000  # characters of one question

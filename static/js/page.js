@@ -4,6 +4,7 @@ import { ChatComposer } from "./chat-composer.js";
 import { ChatThread } from "./chat-thread.js";
 import { cookie } from "./cookie.js";
 import { Follow } from "./follow.js";
+import { GhostText } from "./ghost-text.js";
 import { listen } from "./keys.js";
 import { ModelPicker } from "./model-picker.js";
 import { Socket } from "./socket.js";
@@ -13,10 +14,12 @@ import { ASK, TELL } from "./wire.js";
 customElements.define("chat-thread", ChatThread);
 customElements.define("model-picker", ModelPicker);
 customElements.define("chat-composer", ChatComposer);
+customElements.define("ghost-text", GhostText);
 
 const thread = document.querySelector("chat-thread");
 const composer = document.querySelector("chat-composer");
 const picker = document.querySelector("model-picker");
+const ghost = document.querySelector("ghost-text");
 const say = (words) => { const region = document.getElementById("announce"); if (region) region.textContent = words; };
 
 document.addEventListener("click", (event) => {
@@ -24,6 +27,7 @@ document.addEventListener("click", (event) => {
   if (action === "index") toggleIndex();
   if (action === "theme") say(`Theme: ${theme.next()}`);
   if (action === "rename") rename();
+  if (action === "suggestions") suggestions(event.target.closest("button"));
   if (action === "keys") document.getElementById("keys-dialog").showModal();
 });
 document.querySelector("[data-find]")?.addEventListener("input", ({ target }) => {
@@ -56,6 +60,12 @@ function rename() {
   field.select();
 }
 
+function suggestions(button) {
+  ghost.isOff = !ghost.isOff;
+  button.setAttribute("aria-pressed", String(!ghost.isOff));
+  say(ghost.isOff ? "Suggestions are off." : "Suggestions are on.");
+}
+
 function toggleIndex(open = !document.body.classList.contains("index-open")) {
   document.body.classList.toggle("index-open", open);
   document.querySelector("[data-do=index]")?.setAttribute("aria-expanded", String(open));
@@ -84,6 +94,7 @@ function chat() {
   thread.addEventListener("reloaded", () => { busy(); if (socket.isOpen && here) socket.tell({ type: ASK.OPEN, chat: here, seen: thread.seen }); });
   thread.addEventListener("do", ({ detail }) => act(detail));
   composer.addEventListener("send", ({ detail }) => send(detail));
+  composer.addEventListener("wants", ({ detail }) => socket.tell({ type: ASK.SUGGEST, ...detail }));
   composer.addEventListener("images", () => picker.need({ images: composer.hasImages }));
   composer.addEventListener("edit-last", () => thread.lastQuestion && composer.edit(thread.lastQuestion));
   picker.addEventListener("closed", () => composer.focusText());
@@ -114,6 +125,8 @@ function chat() {
       kept.delete(frame.client_id);
     }
     if (frame.type === TELL.REFUSED) return refused(frame);
+    if (frame.type === TELL.SUGGESTION) return ghost?.show(frame);
+    if (frame.type === TELL.LANDED) return landed(frame);
     if (frame.type === TELL.OPENED) return opened(frame);
     if (frame.type === TELL.STARTED) started(frame);
     if (frame.chat && here && frame.chat !== here) return;
@@ -122,6 +135,23 @@ function chat() {
     if (frame.type === TELL.SETTLED && edited.delete(frame.run)) thread.reload();
     if (frame.type === TELL.SETTLED) say(frame.state === "done" ? "The answer is complete." : `The answer is ${frame.state}.`);
     busy();
+  }
+
+  // An answer from the background is there; who looks at it already needs no notice.
+  function landed({ chat, answer, title, url, state }) {
+    const words = `${state === "done" ? "An answer has landed" : "A background answer failed"} in “${title}”`;
+    say(words);
+    const item = document.getElementById(`m-${answer}`);
+    if (item && inView(item)) return;
+    const toast = document.getElementById("landed-template").content.firstElementChild.cloneNode(true);
+    toast.querySelector("span").textContent = words;
+    const show = toast.querySelector("a");
+    show.href = `${url}#m-${answer}`;
+    show.addEventListener("click", () => toast.remove());
+    toast.querySelector("button").addEventListener("click", () => toast.remove());
+    document.querySelector(".toast.landed")?.remove();
+    document.body.append(toast);
+    showLive(chat, false);
   }
 
   // Something happened while this tab was away: show the thread as it is now.
@@ -238,6 +268,11 @@ function showLive(chat, live) {
   const bar = link?.querySelector(".live");
   if (live && link && !bar) link.append(Object.assign(document.createElement("i"), { className: "live", title: "An answer is being written" }));
   if (!live) bar?.remove();
+}
+
+function inView(item) {
+  const { top, bottom } = item.getBoundingClientRect();
+  return !document.hidden && bottom > 0 && top < innerHeight;
 }
 
 function newGroup(chats) {

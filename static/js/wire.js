@@ -6,6 +6,7 @@ export const ASK = Object.freeze({
   RETRY: "retry",
   CONTINUE: "continue",
   STOP: "stop",
+  SUGGEST: "suggest",
 });
 
 export const TELL = Object.freeze({
@@ -19,6 +20,7 @@ export const TELL = Object.freeze({
   DELTA: "delta",
   BLOCK: "block",
   SETTLED: "settled",
+  SUGGESTION: "suggestion",
   LANDED: "landed",
   REFUSED: "refused",
 });

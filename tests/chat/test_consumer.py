@@ -119,10 +119,18 @@ def frame_for(kind: Ask, answer: Message) -> dict[str, Any]:
         Ask.RETRY: {"client_id": uuid4(), "chat": answer.chat_id, "message": answer.pk, "model": "plain"},
         Ask.CONTINUE: {"chat": answer.chat_id, "message": answer.pk},
         Ask.STOP: {"chat": answer.chat_id, "message": answer.pk},
+        Ask.SUGGEST: {"id": 1, "text": "Describe how they cross"},
     }[kind]
 
 
-OWNERS = {Ask.OPEN: "opened", Ask.SEND: "started", Ask.RETRY: "started", Ask.CONTINUE: "refused", Ask.STOP: None}
+OWNERS = {
+    Ask.OPEN: "opened",
+    Ask.SEND: "started",
+    Ask.RETRY: "started",
+    Ask.CONTINUE: "refused",
+    Ask.STOP: None,
+    Ask.SUGGEST: None,
+}
 
 
 @pytest.mark.usefixtures("model")
@@ -142,7 +150,7 @@ async def test_every_frame_is_decided_by_who_sends_it(alice: Person, charlie: Pe
         if kind in (Ask.SEND, Ask.RETRY):
             say("Again.")
         await page.tell(kind, **frame_for(kind, answer))
-        if who == "owner":
+        if who == "owner" or (kind is Ask.SUGGEST and who == "stranger"):  # a draft belongs to no chat yet
             if OWNERS[kind]:
                 assert (await page.hear(OWNERS[kind]))["type"]
             else:

@@ -22,6 +22,11 @@ number in square brackets. If the passages hold no answer, say so and cite nothi
 
 {passages}"""
 
+AUTOCOMPLETE = (
+    "The person is writing a message and has paused. Go on exactly where the text breaks off, in its language, with at "
+    "most twelve words that finish the sentence. Write the continuation alone: no quotes, no comment, nothing repeated."
+)
+
 EVIDENCE_PLACE = "{evidence}"  # where a template wants the passages; after its end otherwise
 IMAGE_TOKENS = 800  # what providers charge for a picture of common size, about
 RESERVE = 1_024  # tokens left free for the answer

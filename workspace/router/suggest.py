@@ -1,0 +1,103 @@
+"""Autocomplete: the fast model that the configuration names goes on with what somebody is writing.
+
+It goes through the same decision as every question, so permission, health and budgets hold; nothing of it is stored
+but its share of the day's sums. Whoever asks closes the iterator at the next key, and the call ends with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+
+from workspace.providers.base import Call, ProviderError
+from workspace.router import catalog as catalogs
+from workspace.router import money, situation
+from workspace.router.attempt import Calling
+from workspace.router.decide import QUOTES, NoModel, decide
+from workspace.router.health import health
+from workspace.router.money import Spent
+from workspace.router.prompts import AUTOCOMPLETE, Prompt
+from workspace.types import Attempt, Delta, PromptMessage, Request, text_part
+from workspace.writes import writer
+
+ROUTE = "autocomplete"  # what its calls are called in the day's sums
+LEAST = 8  # characters before anything is suggested
+LOOKED_AT = 600  # the last characters that the model is shown
+MOST = 80  # characters of a suggestion
+WITHIN = 3.0  # seconds, after which nobody wants it any more
+
+
+async def suggest(draft: str, asker: Request) -> AsyncGenerator[str, None]:
+    """How the draft may go on, each time a little longer; nothing when suggestions are off or no model may serve.
+
+    ``asker`` says who asks; its messages are not read.
+    """
+    catalog = await catalogs.load()
+    name = catalog.configuration.autocomplete
+    if not name or len(draft.strip()) < LEAST:
+        return
+    said = PromptMessage(role="person", parts=(text_part(draft[-LOOKED_AT:]),))
+    request = replace(asker, messages=(said,), model=name, parameters={"max_tokens": 24, "temperature": 0})
+    known = await situation.look(request, catalog)
+    if name in known.unhealthy:
+        return
+    try:
+        decision = decide(request, catalog, facts=known.facts, unaffordable=known.unaffordable)
+    except NoModel:
+        return
+    candidate = catalog.candidates[decision.model]
+    if candidate.kind == QUOTES:
+        return
+    prompt = Prompt(AUTOCOMPLETE, request.messages)
+    call = Call(
+        address=candidate.address,
+        model=candidate.upstream,
+        messages=prompt.messages,
+        system=prompt.system,
+        abilities=candidate.abilities,
+        parameters={**candidate.parameters, **request.parameters},
+        first_token_deadline=WITHIN,
+        idle_deadline=WITHIN,
+    )
+    now = time.monotonic()
+    calling = Calling(candidate, call, prompt, began=now, deadline=now + WITHIN)
+    text = ""
+    try:
+        async with contextlib.aclosing(calling.pieces()) as pieces:
+            async for piece in pieces:
+                if type(piece) is not Delta:
+                    continue
+                text += piece.text
+                if line := _one_line(text, draft):
+                    yield line
+                if "\n" in text.strip() or len(text) >= MOST:
+                    return
+    except ProviderError as error:
+        health.note(candidate, error.failure)
+    finally:
+        await writer.submit(lambda: money.settle(_spent(asker.person_id, calling.attempt())))
+
+
+def _one_line(text: str, draft: str) -> str:
+    """What to show behind the cursor: one line, without what the model repeats of the draft."""
+    tail = draft[-40:].lstrip()
+    text = text.removeprefix(tail) if tail else text
+    line = text.strip("\n").split("\n", 1)[0][:MOST]
+    if not line.strip():
+        return ""
+    return line.lstrip() if draft[-1:].isspace() else line
+
+
+def _spent(person_id: str, attempt: Attempt) -> Spent:
+    usage = attempt.usage
+    return Spent(
+        person_id=person_id,
+        model=attempt.model,
+        route=ROUTE,
+        tokens_input=usage.input if usage else 0,
+        tokens_output=usage.output if usage else 0,
+        cost=attempt.cost,
+        runs=1,
+    )
