@@ -181,17 +181,18 @@ def free_port() -> int:
 
 
 def make_people(count: int) -> list[str]:
+    from django.conf import settings
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-    from django.contrib.sessions.backends.db import SessionStore
 
     from workspace.accounts.models import Person
+    from workspace.accounts.session_store import SessionStore
 
     keys = []
     for number in range(count):
         person, _ = Person.objects.get_or_create(username=f"person{number}")
         session = SessionStore()
         session[SESSION_KEY] = str(person.pk)
-        session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+        session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
         session[HASH_SESSION_KEY] = person.get_session_auth_hash()
         session.save()
         keys.append(str(session.session_key))

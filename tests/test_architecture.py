@@ -19,7 +19,7 @@ OURS = ("workspace", "chat", "retrieval")
 
 # Each area and the areas it may import, itself among them by nature. A module belongs to the longest name
 # that begins its own; the areas stand from the ground up, so imports go down only.
-FLOOR = ("workspace.types", "workspace.ids", "workspace.wire", "workspace.blobs")
+FLOOR = ("workspace.types", "workspace.ids", "workspace.wire", "workspace.blobs", "workspace.sealing")
 PLUMBING = ("workspace.hub", "workspace.loops", "workspace.writes")
 ACCOUNTS = "workspace.accounts"
 ADMIN = "workspace.admin_site"

@@ -70,8 +70,12 @@ INSTALLED_APPS = [
     "workspace.apps.OnepaneAdmin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
-    "django.contrib.sessions",
     "django.contrib.messages",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
     "servestatic",
     "django.contrib.staticfiles",
     "csp",
@@ -88,6 +92,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "workspace.accounts.sessions.SeenMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -166,6 +172,39 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_WORKER_CONCURRENCY = env.int("WORKERS", 2)
 
+# Limits on guesses are counted here: shared between processes with Redis, this process's own without.
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+    if REDIS_URL
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 20_000}}
+}
+
+# Signing in is allauth's work, on our pages (workspace/accounts). Nothing in it needs mail to be sent.
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+ALLAUTH_TRUSTED_PROXY_COUNT = 1 if HTTPS else 0  # the proxy's own entry in X-Forwarded-For: the last, never the first
+ACCOUNT_ADAPTER = "workspace.accounts.adapters.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = SOCIALACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_UNIQUE_EMAIL = False  # an address is what a provider says; nobody signs in by it
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 15 * 60  # seconds
+ACCOUNT_RATE_LIMITS = {"login": "60/m/ip", "login_failed": "8/15m/key,40/15m/ip", "change_password": "8/15m/user"}
+ACCOUNT_FORMS = {
+    "change_password": "workspace.accounts.forms.ChangePassword",
+    "set_password": "workspace.accounts.forms.SetPassword",
+}
+MFA_ADAPTER = "workspace.accounts.adapters.SecondStepAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_TOTP_TOLERANCE = 0  # allauth remembers a used code for half a minute: one that lived longer could be used twice
+SOCIALACCOUNT_ADAPTER = "workspace.accounts.adapters.IdentityAdapter"
+SOCIALACCOUNT_REAUTHENTICATION_REQUIRED = True
+SOCIALACCOUNT_LOGIN_ON_GET = True  # a form may lead to our own pages alone (form-action), so links begin it
+ADMIN_SECOND_STEP = env.bool("ADMIN_SECOND_STEP", False)  # the admin opens only with an authenticator app or a passkey
+
+SESSION_ENGINE = "workspace.accounts.session_store"
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS

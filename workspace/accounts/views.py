@@ -1,26 +1,28 @@
-"""Getting in and out: the one-time link, name and password, sign-out, a password of one's own."""
+"""Our own pages of getting in and out: the one-time link, the invitation, the account. The others are allauth's."""
 
 from __future__ import annotations
 
-from typing import Any
-
+from allauth.mfa.models import Authenticator
+from allauth.socialaccount.models import SocialAccount
+from allauth.socialaccount.providers.openid_connect import views as openid_connect
 from django.contrib import messages
-from django.contrib.auth import login, update_session_auth_hash
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm, SetPasswordForm
-from django.contrib.auth.views import LoginView
-from django.core.exceptions import ValidationError
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from workspace.accounts import attempts, links
-from workspace.accounts.models import Person
+from workspace.accounts import identity, invitations, links, sessions
+from workspace.accounts.entering import enter
+from workspace.accounts.forms import JoinForm
+from workspace.accounts.models import IdentityProvider, Invitation, Person
 
 
 @never_cache
-@require_http_methods(["GET", "HEAD"])
+@require_safe
 def sign_in_link(request: HttpRequest, token: str) -> HttpResponse:
     """Spend a link. A browser that only looks ahead must not spend it, so a prefetch and a HEAD get nothing."""
     purpose = f"{request.headers.get('Sec-Purpose', '')} {request.headers.get('Purpose', '')}"
@@ -33,47 +35,84 @@ def sign_in_link(request: HttpRequest, token: str) -> HttpResponse:
             return redirect("/")
         response = render(request, "accounts/link_refused.html", {"why": str(refused)}, status=410)
     else:
-        login(request, person, backend="django.contrib.auth.backends.ModelBackend")
-        response = redirect("/")
+        response = enter(request, person)
     response["Referrer-Policy"] = "no-referrer"
     return response
 
 
-class BoundedForm(AuthenticationForm):
-    """Name and password, with a bound on guesses."""
-
-    def clean(self) -> dict[str, Any]:
-        name = self.cleaned_data.get("username") or ""
-        address = self.request.META.get("REMOTE_ADDR", "") if self.request else ""
-        if attempts.too_many(name, address):
-            raise ValidationError("Too many wrong passwords. Wait a quarter of an hour, or use a sign-in link.")
-        try:
-            return super().clean()
-        except ValidationError:
-            attempts.note_failure(name, address)
-            raise ValidationError(
-                "That name and password do not fit. A sign-in link works without a password."
-            ) from None
-
-
-class SignIn(LoginView):
-    template_name = "accounts/sign_in.html"
-    authentication_form = BoundedForm
-    redirect_authenticated_user = True
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def join(request: HttpRequest, token: str) -> HttpResponse:
+    """An invitation: choose a name and a password, or a passkey, or come by an identity provider."""
+    try:
+        invitation = invitations.find(token)
+        if request.user.is_authenticated:
+            return render(request, "accounts/joined_already.html")
+        request.session[identity.INVITED] = str(invitation.pk)  # for who goes on by an identity provider
+        form = JoinForm(request.POST or None, initial={"username": invitation.email.partition("@")[0]})
+        if request.method == "POST" and form.is_valid() and (person := _joined(form, invitation)):
+            return enter(request, person, to=reverse("mfa_add_webauthn") if form.by_passkey else "/")
+    except invitations.InvitationRefused as refused:
+        return render(request, "accounts/refused.html", {"why": str(refused)}, status=410)
+    providers = IdentityProvider.objects.order_by("name")
+    return render(request, "accounts/join.html", {"form": form, "invitation": invitation, "providers": providers})
 
 
-sign_in = SignIn.as_view()
+def _joined(form: JoinForm, invitation: Invitation) -> Person | None:
+    person = form.person()
+    try:
+        with transaction.atomic():
+            invitations.accept(invitation, person)
+    except IntegrityError:  # somebody took the name since the form was checked
+        form.add_error("username", "Somebody has this name.")
+        return None
+    return person
+
+
+def sign_in_with(request: HttpRequest, provider_id: str) -> HttpResponseBase:
+    """To an identity provider; connecting one to an account begins on that account's own page alone."""
+    if request.GET.get("process") == "connect" and not identity.began_here(request):
+        raise PermissionDenied
+    response: HttpResponseBase = openid_connect.login(request, provider_id)
+    return response
 
 
 @login_required
+@require_safe
 def account(request: HttpRequest) -> HttpResponse:
-    """Set or change one's password, so that another device can sign in."""
+    """How one gets in, and where one is in."""
     person: Person = request.user  # type: ignore[assignment]
-    form_class = PasswordChangeForm if person.has_usable_password() else SetPasswordForm
-    form = form_class(person, request.POST or None)
-    if request.method == "POST" and form.is_valid():
-        form.save()
-        update_session_auth_hash(request, person)
-        messages.success(request, "The password is set.")
-        return redirect("account")
-    return render(request, "accounts/account.html", {"form": form})
+    steps = {type: list(found) for type, found in _second_steps(person).items()}
+    connected = {one.provider: one for one in SocialAccount.objects.filter(user=person)}
+    context = {
+        "passkeys": [one.wrap() for one in steps[Authenticator.Type.WEBAUTHN]],
+        "app": next(iter(steps[Authenticator.Type.TOTP]), None),
+        "codes": next((one.wrap().get_unused_codes() for one in steps[Authenticator.Type.RECOVERY_CODES]), None),
+        "providers": [
+            {"name": row.name, "connected": connected.get(row.slug), "url": identity.connect_url(request, row.slug)}
+            for row in IdentityProvider.objects.order_by("name")
+        ],
+        "browsers": sessions.browsers(person, here=request.session.session_key),
+    }
+    return render(request, "accounts/account.html", context)
+
+
+def _second_steps(person: Person) -> dict[str, list[Authenticator]]:
+    found: dict[str, list[Authenticator]] = {type.value: [] for type in Authenticator.Type}
+    for one in Authenticator.objects.filter(user=person).order_by("created_at"):
+        found[one.type].append(one)
+    return found
+
+
+@login_required
+@require_POST
+def end_sessions(request: HttpRequest) -> HttpResponse:
+    """Sign out one browser of one's own, or every other."""
+    person: Person = request.user  # type: ignore[assignment]
+    if digest := request.POST.get("browser"):
+        if sessions.end_one(person, digest):
+            messages.success(request, "That browser is signed out.")
+    else:
+        ended = sessions.end(person, all_but=request.session.session_key)
+        messages.success(request, f"{ended} other browser{' is' if ended == 1 else 's are'} signed out.")
+    return redirect("account")

@@ -6,6 +6,9 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from allauth.mfa.utils import is_mfa_enabled
+from django.conf import settings
+from django.contrib import messages
 from django.contrib.admin import AdminSite
 from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
@@ -14,6 +17,8 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from workspace.accounts.rights import may_administer
+
+SECOND_STEP_FIRST = "The admin asks for a second step here. Add an authenticator app or a passkey first."
 
 
 class OnepaneAdminSite(AdminSite):
@@ -38,6 +43,9 @@ class OnepaneAdminSite(AdminSite):
         def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             if request.user.is_authenticated and not self.has_permission(request):
                 raise Http404
+            if settings.ADMIN_SECOND_STEP and request.user.is_authenticated and not is_mfa_enabled(request.user):
+                messages.warning(request, SECOND_STEP_FIRST)
+                return redirect("account")
             return inner(request, *args, **kwargs)
 
         return guarded
