@@ -37,6 +37,11 @@ SAID = {
     "socialaccount/messages/account_connected_other.txt": "That one is connected to somebody else here.",
     "socialaccount/messages/account_disconnected.txt": "Disconnected.",
 }
+CONFIRM = {
+    "reauthenticate": "Use the password",
+    "mfa_reauthenticate:webauthn": "Use a passkey",
+    "mfa_reauthenticate": "Use a code",
+}
 SECOND_STEP = b"onepane second steps"
 
 
@@ -84,6 +89,11 @@ class AccountAdapter(DefaultAccountAdapter):
         user.set_password(password)
         user.save(update_fields=["password"])
         sessions.end(user, all_but=self.request.session.session_key)
+
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        """The first one is asked for; codes come last, because recovery codes are few."""
+        found = {method["id"]: method for method in super().get_reauthentication_methods(user)}
+        return [{**found[id], "description": words} for id, words in CONFIRM.items() if id in found]
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return reverse("account")
