@@ -225,3 +225,15 @@ def test_a_provider_that_goes_takes_its_connections_along(client: Client, alice:
     client.post(reverse("admin:accounts_identityprovider_delete", args=[row.pk]), {"post": "yes"})
     assert not IdentityProvider.objects.exists() and not SocialAccount.objects.exists()
     assert client.get("/account/").status_code == 200
+
+
+def test_another_address_disconnects_everybody(client: Client, alice: Person, openid: OpenID) -> None:
+    """Or an admin could point a provider at a server of their own, which calls them the owner."""
+    SocialAccount.objects.create(user=alice, provider="orchard", uid="e-1")
+    client.force_login(Person.objects.create_user("dora", role=Role.ADMIN))
+    page = reverse("admin:accounts_identityprovider_change", args=[IdentityProvider.objects.get().pk])
+    same = {"name": "Garden ID", "server_url": openid.url, "client_id": CLIENT, "role": "member"}
+    client.post(page, same)
+    assert SocialAccount.objects.exists()
+    client.post(page, {**same, "server_url": "https://id.example"})
+    assert IdentityProvider.objects.get().server_url == "https://id.example" and not SocialAccount.objects.exists()

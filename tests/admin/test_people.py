@@ -146,7 +146,10 @@ def test_the_owner_hands_over_and_becomes_an_admin(client: Client, alice: Person
     assert "Hand over" in client.get(change(bob)).text
     assert "becomes the owner at once" in client.post(page).text
     assert Person.objects.get(role=Role.OWNER) == alice  # asked, and not done
-    client.post(page, {"sure": "yes"})
+    confirm = client.post(page, {"sure": "yes"})["Location"]
+    assert confirm.startswith("/account/confirm/")
+    assert Person.objects.get(role=Role.OWNER) == alice  # not before the password is shown again
+    assert client.post(confirm, {"password": "an orchard in winter"}).status_code == 302
     assert Person.objects.get(role=Role.OWNER) == bob
     assert Person.objects.get(pk=alice.pk).role == Role.ADMIN
     assert client.post(reverse("admin:accounts_person_owner", args=[dora.pk]), {"sure": "yes"}).status_code == 403
@@ -155,6 +158,7 @@ def test_the_owner_hands_over_and_becomes_an_admin(client: Client, alice: Person
 def test_nobody_switched_off_becomes_the_owner(client: Client, alice: Person, bob: Person) -> None:
     client.force_login(alice)
     Person.objects.filter(pk=bob.pk).update(is_active=False)
+    client.post("/account/confirm/", {"password": "an orchard in winter"})
     page = reverse("admin:accounts_person_owner", args=[bob.pk])
     assert client.post(page, {"sure": "yes"}).status_code == 403
     assert Person.objects.get(role=Role.OWNER) == alice

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -97,6 +97,12 @@ class IdentityProviderAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return {} if obj else self.prepopulated_fields
+
+    def save_model(self, request: HttpRequest, obj: IdentityProvider, form: Any, change: bool) -> None:
+        """At another address other people may answer to the same names, the owner's too: nobody stays connected."""
+        super().save_model(request, obj, form, change)
+        if change and "server_url" in form.changed_data and identity.forget(obj):
+            messages.warning(request, "Its address is another now: whoever was connected has to connect again.")
 
     def delete_model(self, request: HttpRequest, obj: IdentityProvider) -> None:
         identity.forget(obj)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.account.internal.flows.reauthentication import raise_if_reauthentication_required
 from allauth.mfa.models import Authenticator
 from django import forms
 from django.contrib import admin, messages
@@ -149,6 +150,7 @@ class PersonAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if request.POST.get("sure") != "yes":
             context = {**self.admin_site.each_context(request), "title": f"Make {person} the owner", "person": person}
             return render(request, "admin/accounts/hand_over.html", {**context, "opts": self.opts})
+        raise_if_reauthentication_required(request, app="allauth.mfa")
         owner.hand_over(request.user, person)  # type: ignore[arg-type]
         self.log_change(request, person, f"Made the owner by {request.user}, who is an admin now.")
         messages.success(request, f"{person} owns this workspace now. You are an admin.")
