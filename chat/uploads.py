@@ -1,14 +1,6 @@
-"""Attached images: checked by their content, stored once by digest, shown to whoever may see them.
-
-Raster images alone (PNG, JPEG, WebP, GIF): an SVG is a program. A picture that is small as a file and huge as
-pixels is refused by its header, before it is unpacked.
-"""
+"""Attached images: checked by their content, stored once by digest, shown to whoever may see them."""
 
 from __future__ import annotations
-
-import io
-import warnings
-from dataclasses import dataclass
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_required
@@ -16,48 +8,13 @@ from django.db import transaction
 from django.http import FileResponse, HttpRequest, HttpResponse, JsonResponse
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
-from PIL import Image, UnidentifiedImageError
 
 from chat import access
 from chat.models import Attachment, Blob
 from workspace import blobs
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_chat
-
-FORMATS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
-MOST_PIXELS = 50_000_000
-
-
-class ImageRefused(Exception):
-    def __init__(self, cause: str, action: str) -> None:
-        super().__init__(cause)
-        self.cause, self.action = cause, action
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    media_type: str
-    width: int
-    height: int
-
-
-def picture_of(data: bytes) -> Picture:
-    """What kind of image these bytes are. Raises ImageRefused."""
-    wrong = ImageRefused("The file is no image that can be shown.", "Use PNG, JPEG, WebP or GIF.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=list(FORMATS)) as image:
-                width, height = image.size
-                media_type = FORMATS[image.format or ""]
-                if width * height > MOST_PIXELS:
-                    raise ImageRefused(
-                        f"The image has {width:,} × {height:,} pixels.", "Make it smaller; 50 million fit."
-                    )
-                image.verify()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, KeyError, Image.DecompressionBombError):
-        raise wrong from None
-    return Picture(media_type, width, height)
+from workspace.pictures import FORMATS, ImageRefused, picture_of
 
 
 @login_required

@@ -19,7 +19,9 @@ OURS = ("workspace", "chat", "retrieval")
 
 # Each area and the areas it may import, itself among them by nature. A module belongs to the longest name
 # that begins its own; the areas stand from the ground up, so imports go down only.
-FLOOR = ("workspace.types", "workspace.ids", "workspace.wire", "workspace.blobs", "workspace.sealing")
+FLOOR = (
+    "workspace.types", "workspace.ids", "workspace.wire", "workspace.blobs", "workspace.sealing", "workspace.pictures",
+)  # fmt: skip
 PLUMBING = ("workspace.hub", "workspace.loops", "workspace.writes")
 ACCOUNTS = "workspace.accounts"
 ADMIN = "workspace.admin_site"
