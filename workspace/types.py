@@ -71,7 +71,8 @@ class Request:
 
     ``messages`` runs from the first of the branch to the question, oldest first. ``model`` is the name
     the person chose; empty leaves the choice to the router. ``so_far`` is text an interrupted answer
-    already has: the model goes on after it. ``parameters`` are ours by name (``temperature``, ``top_p``,
+    already has: the model goes on after it. ``system`` is a system prompt of the caller's own, in place of the
+    workspace's; ``None`` takes that one. ``parameters`` are ours by name (``temperature``, ``top_p``,
     ``max_tokens``, ``stop``); each provider translates them.
     """
 
@@ -87,6 +88,7 @@ class Request:
     requires_reasoning: bool = False
     seed: int | None = None
     so_far: str = ""
+    system: str | None = None
 
     @property
     def prompt(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -40,6 +40,15 @@ QUESTION = Request(messages=(told("person", "What is a branch?"),))
 def test_without_evidence_the_template_is_the_system_prompt() -> None:
     prompt = build(QUESTION, Model(), (), Template(system="Be brief."))
     assert (prompt.system, prompt.messages, prompt.dropped_messages) == ("Be brief.", QUESTION.messages, 0)
+
+
+def test_a_system_prompt_that_came_with_the_request_stands_in_place_of_the_template() -> None:
+    template = Template(system="Be brief.")
+    asked = replace(QUESTION, system="Say {evidence} aloud.")
+    assert build(asked, Model(), (), template).system == "Say {evidence} aloud."
+    grounded = build(asked, Model(), (passage("A pointer."),), template).system
+    assert grounded.startswith("Say {evidence} aloud.\n\nPassages from documents follow")
+    assert build(replace(asked, system=""), Model(), (), template).system == ""
 
 
 def test_passages_are_numbered_quotations_after_the_template() -> None:

@@ -78,6 +78,11 @@ class Execution:
         self._attempts: list[Attempt] = []
         self._text: list[str] = [request.so_far] if request.so_far else []
 
+    @property
+    def model(self) -> str:
+        """The name of the model that is called now."""
+        return self._calling.candidate.name if self._calling else ""
+
     async def events(self) -> AsyncGenerator[Event, None]:
         """The story, in order; the last event is ``Finished`` unless the caller closes or cancels."""
         failure: Failure | None = None
@@ -101,6 +106,7 @@ class Execution:
         """What made the answer so far; ``text`` is the whole of it, for its digest and its support."""
         calling, prompt = self._calling, self._prompt
         candidate = calling.candidate if calling else None
+        template = self._catalog.template if self._catalog and prompt and self._request.system is None else None
         attempts = tuple(self._attempts)
         costs = [attempt.cost for attempt in attempts]
         return Manifest(
@@ -111,8 +117,8 @@ class Execution:
             upstream_model=candidate.upstream if candidate else "",
             resolved_model=calling.ended.model if calling and calling.ended else "",
             parameters=calling.parameters if calling else {},
-            prompt_template=self._catalog.template.name if self._catalog and prompt else "",
-            prompt_template_version=self._catalog.template.version_id if self._catalog and prompt else None,
+            prompt_template=template.name if template else "",
+            prompt_template_version=template.version_id if template else None,
             system_digest=sha256(prompt.system) if prompt else "",
             decision=self._decision,
             evidence=self._evidence,

@@ -38,6 +38,13 @@ class Template(Protocol):
     def system(self) -> str: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A system prompt that came with the request."""
+
+    system: str
+
+
 class Windowed(Protocol):
     @property
     def window(self) -> int | None: ...
@@ -65,6 +72,8 @@ def tokens_of(message: PromptMessage) -> int:
 
 def build(request: Request, candidate: Windowed, evidence: Sequence[Evidence], template: Template) -> Prompt:
     """The question always; then as many passages as fit, the best first; then the newest messages that fit."""
+    if request.system is not None:
+        template = Own(request.system)
     if not candidate.window:
         return Prompt(_system(template, evidence), request.messages)
     room = candidate.window - min(RESERVE, candidate.window // 4)
@@ -87,11 +96,11 @@ def quote(evidence: Sequence[Evidence]) -> str:
 
 
 def _system(template: Template, evidence: Sequence[Evidence]) -> str:
-    """The block takes the place of ``{evidence}`` in the template, or follows it. Braces mean nothing else there."""
+    """The block takes the place of ``{evidence}`` in a template, or follows it. Braces mean nothing else there."""
     block = GROUNDED.format(passages=quote(evidence)) if evidence else ""
-    if EVIDENCE_PLACE in template.system:
+    if EVIDENCE_PLACE in template.system and not isinstance(template, Own):
         return template.system.replace(EVIDENCE_PLACE, block.strip(), 1)
-    return f"{template.system}\n\n{block}" if block else template.system
+    return "\n\n".join(filter(None, (template.system, block)))
 
 
 def _newest(messages: Sequence[PromptMessage], room: int) -> tuple[PromptMessage, ...]:

@@ -111,6 +111,11 @@ class LiveRun:
         self.task = asyncio.create_task(self._go(), name=f"run {run_id}")
 
     @property
+    def model(self) -> str:
+        """The name of the model that answers now; a fallback's once the chosen one failed."""
+        return self._execution.model
+
+    @property
     def has_pending(self) -> bool:
         return bool(self._pending)
 
