@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *FLOOR, *PLUMBING, ACCOUNTS, "workspace.hosts", ADMIN, TAGS, "workspace.providers", "retrieval",
         "workspace.router",
     ),
+    "workspace.api": (*FLOOR, *PLUMBING, ACCOUNTS, "workspace.providers", "retrieval", "workspace.router"),
     # The doors of the program (server, commands, pages, admin) may know everybody; nobody below knows them.
     "workspace": (*FLOOR, *PLUMBING, ACCOUNTS, *OURS),
 }  # fmt: skip

@@ -67,6 +67,7 @@ INSTALLED_APPS = [
     "workspace.accounts",
     "workspace.providers",
     "workspace.router",
+    "workspace.api",
     "workspace.apps.OnepaneAdmin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

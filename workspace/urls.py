@@ -9,6 +9,7 @@ from workspace.views import health
 urlpatterns = [
     path("", include("chat.urls")),
     path("", include("workspace.accounts.urls")),
+    path("", include("workspace.api.urls")),
     path("documents/", documents, name="documents"),
     path("documents/<uuid:id>/", document, name="document"),
     path("admin/", admin.site.urls),
