@@ -188,11 +188,11 @@ class LiveRun:
                 text = "".join(self._pending)
                 self._pending.clear()
                 (self._text if self._pending_kind is Delta else self._reasoning).append(text)
+                self._spoke = time.monotonic()
                 await self._tell(self._pending_kind(text))
 
     async def _tell(self, event: Event) -> None:
         self.seq += 1
-        self._spoke = time.monotonic()
         kind, data = _entry_of(event)
         self._registry.journal.append(Entry(self.run_id, self.seq, kind, data))
         await self.observer.heard(Numbered(self.seq, event))
