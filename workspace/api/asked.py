@@ -80,6 +80,8 @@ def generation(body: bytes, caller: Caller) -> Asked:
     """A body of ``POST /api/generate``, as Ollama's programs write it. Raises Refusal."""
     fields = _fields(body)
     prompt, system = _text(fields.pop("prompt", None), "prompt"), _text(fields.pop("system", ""), "system")
+    if not prompt:
+        raise wrong("prompt", "prompt must not be empty.", code="invalid_value")
     pictures = [_picture(image, "images") for image in _list(fields.pop("images", []), "images")]
     options = fields.pop("options", None) or {}
     if not isinstance(options, dict):

@@ -39,13 +39,14 @@ View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 
 def door(method: str, *, shape: Callable[[Refusal], Any] = Refusal.body) -> Callable[[View], View]:
-    """One method, and refusals told in the protocol's own shape. Cookies are never looked at, so neither is CSRF."""
+    """One method, or any when none is named, and refusals told in the protocol's own shape. Cookies are never looked
+    at, so nothing here needs a CSRF token."""
 
     def wrap(view: View) -> View:
         @wraps(view)
         async def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             try:
-                if request.method != method:
+                if method and request.method != method:
                     raise Refusal(405, f"This address takes {method}.", code="method_not_allowed")
                 return await view(request, *args, **kwargs)
             except Refusal as refusal:
@@ -112,8 +113,8 @@ async def model(request: HttpRequest, name: str) -> HttpResponse:
     return _json(shapes.model(*row))
 
 
-@door("GET")
-async def nothing_here(request: HttpRequest, rest: str = "") -> HttpResponse:
+@door("")
+async def nothing_here(request: HttpRequest, under: str) -> HttpResponse:
     raise Refusal(404, f"There is no {request.path} here.", code="unknown_url")
 
 
