@@ -198,7 +198,22 @@ class Provider:
                 return web.Response(status=502, text="<html><h1>502 Bad Gateway</h1></html>", content_type="text/html")
             case model if model in ERRORS:
                 return refuse(*ERRORS[model])
-        return await self._stream(request, line, asked)
+        return await (self._stream(request, line, asked) if asked.get("stream") else self._whole(line, asked))
+
+    async def _whole(self, line: dict[str, Any], asked: dict[str, Any]) -> web.Response:
+        """For whoever asks without ``stream``; what breaks half-way is for streams alone."""
+        said = [token async for token in self._tokens(asked["model"], asked["messages"])]
+        line["first"] = time.monotonic()
+        choice = {"index": 0, "message": {"role": "assistant", "content": "".join(said)}, "finish_reason": "stop"}
+        return web.json_response(
+            {
+                "id": "c",
+                "object": "chat.completion",
+                "model": asked["model"],
+                "choices": [choice],
+                "usage": usage(len(said)),
+            }
+        )
 
     async def _stream(self, request: web.Request, line: dict[str, Any], asked: dict[str, Any]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
@@ -301,8 +316,12 @@ def chunk(model: str, token: str) -> bytes:
 def tail(model: str, count: int) -> bytes:
     end = {"id": "c", "object": "chat.completion.chunk", "model": model}
     stop = json.dumps({**end, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
-    usage = {"prompt_tokens": 9, "completion_tokens": count, "total_tokens": 9 + count}
-    return f"data: {stop}\n\ndata: {json.dumps({**end, 'choices': [], 'usage': usage})}\n\ndata: [DONE]\n\n".encode()
+    counted = json.dumps({**end, "choices": [], "usage": usage(count)})
+    return f"data: {stop}\n\ndata: {counted}\n\ndata: [DONE]\n\n".encode()
+
+
+def usage(count: int) -> dict[str, int]:
+    return {"prompt_tokens": 9, "completion_tokens": count, "total_tokens": 9 + count}
 
 
 def refuse(status: int, message: str, kind: str) -> web.Response:
