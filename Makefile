@@ -130,8 +130,15 @@ soak: dev chromium
 	@echo '== soak: long tests, minutes each'
 	@$(VENV)/python -m pytest -v -m soak --timeout 3600 || [ $$? -eq 5 ]
 
-bench: dev chromium
-	@exec $(VENV)/python -m tests.benchmarks $(ARGS)
+bench: dev chromium $(if $(RIVALS),.venv-rivals/.made)
+	@exec $(VENV)/python -m tests.benchmarks $(if $(RIVALS),--rivals) $(ARGS)
+
+# Only to compare with, so it stays apart from what we run on.
+.venv-rivals/.made:
+	@echo 'Installing LiteLLM in a place of its own, about 1 GB'
+	@$(PYTHON) -m venv .venv-rivals && .venv-rivals/bin/pip --disable-pip-version-check install 'litellm[proxy]' || { \
+	  echo 'LiteLLM did not install. Compare without it: make bench'; exit 1; }
+	@touch $@
 
 format: dev
 	@$(VENV)/ruff format .

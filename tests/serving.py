@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import signal
 import socket
 import subprocess
@@ -20,6 +21,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+
+import httpx
 
 ROOT = Path(__file__).resolve().parent.parent
 ABILITIES = {"vision": ["images"]}
@@ -86,6 +89,17 @@ class Served:
                 [sys.executable, "-m", "celery", "-A", "workspace.celery", "worker", "--pool", "solo", "-l", "WARNING"],
                 cwd=ROOT, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
+
+    def token(self, key: str) -> str:
+        """A personal token, made as a person makes it: on its page, with the session they are signed in by."""
+        with httpx.Client(base_url=self.url, cookies={"sessionid": key}) as browser:
+            page = browser.get("/account/tokens/").text
+            secret = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page)
+            assert secret, page
+            form = {"csrfmiddlewaretoken": secret[1], "name": "a program", "days": "90"}
+            made = re.search(r"op_[\w-]{43}", browser.post("/account/tokens/", data=form).text)
+            assert made
+            return made[0]
 
     def start(self, *, within: float = 60) -> Served:
         self._process = subprocess.Popen(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Iterator
 
 import httpx
@@ -43,7 +42,7 @@ def served(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream, keys: l
 
 @pytest.fixture(scope="session")
 def token(served: Served, keys: list[str]) -> str:
-    return token_by_page(served, keys[0], "the tests")
+    return served.token(keys[0])
 
 
 @pytest.fixture(autouse=True)
@@ -67,15 +66,3 @@ async def bobs(door: httpx.AsyncClient, bob: Person) -> str:
     _, token = await sync_to_async(tokens.make)(bob, name="a notebook")
     door.headers["Authorization"] = f"Bearer {token}"
     return token
-
-
-def token_by_page(served: Served, key: str, name: str) -> str:
-    """As a person makes it: on the page, with the session they are signed in by."""
-    with httpx.Client(base_url=served.url, cookies={"sessionid": key}) as browser:
-        page = browser.get("/account/tokens/")
-        secret = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
-        assert secret, page.text
-        form = {"csrfmiddlewaretoken": secret[1], "name": name, "days": "90"}
-        made = re.search(r"op_[\w-]{43}", browser.post("/account/tokens/", data=form).text)
-        assert made
-        return made[0]

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from tests.benchmarks import figures, page
+from tests.benchmarks import figures, page, programs
 from tests.benchmarks.load import ChatReader, DirectReader, Reader, connect, one_by_one, within_a_second
 from tests.serving import ROOT, Served, free_port
 from tests.upstream import log_of
@@ -48,20 +48,20 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--no-page", action="store_true")
+    parser.add_argument("--rivals", action="store_true", help="LiteLLM's proxy in the same run, from .venv-rivals")
+    parser.add_argument("--only-programs", action="store_true", help="chat completions for other programs alone")
     asked = parser.parse_args()
     server_cpu, load_cpu = cores()
     os.sched_setaffinity(0, {load_cpu})
     with tempfile.TemporaryDirectory(prefix="onepane-bench-") as folder, provider() as upstream:
-        found = measure(
-            upstream, Path(folder), server_cpu, quick=asked.quick, with_page=not asked.no_page, quiet=asked.json
-        )
+        found = measure(upstream, Path(folder), server_cpu, asked)
     print(json.dumps(found, indent=1) if asked.json else figures.table(found))
 
 
-def measure(upstream: str, folder: Path, cpu: int, *, quick: bool, with_page: bool, quiet: bool) -> dict[str, Any]:
+def measure(upstream: str, folder: Path, cpu: int, asked: argparse.Namespace) -> dict[str, Any]:
     import uvloop
 
-    say = (lambda words: None) if quiet else (lambda words: print(f"… {words}", file=sys.stderr, flush=True))
+    say = (lambda words: None) if asked.json else (lambda words: print(f"… {words}", file=sys.stderr, flush=True))
     say("Making data and people")
     served = Served(folder, local_models=True, cpu=cpu)
     keys = served.people(200, upstream, [SHORT, "pace-50-20-200"])
@@ -76,9 +76,17 @@ def measure(upstream: str, folder: Path, cpu: int, *, quick: bool, with_page: bo
             say("Waiting until the guide is loaded")
             until_idle(served.pid)
             server = {"rss_idle_mb": megabytes(served.pid), "children_rss_mb": children(served.pid)}
-            levels = uvloop.run(all_levels(targets, upstream, server, quick=quick, say=say))
+            levels = {}
+            if not asked.only_programs:
+                levels = uvloop.run(all_levels(targets, upstream, server, quick=asked.quick, say=say))
         found = {"machine": machine(one_core=cpu in os.sched_getaffinity(0)), "levels": levels, "server": server}
-        if with_page:
+        doors = [programs.Door("direct", upstream), programs.Door("onepane", served.url, served.token(keys[0]))]
+        with programs.litellm(upstream, folder, cpu) if asked.rivals else contextlib.nullcontext() as rival:
+            doors += [rival] if rival else []
+            found["programs"] = uvloop.run(programs.measure(doors, upstream, quick=asked.quick, say=say))
+        if asked.only_programs:
+            return found
+        if not asked.no_page:
             say(f"Measuring the page; so far:\n{figures.table(found)}")
             found["page"] = page.measure(served, upstream)
         served.stop()

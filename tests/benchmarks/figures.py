@@ -67,6 +67,9 @@ def table(figures: Mapping[str, Any]) -> str:
         lines.append(f"{name} at once")
         for who, row in rows.items():
             lines.append(_line(who, row, rows.get("floor")))
+    for at_once, rows in figures.get("programs", {}).items():
+        lines += ["", f"Chat completions, {at_once} program{'s' * (at_once != '1')} at once"]
+        lines += [_program(who, row) for who, row in rows.items()]
     for title in ("server", "page"):
         if values := figures.get(title):
             lines += ["", title.capitalize()]
@@ -89,6 +92,17 @@ def _line(who: str, row: Mapping[str, Any], floor: Mapping[str, Any] | None) -> 
         row["cpu_ms_per_turn"] or "",
     )
     return f"{line}  {', '.join(row['outcomes'])}".rstrip()
+
+
+def _program(who: str, row: Mapping[str, Any]) -> str:
+    """Whole, streamed, paced: what came on top, p50, and requests a second where no pace sets them."""
+    cells = []
+    for mode, level in row.items():
+        added = level["added_ms"].get("p50", "-")
+        rate = "" if mode == "paced" else f" {level['requests_per_s']:>5}/s"
+        lost = f" lost {level['refused_or_lost']} {level['outcomes']}" if level["refused_or_lost"] else ""
+        cells.append(f"{mode} +{added} ms{rate}{lost}")
+    return f"  {who:10}" + "   ".join(f"{cell:28}" for cell in cells).rstrip()
 
 
 def _columns(who: str, spread: str, ratio: str, lost: object, rate: object, lag: str, cpu: object) -> str:

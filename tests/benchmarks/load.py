@@ -178,6 +178,34 @@ class DirectReader(Reader):
             self.finish("done")
 
 
+class ProgramReader(DirectReader):
+    """Another program: chat completions with a token, streamed or whole, until the answer has left altogether."""
+
+    def __init__(self, host: str, token: str, *, stream: bool) -> None:
+        super().__init__(host)
+        self._token = token
+        self._stream = stream
+
+    def question(self, model: str, text: str) -> bytes:
+        asked = {"model": model, "stream": self._stream, "messages": [{"role": "user", "content": text}]}
+        body = json.dumps(asked).encode()
+        lines = [
+            "POST /v1/chat/completions HTTP/1.1", f"Host: {self._host}", f"Authorization: Bearer {self._token}",
+            "Content-Type: application/json", f"Content-Length: {len(body)}",
+        ]  # fmt: skip
+        return "\r\n".join([*lines, "", ""]).encode() + body
+
+    def data_received(self, data: bytes) -> None:
+        now = time.monotonic()
+        self._buffer += data
+        head, _, body = bytes(self._buffer).partition(b"\r\n\r\n")
+        self.read_tokens(data, now)
+        length = re.search(rb"content-length: *(\d+)", head, re.IGNORECASE)
+        if len(body) >= int(length[1]) if length else body.endswith(b"0\r\n\r\n"):
+            self._buffer.clear()
+            self.finish("done" if head.startswith(b"HTTP/1.1 200 ") else head.split(b"\r\n")[0].decode())
+
+
 def framed(payload: bytes) -> bytes:
     """A text frame of a client, masked with zeros."""
     size = len(payload)
@@ -194,6 +222,19 @@ async def connect(url: str, make: Callable[[], Reader]) -> Reader:
 
 async def one_by_one(reader: Reader, model: str, *, samples: int, label: str) -> list[Answer]:
     return [await asyncio.wait_for(reader.ask(model, f"{label}.{number}"), 60) for number in range(samples)]
+
+
+async def without_pause(readers: Sequence[Reader], model: str, *, seconds: float, label: str) -> list[Answer]:
+    """Every reader asks again as soon as it is answered, until the time is over."""
+    over = time.monotonic() + seconds
+
+    async def ask(number: int, reader: Reader) -> list[Answer]:
+        answers: list[Answer] = []
+        while time.monotonic() < over:
+            answers.append(await asyncio.wait_for(reader.ask(model, f"{label}.{number}.{len(answers)}"), 60))
+        return answers
+
+    return [answer for part in await asyncio.gather(*map(ask, range(len(readers)), readers)) for answer in part]
 
 
 async def within_a_second(readers: Sequence[Reader], model: str, *, label: str, limit: float = 120) -> list[Answer]:

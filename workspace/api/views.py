@@ -209,8 +209,9 @@ def _stream(body: Pieces | Lines, about: About, *, content_type: str) -> Streami
 
 
 def _json(value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> HttpResponse:
-    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **(headers or {})}
-    return HttpResponse(orjson.dumps(value), status=status, content_type=JSON, headers=headers)
+    body = orjson.dumps(value)
+    ours = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Content-Length": str(len(body))}
+    return HttpResponse(body, status=status, content_type=JSON, headers={**ours, **(headers or {})})
 
 
 def _rows(names: list[str]) -> list[Any]:
