@@ -13,6 +13,7 @@ from typing import Any
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 ADDRESSES = ("/v1/", "/api/")  # what begins so is answered here
 
@@ -45,7 +46,8 @@ class ApiHandler(ASGIHandler):
                 answering.result()
 
     async def _answer(self, request: HttpRequest, send: Any) -> None:
-        response = await self.run_get_response(request)
+        """Django would log each refusal, from a thread: a provider's failure is no error of this server."""
+        response: HttpResponseBase = await self._middleware_chain(request)  # type: ignore[misc]
         try:
             await self.send_response(response, send)
         finally:

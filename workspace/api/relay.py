@@ -82,7 +82,8 @@ class Relay:
         return self.outcome
 
     def close(self) -> None:
-        self._live.stop()
+        if live := registry().get(self.run_id):
+            live.stop()
 
     async def heard(self, numbered: Numbered) -> None:
         self._heard.put_nowait(numbered.event)

@@ -65,8 +65,9 @@ def door(method: str, *, shape: Callable[[Refusal], Any] = Refusal.body) -> Call
 async def chat_completions(request: HttpRequest) -> HttpResponseBase:
     caller = await bearer.caller(request)
     wanted = await _read(request, caller, asked.completion)
-    relay = await _begin(wanted, caller)
+    relay = Relay(wanted.request, caller)
     try:
+        await relay.start()
         if not wanted.stream:
             outcome = await relay.whole()
             about = _about(relay)
@@ -85,8 +86,9 @@ async def generate(request: HttpRequest) -> HttpResponseBase:
     """Ollama's ``generate``. Without ``stream`` the answer is one object, which is a whole stream of lines as well."""
     caller = await bearer.caller(request, basic=True)
     wanted = await _read(request, caller, asked.generation)
-    relay = await _begin(wanted, caller)
+    relay = Relay(wanted.request, caller)
     try:
+        await relay.start()
         if not wanted.stream:
             outcome = await relay.whole()
             about = _about(relay)
@@ -187,12 +189,6 @@ async def _read(request: HttpRequest, caller: Caller, parse: Callable[[bytes, Ca
             raise no_such_model(name)
         return replace(wanted, request=replace(wanted.request, model=""))
     return wanted
-
-
-async def _begin(wanted: Asked, caller: Caller) -> Relay:
-    relay = Relay(wanted.request, caller)
-    await relay.start()
-    return relay
 
 
 def _about(relay: Relay) -> About:
