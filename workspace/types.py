@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -296,7 +296,7 @@ class Manifest:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values, with the digest of all the rest under ``digest``."""
-        plain: dict[str, Any] = orjson.loads(canonical(asdict(self)))
+        plain: dict[str, Any] = orjson.loads(canonical(self))
         plain["digest"] = sha256(canonical(plain))
         return plain
 
