@@ -169,3 +169,40 @@ class DailyUsage(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["day", "person", "model", "route"], name="usage_of_a_day")]
         indexes = [models.Index(fields=["person", "day"], name="usage_of_person")]
+
+
+class RouterLabel(models.Model):
+    """How one model did on one prompt, 0 to 1: what the learned score learns from.
+
+    It keeps no word of the prompt and knows no chat: ``prompt`` is a keyed digest, ``vector`` its embedding as
+    little-endian half floats, ``characters`` its length and ``subject`` the first rule it fell under.
+    """
+
+    class Source(models.TextChoices):
+        VOTE = "vote"
+        CHECKLIST = "checklist"
+        OVERRIDE = "override"
+
+    model = models.ForeignKey("providers.LanguageModel", on_delete=models.CASCADE, related_name="+")
+    outcome = models.FloatField()
+    source = models.CharField(max_length=9, choices=Source.choices)
+    prompt = models.CharField(max_length=64)
+    vector = models.BinaryField()
+    characters = models.PositiveIntegerField()
+    subject = models.CharField(max_length=40)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(outcome__gte=0, outcome__lte=1), name="label_outcome_0_to_1")
+        ]
+
+
+class RouterVerdict(models.Model):
+    """Whether the learned score earned its place on prompts held out; the newest counts. ``figures`` says by what."""
+
+    passed = models.BooleanField()
+    reason = models.CharField(max_length=200)
+    labels = models.PositiveIntegerField()
+    figures = models.JSONField(default=dict)
+    created = models.DateTimeField(auto_now_add=True)
