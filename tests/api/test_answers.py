@@ -60,7 +60,7 @@ async def test_tokens_that_nobody_counted_are_said_to_be_estimated(door: httpx.A
 
 async def test_the_model_that_took_over_is_the_one_that_is_named(door: httpx.AsyncClient, bobs: str) -> None:
     await _route("slow", fallback="fast")
-    say(broken("overloaded"))
+    say(broken("timeout"))
     say("Hi.")
     answer = await door.post(CHAT, json={**STREAM, "model": "auto"})
     first = events(answer.text)[0]
@@ -85,6 +85,7 @@ async def test_a_run_is_its_person_s_and_the_parameters_are_in_its_manifest(
 
 async def test_an_answer_that_breaks_off_is_an_error_and_its_text_is_kept(door: httpx.AsyncClient, bobs: str) -> None:
     say("Half of", broken("cut_off"))
+    say(broken("cut_off"))
     answer = await door.post(CHAT, json=HELLO)
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "cut_off")
     run = await Run.objects.aget(pk=answer.headers["X-Onepane-Run"])

@@ -25,6 +25,8 @@ class Relay:
     """The observer of one run, and its only listener. ``start`` it, wait for ``begun``, then read on; ``close`` stops a
     run that is not over, and may be called at any time."""
 
+    hands_over = False  # somebody waits for the answer itself
+
     def __init__(self, request: Request, caller: Caller) -> None:
         self.run_id = new_id()
         self.decision: Decision | None = None
@@ -93,6 +95,9 @@ class Relay:
 
     async def settled(self, outcome: Outcome) -> None:
         self._heard.put_nowait(outcome)
+
+    async def handed_over(self) -> None:
+        """Never: nothing is left to a worker."""
 
     async def committed(self, seq: int) -> None:
         """Nobody in another process listens."""

@@ -28,6 +28,7 @@ from workspace.api.tokens import Caller
 from workspace.providers.models import LanguageModel
 from workspace.router import catalog
 from workspace.router.catalog import Catalog
+from workspace.router.decide import may_use
 from workspace.types import Delta, Reasoning
 
 logger = logging.getLogger(__name__)
@@ -122,7 +123,11 @@ async def nothing_here(request: HttpRequest, under: str) -> HttpResponse:
 
 def usable(known: Catalog, caller: Caller) -> list[str]:
     """The names of models the caller may use. The one place that says so for other programs."""
-    return [candidate.name for candidate in known.candidates.values() if candidate.enabled]
+    return [
+        candidate.name
+        for candidate in known.candidates.values()
+        if candidate.enabled and may_use(candidate, caller.groups)
+    ]
 
 
 class Pieces:

@@ -15,6 +15,7 @@ from typing import Any
 from django.utils import timezone
 
 from workspace.router.prompts import tokens_of
+from workspace.router.reasoning import requires_reasoning
 from workspace.types import Request
 
 
@@ -30,7 +31,7 @@ FACTS: dict[str, Fact] = {
     "prompt": Fact("text", "The question, as it was written."),
     "tokens": Fact("number", "Tokens of the whole conversation, estimated."),
     "turn": Fact("number", "1 for the first question of a chat, 2 for the second, and so on."),
-    "requires_reasoning": Fact("truth", "The person asked for reasoning."),
+    "requires_reasoning": Fact("truth", "The person asked for reasoning, or the question reads as if it needs it."),
     "has_image": Fact("truth", "An image is attached to the question or stands earlier in the chat."),
     "has_audio": Fact("truth", "The same for audio."),
     "has_document": Fact("truth", "The same for a file."),
@@ -73,7 +74,7 @@ def facts_of(
         "prompt": request.prompt,
         "tokens": sum(map(tokens_of, request.messages)),
         "turn": sum(message.role == "person" for message in request.messages),
-        "requires_reasoning": request.requires_reasoning,
+        "requires_reasoning": request.requires_reasoning or requires_reasoning(request.prompt)[0],
         "has_image": "image" in kinds,
         "has_audio": "audio" in kinds,
         "has_document": "file" in kinds,

@@ -6,6 +6,7 @@ can't be known is ``None``.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -16,6 +17,7 @@ from channels.db import database_sync_to_async
 
 from workspace.router import catalog as catalogs
 from workspace.router import history, money
+from workspace.router import language as languages
 from workspace.router.catalog import Candidate, Catalog
 from workspace.router.facts import facts_of, lookup_key
 from workspace.router.health import health
@@ -50,6 +52,10 @@ async def look(request: Request, catalog: Catalog) -> Situation:
         rest, limit = found
         also["budget_left"] = float(rest)
         unaffordable = _unaffordable(request, catalog, past, rest, limit)
+    if "language" in names:
+        if not languages.loaded():
+            await asyncio.to_thread(languages.load)
+        also["language"] = languages.language(request.prompt) or None
     if "free_memory_gib" in names:
         also["free_memory_gib"] = round(psutil.virtual_memory().available / GIB, 2)
     for function, model in lookups:
