@@ -1,30 +1,79 @@
-"""The only way to a chat or a message on behalf of a person. Absent and forbidden look alike: ``Http404``."""
+"""The only way to a chat or a message on behalf of a person. Absent and forbidden look alike: ``Http404``.
+
+A chat is its owner's alone until it is shared with a person or a group, to read or to write. Who may read a
+chat and may not write in it, or not rule over it, is told so: ``PermissionDenied``.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet, Value
 from django.http import Http404
 
-from chat.models import Attachment, Blob, Chat, Message
+from chat.models import Attachment, Blob, Chat, ChatShare, Message
 from workspace.accounts.models import Person
+from workspace.accounts.rights import may_chat
 
 
 def chats_of(person: Person) -> QuerySet[Chat]:
     """Every chat the person may read, most recently touched first."""
-    return Chat.objects.filter(owner=person, deleted=None).order_by("-touched")
+    shares = ChatShare.objects.filter(Q(person=person) | Q(group__in=person.groups.all()))
+    return Chat.objects.filter(Q(owner=person) | Q(pk__in=shares.values("chat")), deleted=None).order_by("-touched")
 
 
 def chat_for(person: Person, id: UUID | str) -> Chat:
-    return _one(chats_of(person), id)
+    return _one(chats_of(person).select_related("owner"), id)
+
+
+def chat_to_write(person: Person, id: UUID | str) -> Chat:
+    """A chat the person may ask in, or stop an answer of."""
+    chat = chat_for(person, id)
+    if not may_write(person, chat):
+        raise PermissionDenied
+    return chat
+
+
+def chat_to_rule(person: Person, id: UUID | str) -> Chat:
+    """A chat the person may rename, delete and share: their own."""
+    chat = chat_for(person, id)
+    if chat.owner_id != person.pk or not may_chat(person):
+        raise PermissionDenied
+    return chat
+
+
+def deleted_chat(person: Person, id: UUID | str) -> Chat:
+    """A chat of the person's own that they deleted."""
+    chat: Chat = _one(Chat.objects.filter(owner=person).exclude(deleted=None), id)
+    return chat
+
+
+def may_write(person: Person, chat: Chat) -> bool:
+    return may_chat(person) and rights_in([chat.pk], [person.pk]).get((chat.pk, person.pk), False)
+
+
+def rights_in(chats: Collection[UUID], people: Collection[UUID]) -> dict[tuple[UUID, UUID], bool]:
+    """Whether each of these people may write in each of these chats; where they may not even read, there is no entry.
+
+    One query, however many there are. What a role forbids is not looked at.
+    """
+    shares = ChatShare.objects.filter(chat__in=chats, chat__deleted=None)
+    own = Chat.objects.filter(pk__in=chats, owner__in=people, deleted=None).values_list("pk", "owner", Value(True))
+    theirs = shares.filter(person__in=people).values_list("chat", "person", "may_write")
+    groups = shares.filter(group__user__in=people).values_list("chat", "group__user", "may_write")
+    rights: dict[tuple[UUID, UUID], bool] = {}
+    for chat, person, writes in own.union(theirs, groups):
+        rights[chat, person] = bool(writes) or rights.get((chat, person), False)
+    return rights
 
 
 def message_for(person: Person, chat_id: UUID | str, id: UUID | str) -> Message:
     """A message of that very chat: a child's id is never looked up without its parent's."""
     messages = Message.objects.filter(chat__in=chats_of(person), chat_id=_uuid(chat_id))
-    return _one(messages.select_related("chat", "run"), id)
+    return _one(messages.select_related("chat__owner", "run"), id)
 
 
 def run_message_for(person: Person, run_id: UUID | str) -> Message:

@@ -1,15 +1,22 @@
 """The door of the websocket: authorise, parse a frame, start or stop something, send what is told.
 
 Channels hands a consumer its frames one at a time, so no handler waits for an answer: a run lives apart and
-*stop* is heard at once. One socket serves a tab; it listens to the chat the tab has open.
+*stop* is heard at once. One socket serves a tab; it listens to the chat the tab has open, and to its person:
+whoever is signed out, switched off or no longer reads that chat stops hearing at once (``chat/standing.py``).
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import dataclasses
+import hashlib
 import logging
+from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
+import orjson
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.http import Http404
@@ -17,6 +24,7 @@ from django.http import Http404
 from chat import access, live, record, turns
 from chat.frames import Continue, Open, Refused, Retry, Send, Stop, Suggest, dump, parse, refusal
 from chat.models import Message
+from chat.standing import Claim, Standing, standing_of, topic_of_person, watch
 from chat.suggesting import Suggesting
 from workspace.accounts.models import Person
 from workspace.hub import hub
@@ -28,43 +36,69 @@ logger = logging.getLogger(__name__)
 
 SIGNED_OUT = 4401  # close code: the browser goes to the sign-in page
 
+GONE = ("This chat is not here any more.", "It was deleted, or is no longer shared with you. Start a new chat.")
 BROKEN = Failure(
     code="internal", cause="Onepane itself failed on this message.", action="Send it again. The log has the details."
 )
 
 
 class WorkspaceConsumer(AsyncWebsocketConsumer):
-    person_id: UUID | None = None
+    claim: Claim
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._is_open = False
         self._topic: str | None = None
         self._suggesting = Suggesting(self._send)
-        self._held: list[bytes] | None = None  # what comes while missed frames are still being sent
+        self._standing = Standing()
+        self._holds = 0  # while any, what is told waits: missed frames are being sent, or rights looked at
+        self._waiting: list[bytes] = []
+        self._moving = asyncio.Lock()  # a frame is carried out, or rights are looked at: never both
+        self._looks: set[asyncio.Task[None]] = set()
 
     async def connect(self) -> None:
+        """Listen for the person's news first and look who they are after it, so no change falls in between."""
         person = self.scope["user"]
         await self.accept()
         if not person.is_authenticated:
             await self.close(code=SIGNED_OUT)
             return
-        self.person_id = person.pk
+        session = self.scope["session"].session_key or ""
+        self.claim = Claim(person=person.pk, session=session, password=person.get_session_auth_hash())
+        self._is_open = True
+        await hub().listen(topic_of_person(person.pk), self._hear_news)
+        watch().join(self)
+        await self.stand(self.claim, await standing_of(self.claim))
 
     async def disconnect(self, code: int) -> None:
         self._suggesting.end()
-        if self._topic:
-            await hub().leave(self._topic, self._hear)
+        await self._deafen()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        if self.person_id is None:
+        if not self._is_open:
             return
         try:
-            await self._carry_out(self.person_id, parse(text_data))
+            frame = parse(text_data)
+            async with self._moving:
+                await self._carry_out(self.claim.person, frame)
         except Refused as refused:
             await self._send(refusal(refused.failure, refused.client_id))
         except Exception:
             logger.exception("A frame broke.")
             await self._send(refusal(BROKEN))
+
+    async def stand(self, claim: Claim, now: Standing) -> None:
+        if claim != self.claim or not self._is_open:
+            return
+        if not now.signed_in:
+            await self._end()
+        elif claim.chat and now != self._standing:
+            if not now.may_read:
+                await self._lose()
+            self._standing = now
+            told = {"may_read": now.may_read, "may_write": now.may_write}
+            cause, action = ("", "") if now.may_read else GONE
+            await self._send(dump(Tell.ACCESS, chat=claim.chat, **told, cause=cause, action=action))
 
     async def _carry_out(self, person_id: UUID, frame: Any) -> None:
         match frame:
@@ -89,29 +123,29 @@ class WorkspaceConsumer(AsyncWebsocketConsumer):
         await self._send(turns.started_frame(opened, client_id))
         if topic != self._topic:
             assert opened.answer.run_id is not None
-            await self._follow(opened.chat.pk, {opened.answer.run_id: opened.seq})
+            await self._follow(opened.chat.pk, {opened.answer.run_id: opened.seq}, may_write=True)
         elif not opened.fresh:
             await self._catch_up(opened.chat.pk, {opened.answer.run_id: 0} if opened.answer.run_id else {})
 
     async def _open(self, person_id: UUID, frame: Open) -> None:
-        newest = await database_sync_to_async(_may_open)(person_id, frame.chat)
-        await self._follow(frame.chat, dict(frame.seen))
+        newest, may_write = await database_sync_to_async(_may_open)(person_id, frame.chat)
+        await self._follow(frame.chat, dict(frame.seen), may_write=may_write)
         answers = [str(a.answer_id) for a in live.answers_of(frame.chat)]
-        await self._send(dump(Tell.OPENED, chat=frame.chat, live=answers, newest=newest))
+        await self._send(dump(Tell.OPENED, chat=frame.chat, live=answers, newest=newest, may_write=may_write))
 
-    async def _follow(self, chat_id: UUID, seen: dict[UUID, int]) -> None:
+    async def _follow(self, chat_id: UUID, seen: dict[UUID, int], *, may_write: bool) -> None:
         """Listen from now on, and send what was missed before anything newer."""
-        self._held = []
-        topic = live.topic_of(chat_id)
-        if topic != self._topic:
-            if self._topic:
-                await hub().leave(self._topic, self._hear)
-            self._topic = topic
-            await hub().listen(topic, self._hear)
-        await self._catch_up(chat_id, seen)
-        held, self._held = self._held, None
-        for frame in held:
-            await self._send(frame)
+        async with self._held():
+            topic = live.topic_of(chat_id)
+            if topic != self._topic:
+                await self._leave_chat()
+                self._topic = topic
+                await hub().listen(topic, self._hear)
+            self.claim = dataclasses.replace(self.claim, chat=chat_id)
+            self._standing = Standing(signed_in=True, may_read=True, may_write=may_write)
+            await self._catch_up(chat_id, seen)
+        if not self._is_open:  # signed out meanwhile
+            await self._leave_chat()
 
     async def _catch_up(self, chat_id: UUID, seen: dict[UUID, int]) -> None:
         here = {answer.run_id: answer for answer in live.answers_of(chat_id)}
@@ -134,18 +168,86 @@ class WorkspaceConsumer(AsyncWebsocketConsumer):
             await self._send(await database_sync_to_async(live.settled_frame)(message.pk))
 
     async def _hear(self, frame: bytes) -> None:
-        if self._held is not None:
-            self._held.append(frame)
+        if self._holds:
+            self._waiting.append(frame)
         else:
             await self._send(frame)
 
+    async def _hear_news(self, frame: bytes) -> None:
+        """``ended``: digests of the keys of sessions, or "all". ``changed``: what the person may do."""
+        news = orjson.loads(frame)
+        ended = news.get("ended") or ()
+        if ended == "all" or hashlib.sha256(self.claim.session.encode()).hexdigest() in ended:
+            await self._end()
+        elif news.get("changed"):
+            self._holds += 1  # from this moment on: the look itself takes a while
+            look = asyncio.create_task(self._look())
+            self._looks.add(look)
+            look.add_done_callback(self._looks.discard)
+
+    async def _look(self) -> None:
+        """A look that fails ends the socket: the browser comes back, and is looked at then."""
+        try:
+            async with self._moving:
+                await self.stand(self.claim, await standing_of(self.claim))
+        except Exception:
+            logger.exception("The rights behind a socket could not be read.")
+            await self._end(code=None)
+        finally:
+            await self._release()
+
+    @contextlib.asynccontextmanager
+    async def _held(self) -> AsyncIterator[None]:
+        self._holds += 1
+        try:
+            yield
+        finally:
+            await self._release()
+
+    async def _release(self) -> None:
+        """The last to let go sends what waited, in order, before anything newer is told."""
+        while self._holds == 1 and self._waiting:
+            await self._send(self._waiting.pop(0))
+        self._holds -= 1
+
+    async def _lose(self) -> None:
+        """The chat is not the person's to read any more; the socket stays for their others."""
+        self._waiting.clear()
+        self.claim = dataclasses.replace(self.claim, chat=None)
+        await self._leave_chat()
+
+    async def _end(self, code: int | None = SIGNED_OUT) -> None:
+        self._waiting.clear()
+        if self._is_open:
+            await self._deafen()
+            await self.close(code=code)
+
+    async def _deafen(self) -> None:
+        if not self._is_open:
+            return
+        self._is_open = False
+        watch().leave(self)
+        for look in self._looks - {asyncio.current_task()}:
+            look.cancel()
+        await hub().leave(topic_of_person(self.claim.person), self._hear_news)
+        await self._leave_chat()
+
+    async def _leave_chat(self) -> None:
+        if self._topic:
+            topic, self._topic = self._topic, None
+            await hub().leave(topic, self._hear)
+
     async def _send(self, frame: bytes) -> None:
-        await self.send(text_data=frame.decode())
+        if self._is_open:
+            await self.send(text_data=frame.decode())
 
 
-def _may_open(person_id: UUID, chat_id: UUID) -> UUID | None:
+def _may_open(person_id: UUID, chat_id: UUID) -> tuple[UUID | None, bool]:
+    """The chat's newest message, and whether the person may write there."""
     try:
-        chat = access.chat_for(Person.objects.get(pk=person_id, is_active=True), chat_id)
+        person = Person.objects.get(pk=person_id, is_active=True)
+        chat = access.chat_for(person, chat_id)
     except (Http404, Person.DoesNotExist):
         raise Refused("not_found", "That chat is not here.", "Start a new chat.") from None
-    return Message.objects.filter(chat=chat).order_by("-id").values_list("pk", flat=True).first()
+    newest = Message.objects.filter(chat=chat).order_by("-id").values_list("pk", flat=True).first()
+    return newest, access.may_write(person, chat)

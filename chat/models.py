@@ -29,6 +29,31 @@ class Chat(models.Model):
         return self.title or "New chat"
 
 
+class ChatShare(models.Model):
+    """A chat shown to somebody besides its owner: to one person, or to everybody in a group."""
+
+    chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="shares")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+")
+    group = models.ForeignKey("auth.Group", null=True, on_delete=models.CASCADE, related_name="+")
+    may_write = models.BooleanField(default=False)
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["chat", "person"], name="one_share_a_person"),
+            models.UniqueConstraint(fields=["chat", "group"], name="one_share_a_group"),
+            models.CheckConstraint(
+                condition=models.Q(person__isnull=False, group__isnull=True)
+                | models.Q(person__isnull=True, group__isnull=False),
+                name="share_is_with_one",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.person or self.group)
+
+
 class Message(models.Model):
     """One node. ``parts`` is the ordered content (``workspace.types.Part`` as JSON).
 

@@ -59,6 +59,7 @@ def open_send(person_id: UUID, send: Send) -> Opened:
             return _ask(person, chat, None, send)
     else:
         chat = _found(lambda: access.chat_for(person, send.chat or ""), "That chat is not here.", "Start a new chat.")
+        _refuse_reader(person, chat)
     if before := Message.objects.filter(chat=chat, client_id=send.client_id).first():
         return _opened_before(chat, before)
     parent = _parent(chat, send)
@@ -277,9 +278,15 @@ def _answer(person: Person, ask: Any) -> Message:
     message = _found(
         lambda: access.message_for(person, ask.chat, ask.message), "That answer is not here.", "Reload the page."
     )
+    _refuse_reader(person, message.chat)
     if message.run_id is None:
         raise Refused("not_an_answer", "That message is a question.", "Choose the answer below it.")
     return message
+
+
+def _refuse_reader(person: Person, chat: Chat) -> None:
+    if not access.may_write(person, chat):
+        raise Refused("read_only", "This chat is shared with you for reading.", f"Ask {chat.owner} to let you write.")
 
 
 def _found(look: Callable[[], Any], cause: str, action: str) -> Any:

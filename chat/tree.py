@@ -59,10 +59,13 @@ def siblings(messages: list[Message]) -> dict[UUID, list[UUID]]:
 
 
 def place_of(chat: Chat, person: Person) -> Message | None:
-    """The tip of the path the person sees: where they stand, else the newest message."""
-    place = Place.objects.filter(chat=chat, person=person).select_related("tip").first()
+    """The tip of the path the person sees: the newest through where they stand, else the newest message.
+
+    What somebody else wrote under the message a person stands on is on their path.
+    """
+    place = Place.objects.filter(chat=chat, person=person).first()
     if place is not None:
-        return place.tip
+        return Message.objects.get(pk=_ids(_DOWN, place.tip_id)[-1])
     return Message.objects.filter(chat=chat).order_by("-id").first()
 
 

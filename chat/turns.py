@@ -109,6 +109,7 @@ def _question(opened: Opened) -> dict[str, Any]:
     parts = record.parts_of(opened.question)
     return {
         "id": opened.question.pk,
+        "author": str(opened.question.author or ""),
         "text": "\n\n".join(part.text for part in parts if part.kind == "text"),
         "images": [reverse("blob", args=[part.digest]) for part in parts if part.kind == "image"],
     }

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from chat import uploads, views
+from chat import sharing, uploads, views
 
 urlpatterns = [
     path("", views.chat, name="home"),
@@ -8,6 +8,7 @@ urlpatterns = [
     path("c/<uuid:id>/place/", views.place, name="chat-place"),
     path("c/<uuid:id>/rename/", views.rename, name="chat-rename"),
     path("c/<uuid:id>/delete/", views.delete, name="chat-delete"),
+    path("c/<uuid:id>/share/", sharing.share, name="chat-share"),
     path("runs/<uuid:id>/why/", views.why, name="run-why"),
     path("runs/<uuid:id>/manifest.json", views.manifest, name="run-manifest"),
     path("runs/<uuid:id>/answer.md", views.answer_text, name="run-text"),

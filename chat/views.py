@@ -8,14 +8,13 @@ from uuid import UUID
 
 from django.contrib import messages as notices
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.db.models import Exists, OuterRef
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from chat import access, record, tree
+from chat import access, record, sharing, tree
 from chat.models import Chat, Message
 from chat.thread import Shown, shown
 from workspace.accounts.models import Person
@@ -39,6 +38,7 @@ def chat(request: HttpRequest, id: UUID | None = None) -> HttpResponse:
     """A chat where the person stands in it; without an id, a new one."""
     person = _person(request)
     one = access.chat_for(person, id) if id else None
+    may_write = access.may_write(person, one) if one else may_chat(person)
     path = tree.path(one, tree.place_of(one, person)) if one else []
     models = _models()
     context = {
@@ -46,8 +46,11 @@ def chat(request: HttpRequest, id: UUID | None = None) -> HttpResponse:
         "chat": one or Chat(pk=None),
         "thread": shown(path),
         "models": models,
-        "may_write": may_chat(person),
         "suggests": bool(catalog.load_sync().configuration.autocomplete),
+        "may_write": may_write,
+        "may_rule": one is not None and may_write and one.owner_id == person.pk,
+        "why_not": "" if may_write else _why_not(person, one),
+        "shares": sharing.shares_of(one) if one else [],
         "documents_on": _documents_on(path, models),
         "examples": EXAMPLES,
         "marks": range(-1, 2 * len(MARKS)),
@@ -70,7 +73,7 @@ def place(request: HttpRequest, id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def rename(request: HttpRequest, id: UUID) -> HttpResponse:
-    one = access.chat_for(_writer(request), id)
+    one = access.chat_to_rule(_person(request), id)
     title = " ".join(request.POST.get("title", "").split())[:200]
     if not title:
         return JsonResponse({"cause": "The title is empty.", "action": "Write one."}, status=400)
@@ -83,13 +86,16 @@ def rename(request: HttpRequest, id: UUID) -> HttpResponse:
 @require_POST
 def delete(request: HttpRequest, id: UUID) -> HttpResponse:
     """Out of the index, and kept: ``undo`` brings it back."""
-    person = _writer(request)
+    person = _person(request)
     if request.POST.get("undo"):
-        Chat.objects.filter(pk=id, owner=person).update(deleted=None)
+        one = access.deleted_chat(person, id)
+        one.deleted = None
+        one.save(update_fields=["deleted"])
         return redirect("chat", id)
-    one = access.chat_for(person, id)
+    one = access.chat_to_rule(person, id)
     one.deleted = timezone.now()
     one.save(update_fields=["deleted"])
+    sharing.tell_readers(one)
     notices.info(request, str(one.pk), extra_tags="deleted")
     return redirect("home")
 
@@ -126,13 +132,20 @@ def index(request: HttpRequest, current: Chat | None = None) -> dict[str, Any]:
     """What the index beside every page shows."""
     person = _person(request)
     live = Message.objects.filter(chat=OuterRef("pk"), run__state__in=[s.value for s in LIVE])
-    chats = list(access.chats_of(person).annotate(is_live=Exists(live))[:RECENT])
+    chats = list(access.chats_of(person).select_related("owner").annotate(is_live=Exists(live))[:RECENT])
     groups: dict[str, list[Chat]] = {}
     now = timezone.localtime()
     for one in chats:
-        groups.setdefault(_day(timezone.localtime(one.touched), now), []).append(one)
+        if one.owner_id == person.pk:
+            groups.setdefault(_day(timezone.localtime(one.touched), now), []).append(one)
+    shared = [one for one in chats if one.owner_id != person.pk]
     deleted = next((str(n) for n in notices.get_messages(request) if "deleted" in n.tags), "")
-    return {"index": list(groups.items()), "may_administer": may_administer(person), "deleted": deleted}
+    return {
+        "index": list(groups.items()),
+        "shared_with_me": shared,
+        "may_administer": may_administer(person),
+        "deleted": deleted,
+    }
 
 
 def _day(touched: datetime, now: datetime) -> str:
@@ -192,11 +205,11 @@ def _facts(one: Shown) -> list[tuple[str, Any]]:
     return lines
 
 
-def _writer(request: HttpRequest) -> Person:
-    person = _person(request)
+def _why_not(person: Person, one: Chat | None) -> str:
+    """Why a person can't write here, for the composer."""
     if not may_chat(person):
-        raise PermissionDenied
-    return person
+        return "Your role may read chats, not write in them"
+    return f"{one.owner} shares this chat with you for reading" if one else ""
 
 
 def _person(request: HttpRequest) -> Person:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 
-ORDER = ("tokens", "base", "shell", "controls", "thread", "prose", "composer", "account")
+ORDER = ("tokens", "base", "shell", "controls", "thread", "prose", "composer", "sharing", "account")
 NAME = "css/onepane.css"
 
 

@@ -33,8 +33,10 @@ class Ask(StrEnum):
 class Tell(StrEnum):
     """What the server sends.
 
-    opened    chat, live [message]         the subscription holds; these answers are being written
-    started   chat, client_id, run, answer, title, url, question {id, text, images [url]} | null,
+    opened    chat, live [message], newest, may_write   the subscription holds; these answers are being written
+    access    chat, may_read, may_write, cause, action  what the person may do there has changed; without
+              may_read nothing of this chat is told any more
+    started   chat, client_id, run, answer, title, url, question {id, text, author, images [url]} | null,
               parent, sibling_of | null, model (chosen name or ""), closed, tail (of a continued answer)
     step      run, seq, text               what the run waits for
     evidence  run, seq, html               the margin cards
@@ -50,6 +52,7 @@ class Tell(StrEnum):
     """
 
     OPENED = "opened"
+    ACCESS = "access"
     STARTED = "started"
     STEP = "step"
     EVIDENCE = "evidence"

@@ -34,6 +34,10 @@ export class ChatComposer extends HTMLElement {
     return this.#attached.length > 0;
   }
 
+  get mayWrite() {
+    return this.dataset.mayWrite === "1";
+  }
+
   get documents() {
     return this.querySelector("[data-do=documents]").getAttribute("aria-pressed") === "true";
   }
@@ -103,6 +107,7 @@ export class ChatComposer extends HTMLElement {
 
   #submit(event) {
     event.preventDefault();
+    if (!this.mayWrite) return;
     if (this.isEmpty) return this.complain("The message is empty. Write something, or attach an image.");
     if (this.#attached.some(({ digest }) => !digest)) return this.complain("An image is still on its way. Send again in a moment.");
     const detail = {
@@ -164,7 +169,7 @@ export class ChatComposer extends HTMLElement {
   }
 
   #take(event, files) {
-    if (!files.length) return;
+    if (!files.length || !this.mayWrite) return;
     event.preventDefault();
     this.#attach(files);
   }

@@ -161,7 +161,8 @@ export class ChatThread extends HTMLElement {
     first?.remove();
   }
 
-  #fill(item, { text, images }) {
+  #fill(item, { text, images, author }) {
+    if (author) item.querySelector(".by").textContent = author;
     const ask = item.querySelector(".ask");
     ask.textContent = text;
     ask.classList.toggle("long", text.length > 300);

@@ -1,5 +1,6 @@
 // The page's wiring: which element hears what of which. Behaviour lives in the elements.
 
+import * as access from "./access.js";
 import { ChatComposer } from "./chat-composer.js";
 import { ChatThread } from "./chat-thread.js";
 import { cookie } from "./cookie.js";
@@ -7,6 +8,7 @@ import { Follow } from "./follow.js";
 import { GhostText } from "./ghost-text.js";
 import { listen } from "./keys.js";
 import { ModelPicker } from "./model-picker.js";
+import { ShareDialog } from "./share-dialog.js";
 import { Socket } from "./socket.js";
 import * as theme from "./theme.js";
 import { ASK, TELL } from "./wire.js";
@@ -15,6 +17,7 @@ customElements.define("chat-thread", ChatThread);
 customElements.define("model-picker", ModelPicker);
 customElements.define("chat-composer", ChatComposer);
 customElements.define("ghost-text", GhostText);
+customElements.define("share-dialog", ShareDialog);
 
 const thread = document.querySelector("chat-thread");
 const composer = document.querySelector("chat-composer");
@@ -28,8 +31,10 @@ document.addEventListener("click", (event) => {
   if (action === "theme") say(`Theme: ${theme.next()}`);
   if (action === "rename") rename();
   if (action === "suggestions") suggestions(event.target.closest("button"));
+  if (action === "share") document.querySelector("share-dialog").open();
   if (action === "keys") document.getElementById("keys-dialog").showModal();
 });
+document.addEventListener("failed", ({ detail }) => say(detail));
 document.querySelector("[data-find]")?.addEventListener("input", ({ target }) => {
   for (const link of document.querySelectorAll("#chats a")) {
     link.parentElement.hidden = !link.textContent.toLowerCase().includes(target.value.trim().toLowerCase());
@@ -128,6 +133,7 @@ function chat() {
     if (frame.type === TELL.SUGGESTION) return ghost?.show(frame);
     if (frame.type === TELL.LANDED) return landed(frame);
     if (frame.type === TELL.OPENED) return opened(frame);
+    if (frame.type === TELL.ACCESS) return may(frame);
     if (frame.type === TELL.STARTED) started(frame);
     if (frame.chat && here && frame.chat !== here) return;
     thread.apply(frame);
@@ -155,9 +161,16 @@ function chat() {
   }
 
   // Something happened while this tab was away: show the thread as it is now.
-  function opened({ live, newest }) {
+  function opened({ live, newest, may_write }) {
+    access.hold(may_write, composer);
     if (live.some((message) => !thread.has(message)) || (thread.wasAway && newest && !thread.has(newest))) thread.reload();
     thread.wasAway = true;
+  }
+
+  function may(frame) {
+    if (frame.chat !== here) return;
+    if (!frame.may_read) here = "";
+    access.changed(frame, { thread, composer });
   }
 
   function started(frame) {
@@ -167,6 +180,9 @@ function chat() {
       history.replaceState(null, "", frame.url);
       document.getElementById("title").textContent = frame.title;
       document.title = `${frame.title} · Onepane`;
+      document.querySelector("share-dialog").dataset.url = `${frame.url}share/`;
+      document.querySelector("#rule form").action = `${frame.url}delete/`;
+      document.getElementById("rule").hidden = false;
       addToIndex(frame);
     }
     say("An answer is being written.");
@@ -198,7 +214,7 @@ function chat() {
 
   function act({ action, item, to }) {
     if (action === "version" && to) return thread.reload(to);
-    if (!item) return;
+    if (!item || (action !== "copy" && !composer.mayWrite)) return;
     const message = item.dataset.message;
     if (action === "stop") return socket.tell({ type: ASK.STOP, chat: here, message });
     if (action === "continue") return socket.tell({ type: ASK.CONTINUE, chat: here, message });
@@ -252,7 +268,7 @@ function chat() {
 function addToIndex({ chat: id, url, title }) {
   const chats = document.getElementById("chats");
   if (!chats || chats.querySelector(`[data-chat="${id}"]`)) return;
-  const list = chats.querySelector("ul") ?? newGroup(chats);
+  const list = chats.querySelector("section:not(.theirs) ul") ?? newGroup(chats);
   const link = Object.assign(document.createElement("a"), { href: url });
   link.dataset.chat = id;
   link.setAttribute("aria-current", "page");

@@ -11,6 +11,7 @@ export const ASK = Object.freeze({
 
 export const TELL = Object.freeze({
   OPENED: "opened",
+  ACCESS: "access",
   STARTED: "started",
   STEP: "step",
   EVIDENCE: "evidence",

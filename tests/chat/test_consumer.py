@@ -9,8 +9,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from channels.db import database_sync_to_async
 from channels.testing import WebsocketCommunicator
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.sessions.backends.db import SessionStore
 
 from chat.consumers import SIGNED_OUT, WorkspaceConsumer
 from chat.models import Chat, Message
@@ -35,10 +38,22 @@ class Tab(WebsocketCommunicator):
                 return frame
 
 
+def session_of(person: Person | AnonymousUser) -> SessionStore:
+    """A session as signing in makes one; nobody's has no key."""
+    session = SessionStore()
+    if isinstance(person, Person):
+        session[SESSION_KEY] = str(person.pk)
+        session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+        session[HASH_SESSION_KEY] = person.get_session_auth_hash()
+        session.save()
+    return session
+
+
 @asynccontextmanager
-async def tab(person: Person | AnonymousUser) -> AsyncIterator[Tab]:
+async def tab(person: Person | AnonymousUser, session: SessionStore | None = None) -> AsyncIterator[Tab]:
     opened = Tab(WorkspaceConsumer.as_asgi(), "/ws/")
     opened.scope["user"] = person
+    opened.scope["session"] = session or await database_sync_to_async(session_of)(person)
     connected, _ = await opened.connect()
     assert connected
     try:

@@ -38,6 +38,7 @@ ICONS = {
     "M3.4 3.4l.9.9M11.7 11.7l.9.9M3.4 12.6l.9-.9M11.7 4.3l.9-.9",
     "key": "M9 6.5a3 3 0 1 0-2.2 2.9L8 10.500h1.500v1.500h1.500v1.500h2.500v-2L8.800 7.300M5.800 6h.01",
     "keys": "M2 4.5h12v7H2zM4.5 7h.01M7 7h.01M9.5 7h.01M11.5 7h.01M5 9.5h6",
+    "share": "M8 9.5V2.5M5.2 5.3 8 2.5l2.8 2.8M4.5 8H3v5.5h10V8h-1.5",
     "bin": "M3 4.5h10M6.5 4.5V3h3v1.5M4.5 4.5l.6 8.5h5.8l.6-8.5",
 }
 # Twelve units square, filled. A model keeps its shape and its hue everywhere.
