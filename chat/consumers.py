@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import dataclasses
 import hashlib
 import logging
@@ -63,6 +64,7 @@ class WorkspaceConsumer(AsyncWebsocketConsumer):
         if not person.is_authenticated:
             await self.close(code=SIGNED_OUT)
             return
+        self._context = contextvars.copy_context()
         session = self.scope["session"].session_key or ""
         self.claim = Claim(person=person.pk, session=session, password=person.get_session_auth_hash())
         self._is_open = True
@@ -181,7 +183,8 @@ class WorkspaceConsumer(AsyncWebsocketConsumer):
             await self._end()
         elif news.get("changed"):
             self._holds += 1  # from this moment on: the look itself takes a while
-            look = asyncio.create_task(self._look())
+            # In the socket's own context: the teller's may be a view's, whose thread is gone when the look wants one.
+            look = asyncio.create_task(self._look(), context=self._context)
             self._looks.add(look)
             look.add_done_callback(self._looks.discard)
 
