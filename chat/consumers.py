@@ -25,9 +25,10 @@ from django.http import Http404
 from chat import access, live, record, turns
 from chat.frames import Continue, Open, Refused, Retry, Send, Stop, Suggest, dump, parse, refusal
 from chat.models import Message
-from chat.standing import Claim, Standing, standing_of, topic_of_person, watch
+from chat.standing import Claim, Standing, standing_of, watch
 from chat.suggesting import Suggesting
 from workspace.accounts.models import Person
+from workspace.accounts.sessions import topic_of as topic_of_person
 from workspace.hub import hub
 from workspace.router.states import LIVE
 from workspace.types import Failure
@@ -176,8 +177,12 @@ class WorkspaceConsumer(AsyncWebsocketConsumer):
             await self._send(frame)
 
     async def _hear_news(self, frame: bytes) -> None:
-        """``ended``: digests of the keys of sessions, or "all". ``changed``: what the person may do."""
+        """``ended``: digests of the keys of sessions, or "all". ``changed``: what the person may do. What has a
+        ``type`` is for the browser as it is."""
         news = orjson.loads(frame)
+        if "type" in news:
+            await self._send(frame)
+            return
         ended = news.get("ended") or ()
         if ended == "all" or hashlib.sha256(self.claim.session.encode()).hexdigest() in ended:
             await self._end()

@@ -15,11 +15,12 @@ import orjson
 from channels.db import database_sync_to_async
 from django.urls import reverse
 
-from chat import record
+from chat import access, record
 from chat.frames import dump
 from chat.models import Message
 from chat.rendering import render, split_closed
 from chat.thread import answer_html, evidence_html
+from workspace.accounts.sessions import topic_of as topic_of_person
 from workspace.hub import hub
 from workspace.router import catalog
 from workspace.router.journal import pieces
@@ -141,18 +142,10 @@ async def announce_settled(chat_id: UUID, answer_id: UUID) -> None:
 
 async def announce_landed(answer_id: UUID) -> None:
     """Tell whoever asked, wherever they are now, that the answer they did not wait for is there."""
-    message = await database_sync_to_async(record.answer)(answer_id)
-    run = message.run
-    assert run is not None
-    frame = dump(
-        Tell.LANDED,
-        chat=message.chat_id,
-        answer=answer_id,
-        title=str(message.chat),
-        url=reverse("chat", args=[message.chat_id]),
-        state=run.state,
-    )
-    await hub().tell(f"person.{run.person_id}", frame)
+    told = await database_sync_to_async(_landed)(answer_id)
+    if told:
+        person_id, frame = told
+        await hub().tell(topic_of_person(person_id), frame)
 
 
 async def announce_interrupted(run_id: UUID) -> None:
@@ -171,6 +164,18 @@ def settled_frame(answer_id: UUID) -> bytes:
     return dump(
         Tell.SETTLED, chat=message.chat_id, run=run.pk, seq=run.seq, answer=answer_id, state=run.state, html=html
     )
+
+
+def _landed(answer_id: UUID) -> tuple[UUID, bytes] | None:
+    """The notice and whom it is for; nothing for somebody who may not read the chat any more."""
+    message = record.answer(answer_id)
+    run = message.run
+    assert run is not None
+    if run.person is None or not access.chats_of(run.person).filter(pk=message.chat_id).exists():
+        return None
+    url = reverse("chat", args=[message.chat_id])
+    frame = dump(Tell.LANDED, chat=message.chat_id, answer=answer_id, title=str(message.chat), url=url, state=run.state)
+    return run.person.pk, frame
 
 
 def close(tail: str, issued: Collection[int] = ()) -> tuple[str, str]:

@@ -15,12 +15,12 @@ from uuid import UUID
 
 import orjson
 from channels.db import database_sync_to_async
-from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from chat import access
-from workspace.accounts.models import Person
+from workspace.accounts.models import Person, Session
 from workspace.accounts.rights import may_chat
+from workspace.accounts.sessions import topic_of
 from workspace.hub import hub
 
 logger = logging.getLogger(__name__)
@@ -53,14 +53,10 @@ class Socket(Protocol):
         """What holds for ``claim`` now; a socket whose claim is another one by now passes over it."""
 
 
-def topic_of_person(id: UUID) -> str:
-    return f"person.{id}"
-
-
 async def tell_changed(people: Collection[UUID]) -> None:
     """Their rights are not what they were: every socket of theirs looks again."""
     for id in people:
-        await hub().tell(topic_of_person(id), orjson.dumps({"changed": True}))
+        await hub().tell(topic_of(id), orjson.dumps({"changed": True}))
 
 
 async def standing_of(claim: Claim) -> Standing:

@@ -13,12 +13,12 @@ from channels.db import database_sync_to_async
 from channels.testing import WebsocketCommunicator
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import AnonymousUser
-from django.contrib.sessions.backends.db import SessionStore
 
 from chat.consumers import SIGNED_OUT, WorkspaceConsumer
 from chat.models import Chat, Message
 from tests.scripted import add_model, say
 from workspace.accounts.models import Person, Role
+from workspace.accounts.session_store import SessionStore
 from workspace.wire import Ask
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("live", "scripted")]

@@ -10,16 +10,16 @@ from uuid import uuid4
 import orjson
 import pytest
 from channels.db import database_sync_to_async
-from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
 
 from chat.consumers import SIGNED_OUT
 from chat.models import Chat, ChatShare
-from chat.standing import tell_changed, topic_of_person, watch
+from chat.standing import tell_changed, watch
 from tests.chat.test_consumer import Tab, session_of, tab
 from tests.scripted import add_model, say
-from workspace.accounts.models import Person, Role
+from workspace.accounts.models import Person, Role, Session
+from workspace.accounts.sessions import topic_of as topic_of_person
 from workspace.hub import hub
 from workspace.router.models import Run
 
