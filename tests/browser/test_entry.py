@@ -28,7 +28,7 @@ def test_without_a_session_every_page_asks_to_sign_in(browser: Browser, served: 
     expect(page).to_have_url(re.compile("/sign-in/"))
     page.get_by_label("Name").fill("owner")
     page.get_by_label("Password").fill("wrong")
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("alert")).to_be_visible()
 
 

@@ -4,4 +4,4 @@ from django.apps import AppConfig
 class AccountsConfig(AppConfig):
     name = "workspace.accounts"
     label = "accounts"
-    verbose_name = "people"
+    verbose_name = "People"
