@@ -47,7 +47,8 @@ def test_somebody_switched_off_is_told_so_once_the_password_fits(client: Client,
 
 def test_guesses_at_a_name_are_bounded_wherever_they_come_from(client: Client, alice: Person, bob: Person) -> None:
     for number in range(GUESSES_AT_A_NAME):
-        client.post("/sign-in/", {"login": "alice", "password": "wrong"}, REMOTE_ADDR=f"10.0.0.{number}")
+        asked = {"REMOTE_ADDR": f"10.0.0.{number}", "HTTP_HOST": f"testserver:{8000 + number}"}
+        client.post("/sign-in/", {"login": "alice", "password": "wrong"}, **asked)
     answer = client.post("/sign-in/", {"login": "ALICE", "password": PASSWORD})
     assert answer.status_code == 200
     assert "Too many wrong tries" in answer.text

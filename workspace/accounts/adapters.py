@@ -74,6 +74,10 @@ class AccountAdapter(DefaultAccountAdapter):
         if said := message or SAID.get(message_template or ""):
             messages.add_message(request, level, said, extra_tags=extra_tags)
 
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """Guesses at a name count together. allauth counts them for each Host header, and whoever guesses writes it."""
+        return str(credentials.get("username", "")).lower()
+
     def login(self, request: HttpRequest, user: Person) -> None:
         super().login(request, user)
         Session.objects.filter(expire_date__lt=timezone.now()).delete()

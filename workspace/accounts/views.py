@@ -82,12 +82,13 @@ def sign_in_with(request: HttpRequest, provider_id: str) -> HttpResponseBase:
 def account(request: HttpRequest) -> HttpResponse:
     """How one gets in, and where one is in."""
     person: Person = request.user  # type: ignore[assignment]
-    steps = {type: list(found) for type, found in _second_steps(person).items()}
+    steps = Authenticator.objects.filter(user=person).order_by("created_at")
+    codes = steps.filter(type=Authenticator.Type.RECOVERY_CODES).first()
     connected = {one.provider: one for one in SocialAccount.objects.filter(user=person)}
     context = {
-        "passkeys": [one.wrap() for one in steps[Authenticator.Type.WEBAUTHN]],
-        "app": next(iter(steps[Authenticator.Type.TOTP]), None),
-        "codes": next((one.wrap().get_unused_codes() for one in steps[Authenticator.Type.RECOVERY_CODES]), None),
+        "passkeys": [one.wrap() for one in steps.filter(type=Authenticator.Type.WEBAUTHN)],
+        "app": steps.filter(type=Authenticator.Type.TOTP).first(),
+        "codes": codes.wrap().get_unused_codes() if codes else None,
         "providers": [
             {"name": row.name, "connected": connected.get(row.slug), "url": identity.connect_url(request, row.slug)}
             for row in IdentityProvider.objects.order_by("name")
@@ -95,13 +96,6 @@ def account(request: HttpRequest) -> HttpResponse:
         "browsers": sessions.browsers(person, here=request.session.session_key),
     }
     return render(request, "accounts/account.html", context)
-
-
-def _second_steps(person: Person) -> dict[str, list[Authenticator]]:
-    found: dict[str, list[Authenticator]] = {type.value: [] for type in Authenticator.Type}
-    for one in Authenticator.objects.filter(user=person).order_by("created_at"):
-        found[one.type].append(one)
-    return found
 
 
 @login_required
