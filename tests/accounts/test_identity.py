@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -55,8 +57,12 @@ def invite(alice: Person, **given: Any) -> str:
     return f"/join/{token}/"
 
 
-def test_the_sign_in_page_offers_it(client: Client, openid: OpenID) -> None:
-    assert "Sign in with Orchard ID" in client.get("/sign-in/").text
+def test_the_sign_in_page_offers_it_and_it_leads_on(client: Client, alice: Person, openid: OpenID) -> None:
+    page = client.get("/sign-in/?next=/documents/").text
+    assert "Sign in with Orchard ID" in page
+    SocialAccount.objects.create(user=alice, provider="orchard", uid="e-1")
+    [begin] = re.findall(r'href="(/sign-in/with/[^"]+)"', page)
+    assert come(client, openid, html.unescape(begin))["Location"] == "/documents/"
 
 
 def test_a_stranger_is_not_let_in(client: Client, alice: Person, openid: OpenID) -> None:

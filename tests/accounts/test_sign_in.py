@@ -69,6 +69,13 @@ def test_guesses_from_an_address_are_bounded(client: Client, alice: Person, sett
     assert elsewhere.status_code == 302
 
 
+def test_a_flood_from_an_address_is_told_to_wait(client: Client, alice: Person, settings: LazySettings) -> None:
+    settings.ACCOUNT_RATE_LIMITS = {"login": "1/15m/ip"}
+    assert sign_in(Client()) == 302
+    answer = client.post("/sign-in/", {"login": "alice", "password": PASSWORD})
+    assert answer.status_code == 429 and "Wait a quarter of an hour" in answer.text
+
+
 @pytest.mark.parametrize(("proxies", "claimed"), [(0, "10.0.0.{}"), (1, "10.0.0.{}, 192.0.2.7")])
 def test_an_address_is_not_believed_from_whoever_sends_it(
     client: Client, alice: Person, settings: LazySettings, proxies: int, claimed: str
