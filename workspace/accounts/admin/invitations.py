@@ -32,6 +32,7 @@ class InvitationForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("role", "groups", "email", "uses")
         labels = {"email": "E-mail address", "uses": "People"}
         help_texts = {
+            "role": "Members chat, viewers read, admins set up models and people.",
             "email": "Optional, and nothing is sent. Who signs in with an identity provider under this address "
             "needs no link.",
             "uses": "How many people may join by it.",

@@ -62,6 +62,7 @@ class PersonAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     ordering = ("username",)
     actions = None
     show_facets = admin.ShowFacets.NEVER
+    change_list_template = "admin/accounts/people.html"
     change_form_template = "admin/accounts/person_form.html"
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
