@@ -190,3 +190,12 @@ async def test_basic_takes_a_token_as_its_password_for_generate_alone(door: http
     answer = await door.post("/api/generate", json={"prompt": "Hello", "model": "fast"}, auth=("anybody", bobs))
     assert (answer.status_code, answer.json()["response"]) == (200, "Hi.")
     assert (await door.get("/v1/models", auth=("anybody", bobs))).status_code == 401
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+async def test_what_a_form_of_another_site_can_send_is_no_call(door: httpx.AsyncClient, bobs: str, kind: str) -> None:
+    del door.headers["Authorization"]
+    answer = await door.post(
+        "/api/generate", content=b'{"prompt": "Hello"}', headers={"Content-Type": kind}, auth=("anybody", bobs)
+    )
+    assert answer.status_code == 401

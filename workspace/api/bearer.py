@@ -42,7 +42,9 @@ _beside: set[asyncio.Task[None]] = set()
 
 async def caller(request: HttpRequest, *, basic: bool = False) -> Caller:
     """The person behind the request. ``basic`` also takes a token as the password of HTTP Basic, whatever the name:
-    programs that know nothing of tokens can still write one into an address. Raises Refusal."""
+    programs that know nothing of tokens can still write one into an address. A browser may remember such an address
+    and send it along for a page of another site, which can't send JSON; so then it must be JSON. Raises Refusal."""
+    basic = basic and request.content_type == "application/json"
     token = _token_of(request.headers.get("authorization", ""), basic=basic)
     if not token:
         raise _unknown("No token came. Send one as “Authorization: Bearer op_…”; your account page makes them.")
