@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpRequest
@@ -28,7 +29,11 @@ class ApiHandler(ASGIHandler):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """One call. Who leaves cancels it: its view or its stream hears of it and stops the run."""
-        with await self.read_body(receive) as body:
+        try:
+            body = await self.read_body(receive)
+        except RequestAborted:
+            return
+        with body:
             request, refused = self.create_request(scope, body)
             if refused is not None:
                 await self.send_response(refused, send)

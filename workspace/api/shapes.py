@@ -9,11 +9,12 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar, Protocol
 from uuid import UUID
 
 import orjson
 
+from workspace.api.refusals import Refusal
 from workspace.router.run_rows import Outcome
 from workspace.types import Delta, Manifest, Reasoning, Usage
 
@@ -42,9 +43,27 @@ class About:
         return {"run": str(self.run), "reason": self.reason, "model": self.model}
 
 
+class Written(Protocol):
+    """One streamed answer in the bytes of a protocol."""
+
+    media_type: ClassVar[str]
+
+    def first(self) -> bytes: ...
+
+    def piece(self, piece: Delta | Reasoning) -> bytes: ...
+
+    def last(self, outcome: Outcome) -> bytes: ...
+
+    def broken(self, refusal: Refusal) -> bytes:
+        """In place of ``last``, when the answer broke off."""
+        ...
+
+
 class Chunks:
-    """The chunks of one streamed answer, as server-sent events. What does not change is written once: an answer of a
+    """OpenAI's: chunks as server-sent events. What does not change is written once: an answer of a
     thousand pieces costs a thousand joins."""
+
+    media_type: ClassVar[str] = "text/event-stream; charset=utf-8"
 
     def __init__(self, about: About, *, usage: bool) -> None:
         self._about = about
@@ -65,17 +84,37 @@ class Chunks:
         end = self._chunk({}, finish_of(outcome.manifest), onepane=self._about.ours)
         if self._usage:
             usage = {**_head(self._about, "chat.completion.chunk"), "choices": [], "usage": usage_of(outcome.manifest)}
-            end += event(usage)
+            end += _event(usage)
         return end + DONE
+
+    def broken(self, refusal: Refusal) -> bytes:
+        return _event(refusal.body())
 
     def _chunk(self, delta: dict[str, str], finish: str | None, **more: Any) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
         usage = {"usage": None} if self._usage else {}
-        return event({**_head(self._about, "chat.completion.chunk"), "choices": [choice], **usage, **more})
+        return _event({**_head(self._about, "chat.completion.chunk"), "choices": [choice], **usage, **more})
 
 
-def event(value: Any) -> bytes:
-    return b"data: " + orjson.dumps(value) + b"\n\n"
+class Lines:
+    """Ollama's: an object a line. Reasoning has no place in them."""
+
+    media_type: ClassVar[str] = "application/x-ndjson"
+
+    def __init__(self, about: About) -> None:
+        self._about = about
+
+    def first(self) -> bytes:
+        return b""
+
+    def piece(self, piece: Delta | Reasoning) -> bytes:
+        return _line(_generating(self._about, piece.text)) if type(piece) is Delta else b""
+
+    def last(self, outcome: Outcome) -> bytes:
+        return _line({**generated(self._about, outcome), "response": ""})
+
+    def broken(self, refusal: Refusal) -> bytes:
+        return _line({"error": refusal.message})
 
 
 def completion(about: About, outcome: Outcome) -> dict[str, Any]:
@@ -116,13 +155,13 @@ def model(name: str, created: datetime, owner: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": int(created.timestamp()), "owned_by": owner}
 
 
-def generated(about: About, outcome: Outcome, text: str) -> dict[str, Any]:
-    """The last, or only, object of an answer to ``generate``; durations are nanoseconds."""
+def generated(about: About, outcome: Outcome) -> dict[str, Any]:
+    """A whole answer to ``generate``; durations are nanoseconds."""
     manifest = outcome.manifest
     usage, timings = manifest.usage or Usage(), manifest.timings
     total, first = timings.total or 0.0, timings.first_token or 0.0
     return {
-        **generating(about, text),
+        **_generating(about, outcome.text),
         "done": True,
         "done_reason": finish_of(manifest),
         "total_duration": int(total * 1e9),
@@ -134,13 +173,21 @@ def generated(about: About, outcome: Outcome, text: str) -> dict[str, Any]:
     }
 
 
-def generating(about: About, text: str) -> dict[str, Any]:
+def now() -> int:
+    return int(time.time())
+
+
+def _generating(about: About, text: str) -> dict[str, Any]:
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     return {"model": about.model, "created_at": now, "response": text, "done": False}
 
 
-def now() -> int:
-    return int(time.time())
+def _event(value: Any) -> bytes:
+    return b"data: " + orjson.dumps(value) + b"\n\n"
+
+
+def _line(value: Any) -> bytes:
+    return orjson.dumps(value) + b"\n"
 
 
 def _head(about: About, kind: str) -> dict[str, Any]:

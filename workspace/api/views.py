@@ -23,12 +23,13 @@ from workspace.api import asked, bearer, shapes
 from workspace.api.asked import Asked
 from workspace.api.refusals import Refusal, from_failure, no_such_model
 from workspace.api.relay import BROKEN, Relay
-from workspace.api.shapes import About, Chunks
+from workspace.api.shapes import About, Chunks, Lines, Written
 from workspace.api.tokens import Caller
 from workspace.providers.models import LanguageModel
 from workspace.router import catalog
 from workspace.router.catalog import Catalog
 from workspace.router.decide import may_use
+from workspace.router.run_rows import Outcome
 from workspace.types import Delta, Reasoning
 
 logger = logging.getLogger(__name__)
@@ -66,20 +67,11 @@ def door(method: str, *, shape: Callable[[Refusal], Any] = Refusal.body) -> Call
 async def chat_completions(request: HttpRequest) -> HttpResponseBase:
     caller = await bearer.caller(request)
     wanted = await _read(request, caller, asked.completion)
-    relay = Relay(wanted.request, caller)
-    try:
-        await relay.start()
-        if not wanted.stream:
-            outcome = await relay.whole()
-            about = _about(relay)
-            return _json(shapes.completion(about, outcome), headers=_headers(about))
-        first = await relay.begun()
-        about = _about(relay)
-        pieces = Pieces(relay, first, Chunks(about, usage=wanted.usage))
-        return _stream(pieces, about, content_type="text/event-stream; charset=utf-8")
-    except BaseException:
-        relay.close()
-        raise
+
+    def streamed(about: About) -> Written:
+        return Chunks(about, usage=wanted.usage)
+
+    return await _answer(wanted, caller, whole=shapes.completion, streamed=streamed)
 
 
 @door("POST", shape=lambda refusal: {"error": refusal.message})
@@ -87,19 +79,7 @@ async def generate(request: HttpRequest) -> HttpResponseBase:
     """Ollama's ``generate``. Without ``stream`` the answer is one object, which is a whole stream of lines as well."""
     caller = await bearer.caller(request, basic=True)
     wanted = await _read(request, caller, asked.generation)
-    relay = Relay(wanted.request, caller)
-    try:
-        await relay.start()
-        if not wanted.stream:
-            outcome = await relay.whole()
-            about = _about(relay)
-            return _json(shapes.generated(about, outcome, outcome.text), headers=_headers(about))
-        first = await relay.begun()
-        about = _about(relay)
-        return _stream(Lines(relay, first, about), about, content_type="application/x-ndjson")
-    except BaseException:
-        relay.close()
-        raise
+    return await _answer(wanted, caller, whole=shapes.generated, streamed=Lines)
 
 
 @door("GET")
@@ -130,55 +110,57 @@ def usable(known: Catalog, caller: Caller) -> list[str]:
     ]
 
 
-class Pieces:
-    """The body of a streamed completion. Closed by whoever sends it, read to the end or not."""
+class Body:
+    """What is sent of an answer while it is written. Closed by whoever sends it, read to the end or not."""
 
-    def __init__(self, relay: Relay, first: Delta | Reasoning | None, chunks: Chunks) -> None:
+    def __init__(self, relay: Relay, first: Delta | Reasoning | None, written: Written) -> None:
         self._relay = relay
         self._first = first
-        self._chunks = chunks
+        self._written = written
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        relay, chunks, piece = self._relay, self._chunks, self._first
-        head = chunks.first()
+        written, piece = self._written, self._first
+        head = written.first()
         try:
             while piece is not None:
-                yield head + chunks.piece(piece)
+                if said := head + written.piece(piece):
+                    yield said
                 head = b""
-                piece = await relay.next()
-        except Refusal as refusal:
-            yield shapes.event(refusal.body())
-            return
-        assert relay.outcome is not None
-        yield head + chunks.last(relay.outcome)
-
-    def close(self) -> None:
-        self._relay.close()
-
-
-class Lines:
-    """The same in Ollama's protocol: an object a line."""
-
-    def __init__(self, relay: Relay, first: Delta | Reasoning | None, about: About) -> None:
-        self._relay = relay
-        self._first = first
-        self._about = about
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        piece = self._first
-        try:
-            while piece is not None:
-                if isinstance(piece, Delta):
-                    yield orjson.dumps(shapes.generating(self._about, piece.text)) + b"\n"
                 piece = await self._relay.next()
         except Refusal as refusal:
-            yield orjson.dumps({"error": refusal.message}) + b"\n"
+            yield head + written.broken(refusal)
             return
         assert self._relay.outcome is not None
-        yield orjson.dumps(shapes.generated(self._about, self._relay.outcome, "")) + b"\n"
+        yield head + written.last(self._relay.outcome)
 
     def close(self) -> None:
         self._relay.close()
+
+
+async def _answer(
+    wanted: Asked,
+    caller: Caller,
+    *,
+    whole: Callable[[About, Outcome], Any],
+    streamed: Callable[[About], Written],
+) -> HttpResponseBase:
+    """The run, in the shapes of the protocol. A status can be told until the first word is there, so a stream begins
+    with that."""
+    relay = Relay(wanted.request, caller)
+    try:
+        await relay.start()
+        if not wanted.stream:
+            outcome = await relay.whole()
+            about = _about(relay)
+            return _json(whole(about, outcome), headers=_headers(about))
+        first = await relay.begun()
+        about = _about(relay)
+        written = streamed(about)
+        headers = {**_headers(about), "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        return StreamingHttpResponse(Body(relay, first, written), content_type=written.media_type, headers=headers)
+    except BaseException:
+        relay.close()
+        raise
 
 
 async def _read(request: HttpRequest, caller: Caller, parse: Callable[[bytes, Caller], Asked]) -> Asked:
@@ -202,11 +184,6 @@ def _about(relay: Relay) -> About:
 
 def _headers(about: About) -> dict[str, str]:
     return {"X-Onepane-Run": str(about.run), "X-Onepane-Model": about.model}
-
-
-def _stream(body: Pieces | Lines, about: About, *, content_type: str) -> StreamingHttpResponse:
-    headers = {**_headers(about), "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-    return StreamingHttpResponse(body, content_type=content_type, headers=headers)
 
 
 def _json(value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> HttpResponse:
