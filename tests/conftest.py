@@ -60,10 +60,13 @@ def connections_end_with_the_test() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def fresh_catalog() -> None:
-    """What one test configured, the next must not see in the cache."""
-    from workspace.router import catalog
+    """What one test configured, or found out of a model, the next must not see in a cache."""
+    from workspace.router import catalog, history
+    from workspace.router.health import health
 
     catalog.forget()
+    history.forget()
+    health.forget()
 
 
 @pytest_asyncio.fixture

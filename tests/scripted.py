@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, ClassVar
+
+from django.contrib.auth.models import Group
 
 from workspace.providers.base import Address, Call, Ended, ProviderError, Said, Sent
 from workspace.providers.models import LanguageModel, LanguageModelVersion, Provider, ProviderVersion
@@ -45,22 +47,38 @@ def say(*pieces: Piece) -> None:
 
 
 def broken(
-    code: str = "server_error", cause: str = "The provider failed.", *, permanent: bool = False
+    code: str = "server_error",
+    cause: str = "The provider failed.",
+    *,
+    permanent: bool = False,
+    retry_after: float | None = None,
 ) -> ProviderError:
-    return ProviderError(Failure(code=code, cause=cause, action="Retry it.", permanent=permanent))
+    failure = Failure(code=code, cause=cause, action="Retry it.", permanent=permanent, retry_after=retry_after)
+    return ProviderError(failure)
 
 
 def add_model(
-    name: str, *, abilities: tuple[str, ...] = (), window: int | None = None, enabled: bool = True
+    name: str,
+    *,
+    abilities: tuple[str, ...] = (),
+    window: int | None = None,
+    enabled: bool = True,
+    price: str | None = None,
+    groups: Sequence[str] | None = None,
+    at: str = "scripted",
 ) -> LanguageModel:
-    """A model of the scripted provider, as the admin would have made it."""
-    provider, made = Provider.objects.get_or_create(name="scripted")
+    """A model of the scripted provider, as the admin would have made it. ``price`` is of a million tokens, whichever
+    way they go; ``groups`` are the only ones that may use it; ``at`` is the provider's name."""
+    provider, made = Provider.objects.get_or_create(name=at)
     if made:
         provider.current = ProviderVersion.objects.create(provider=provider, number=1, kind="scripted")
         provider.save()
     model = LanguageModel.objects.create(name=name, enabled=enabled, mark=LanguageModel.free_mark())
     model.current = LanguageModelVersion.objects.create(
-        model=model, number=1, provider=provider, upstream=name, abilities=list(abilities), window=window
-    )
+        model=model, number=1, provider=provider, upstream=name, abilities=list(abilities), window=window,
+        price_input=price, price_output=price,
+    )  # fmt: skip
+    model.for_all = groups is None
     model.save()
+    model.groups.set(Group.objects.get_or_create(name=each)[0] for each in groups or ())
     return model

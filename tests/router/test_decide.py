@@ -30,9 +30,9 @@ LONG = "A question that is longer than twenty characters."
 
 
 def candidate(name: str, number: int, **fields: Any) -> Candidate:
-    known = {"kind": "openai", "abilities": frozenset(), **fields}
+    known = {"kind": "openai", "abilities": frozenset(), "provider_name": "p", **fields}
     return Candidate(
-        name=name, model_id=number, version_id=number * 10, mark=number, provider_name="p", provider_version_id=1,
+        name=name, model_id=number, version_id=number * 10, mark=number, provider_version_id=1,
         address=Address(), upstream=name, **known,
     )  # fmt: skip
 

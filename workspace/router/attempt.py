@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator
+from decimal import Decimal
 from typing import Any
 
 from workspace.providers.base import Call, Ended, Sent
@@ -21,6 +22,7 @@ from workspace.router.prompts import Prompt, estimate_tokens
 from workspace.types import Attempt, Delta, Failure, Reasoning, Usage
 
 MAY_BE_BILLED = {"timeout", "cut_off", "garbage", "outrun"}  # the provider had begun, though no word came
+UNBILLED = Usage(estimated=True)
 
 
 class Calling:
@@ -79,12 +81,12 @@ class Calling:
             offset=self._offset,
             failure=failure,
             usage=usage,
-            cost=catalogs.cost(self.candidate, usage),
+            cost=catalogs.cost(self.candidate, usage) if usage != UNBILLED else Decimal(0),
         )
 
     def _estimate(self, failure: Failure | None) -> Usage:
         if failure and not self._said and failure.code not in MAY_BE_BILLED:
-            return Usage(estimated=True)
+            return UNBILLED
         sent = sum(estimate_tokens(part.text) for message in self.prompt.messages for part in message.parts)
-        sent += estimate_tokens(self.prompt.system)
+        sent += estimate_tokens(self.prompt.system) + estimate_tokens(self._call.so_far)
         return Usage(input=sent, output=-(-self._said // 4), estimated=True)

@@ -102,7 +102,7 @@ def forget() -> None:
         _kept = None
 
 
-def cost(candidate: Candidate, usage: Usage) -> Decimal | None:
+def cost(candidate: Candidate | LanguageModelVersion, usage: Usage) -> Decimal | None:
     """US dollars; ``None`` when a price that is needed is not known. A provider's own figure goes first."""
     if usage.cost is not None:
         return usage.cost

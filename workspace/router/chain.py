@@ -46,8 +46,12 @@ class Chain:
         """Who would be called next."""
         return self._waiting[0] if self._waiting else None
 
-    def after(self, failure: Failure, *, spoke: bool, left: float) -> Next | None:
-        """``spoke`` says whether there is text to go on from, ``left`` the seconds of the whole deadline."""
+    def after(self, failure: Failure, *, by: Candidate, spoke: bool, left: float) -> Next | None:
+        """``by`` is who failed: the current one, or the spare that had outrun it. ``spoke`` says whether there is text
+        to go on from, ``left`` the seconds of the whole deadline."""
+        if by is not self._current:
+            self.without(by)
+            self._current, self._tries = by, 1
         if failure.code in REQUESTS_OWN_FAULT or left <= 0:
             return None
         others = self._others(failure, spoke)
@@ -57,17 +61,20 @@ class Chain:
             return Next(self._current, wait)
         if not others:
             return None
-        self._current = others[0]
-        self._waiting = self._waiting[self._waiting.index(others[0]) + 1 :]
+        self._current, *self._waiting = others  # who was left out now would fail later in the same way
         self._tries = 1
         return Next(self._current)
 
-    def dropped(self) -> Next | None:
-        """The current one can't be called after all; the next in line."""
+    def passed_by(self) -> Next | None:
+        """The current one is not to be called just now; the next in line."""
         if not self._waiting:
             return None
         self._current, self._tries = self._waiting.pop(0), 1
         return Next(self._current)
+
+    def without(self, candidate: Candidate) -> None:
+        """It had its call, in a race."""
+        self._waiting = [each for each in self._waiting if each is not candidate]
 
     def _others(self, failure: Failure, spoke: bool) -> list[Candidate]:
         others = [c for c in self._waiting if not (spoke and c.kind == "quotes")]  # it can't finish a sentence

@@ -75,6 +75,7 @@ class Execution:
         self._grounding = request.grounding
         self._prompt: Prompt | None = None
         self._calling: Calling | None = None
+        self._open: list[Calling] = []  # calls that have begun and are not recorded yet
         self._attempts: list[Attempt] = []
         self._text: list[str] = [request.so_far] if request.so_far else []
 
@@ -176,16 +177,21 @@ class Execution:
                 yield StepTaken(f"Waiting {step.wait:.0f} s for {candidate.name}" if step.wait >= 1 else "Trying again")
                 await asyncio.sleep(step.wait)
             failure = await self._reserve(candidate)
+            if failure is None and not health.begin(candidate) and (other := chain.passed_by()):
+                step = other
+                continue
             if failure is None:
-                async with contextlib.aclosing(self._call(candidate, chain.spare)) as said:
+                async with contextlib.aclosing(self._call(candidate, chain)) as said:
                     async for event in said:
                         if isinstance(event, Failure):
                             failure = event
                         else:
                             yield event
+                assert self._calling is not None
+                candidate = self._calling.candidate  # the spare, when it had outrun the other
             if failure is None:
                 return
-            step = chain.after(failure, spoke=bool(self._text), left=self._left())
+            step = chain.after(failure, by=candidate, spoke=bool(self._text), left=self._left())
             if step is None:
                 raise ProviderError(failure)
             yield AttemptFailed(candidate.name, failure)
@@ -193,14 +199,14 @@ class Execution:
                 who = "it" if step.candidate is candidate else step.candidate.name
                 yield StepTaken(f"{candidate.name} broke off; {who} goes on")
 
-    async def _call(self, candidate: Candidate, spare: Candidate | None) -> AsyncGenerator[Event | Failure, None]:
-        """One call's words; a failure comes last. However it ends, it is recorded."""
+    async def _call(self, candidate: Candidate, chain: Chain) -> AsyncGenerator[Event | Failure, None]:
+        """One call's words; a failure comes last. However it ends, it is recorded, and so is one it was raced by."""
         self._calling = self._begin(candidate)
         joiner = Joiner("".join(self._text)) if self._text else None
         failure: Failure | None = None
         over = False
         try:
-            async with contextlib.aclosing(self._pieces(self._calling, spare)) as pieces:
+            async with contextlib.aclosing(self._pieces(self._calling, chain)) as pieces:
                 async for piece in pieces:
                     self._note_first(piece)
                     text = joiner.take(piece.text) if joiner and type(piece) is Delta else piece.text
@@ -213,7 +219,8 @@ class Execution:
         except ProviderError as error:
             failure, over = error.failure, True
         finally:
-            self._attempts.append(self._calling.attempt(failure))
+            for calling in list(self._open):
+                self._record(calling, failure)
             if over:
                 health.note(self._calling.candidate, failure)
         if joiner and (rest := joiner.rest()):
@@ -222,9 +229,10 @@ class Execution:
         if failure:
             yield failure
 
-    async def _pieces(self, calling: Calling, spare: Candidate | None) -> AsyncGenerator[Delta | Reasoning, None]:
+    async def _pieces(self, calling: Calling, chain: Chain) -> AsyncGenerator[Delta | Reasoning, None]:
         """What the model says; where a slow one is raced, what the first to speak says."""
         assert self._catalog is not None
+        spare = chain.spare
         hedge = self._catalog.configuration.hedge
         allowance.called()
         if not hedge or spare is None or spare.kind == QUOTES or self._text:
@@ -233,11 +241,15 @@ class Execution:
                     yield piece
             return
 
-        def second() -> Calling | None:
-            return self._begin(spare) if allowance.take(hedge.get("percent", HEDGES)) else None
+        async def second() -> Calling | None:
+            if not allowance.take(hedge.get("percent", HEDGES)) or await self._reserve(spare):
+                return None
+            return self._begin(spare) if health.begin(spare) else None
 
         def lost(other: Calling, failure: Failure) -> None:
-            self._attempts.append(other.attempt(failure))
+            self._record(other, failure)
+            self._calling = self._open[0]
+            chain.without(other.candidate)
             health.note(other.candidate, failure)
 
         race_ = race(calling, second, after=hedge.get("after_s", HEDGE_AFTER), lost=lost)
@@ -247,7 +259,6 @@ class Execution:
 
     def _begin(self, candidate: Candidate) -> Calling:
         assert self._catalog is not None and self._decision is not None
-        health.begin(candidate)
         so_far = "".join(self._text)
         self._prompt = prompt = build(self._request, candidate, self._evidence, self._catalog.template)
         call = Call(
@@ -266,7 +277,13 @@ class Execution:
             read_blob=read_blob,
         )
         deadline = time.monotonic() + self._left()
-        return Calling(candidate, call, prompt, began=self._began, deadline=deadline, offset=len(so_far))
+        calling = Calling(candidate, call, prompt, began=self._began, deadline=deadline, offset=len(so_far))
+        self._open.append(calling)
+        return calling
+
+    def _record(self, calling: Calling, failure: Failure | None) -> None:
+        self._open.remove(calling)
+        self._attempts.append(calling.attempt(failure))
 
     async def _reserve(self, candidate: Candidate) -> Failure | None:
         """Hold what the call will cost, in the person's budgets and the route's own; a failure says what forbids it."""
@@ -278,6 +295,8 @@ class Execution:
         if amount is None:
             return money.unpriced(candidate.name)
         spent = [attempt.cost or money.NOTHING for attempt in self._attempts]
+        running = [situation.estimate(each.candidate, self._request, self._situation.past) for each in self._open]
+        spent += [cost or money.NOTHING for cost in running]
         if of_route is not None and sum(spent, amount) > Decimal(str(of_route)):
             return money.over_route(candidate.name, of_route)
         if not limits:

@@ -9,6 +9,7 @@ others' openings and closings. It knows no request and no database.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from django.conf import settings
 from workspace.hub import hub
 from workspace.router.catalog import Candidate
 from workspace.types import Failure
+
+logger = logging.getLogger(__name__)
 
 FAILURES = 3  # in a row that open a breaker
 PAUSE = 15.0  # seconds it stays open the first time; twice as long each time after
@@ -52,6 +55,7 @@ class Health:
         self._breakers: dict[str, _Breaker] = {}
         self._lock = threading.Lock()
         self._listening: asyncio.AbstractEventLoop | None = None
+        self._telling: set[asyncio.Future[None]] = set()
 
     def why_not(self, candidate: Candidate) -> str:
         """Why the model is passed by now, in words; empty when it may be called."""
@@ -66,12 +70,18 @@ class Health:
             again = f"it is tried again in {wait} s" if breaker.until > now else "one call is trying it now"
             return f"{candidate.name} keeps failing ({breaker.cause.rstrip('.')}); {again}."
 
-    def begin(self, candidate: Candidate) -> None:
-        """A call begins; of an open breaker it is the probe."""
+    def begin(self, candidate: Candidate) -> bool:
+        """A call is about to begin; of an open breaker it is the probe. False while another call is that: two that
+        were decided at once must not both find out if a model works again."""
         with self._lock:
             breaker = self._breakers.get(_key(candidate))
-            if breaker and breaker.until:
-                breaker.probing = time.time()
+            if breaker is None or not breaker.until:
+                return True
+            now = time.time()
+            if now - breaker.probing <= PROBE:
+                return False
+            breaker.probing = now
+            return True
 
     def note(self, candidate: Candidate, failure: Failure | None) -> None:
         """How a call ended. What is the request's own fault says nothing of the model."""
@@ -114,8 +124,15 @@ class Health:
         return {"key": key, "until": breaker.until, "cause": failure.cause}
 
     def _tell(self, news: dict[str, object]) -> None:
+        """Go on without waiting; the loop keeps only a weak hold of a task, so it is kept here."""
         task = asyncio.ensure_future(hub().tell_others(TOPIC, [orjson.dumps(news)]))
-        task.add_done_callback(lambda done: done.exception() if not done.cancelled() else None)
+        self._telling.add(task)
+        task.add_done_callback(self._told)
+
+    def _told(self, task: asyncio.Future[None]) -> None:
+        self._telling.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            logger.warning("Other processes could not be told of a model's health: %s", error)
 
     async def _hear(self, frame: bytes) -> None:
         news = orjson.loads(frame)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from workspace.providers.base import ProviderError
 from workspace.router.attempt import Calling
 from workspace.types import Delta, Failure, Reasoning
 
 Piece = Delta | Reasoning
-Said = tuple[Calling, Piece | Failure | None]  # None: that one is over
+Said = tuple[Calling, Piece | Failure | Exception | None]  # None: that one is over
 
 
 class Allowance:
@@ -39,7 +39,11 @@ allowance = Allowance()
 
 
 async def race(
-    first: Calling, second: Callable[[], Calling | None], *, after: float, lost: Callable[[Calling, Failure], None]
+    first: Calling,
+    second: Callable[[], Awaitable[Calling | None]],
+    *,
+    after: float,
+    lost: Callable[[Calling, Failure], None],
 ) -> AsyncGenerator[tuple[Calling, Piece], None]:
     """Pieces of whoever speaks first, each with who says it. ``second`` is asked for after so many seconds of silence;
     ``lost`` hears of the one that was outrun or failed. Raises ProviderError when nobody is left."""
@@ -50,7 +54,7 @@ async def race(
             async with asyncio.timeout(after):
                 caller, piece = await said.get()
         except TimeoutError:
-            if other := second():
+            if other := await second():
                 running[other] = asyncio.create_task(_pump(other, said))
             caller, piece = await said.get()
         while isinstance(piece, Failure) and len(running) > 1:
@@ -64,6 +68,8 @@ async def race(
         while piece is not None:
             if isinstance(piece, Failure):
                 raise ProviderError(piece)
+            if isinstance(piece, Exception):
+                raise piece
             yield winner, piece
             caller, piece = await said.get()
             while caller is not winner:  # what the loser had said before it was ended
@@ -82,9 +88,11 @@ async def _pump(calling: Calling, said: asyncio.Queue[Said]) -> None:
         said.put_nowait((calling, None))
     except ProviderError as error:
         said.put_nowait((calling, error.failure))
+    except Exception as error:  # ours; a race that is told nothing would wait for ever
+        said.put_nowait((calling, error))
 
 
 async def _end(task: asyncio.Task[None]) -> None:
+    """``wait`` and not ``await``: a person's own stop that comes meanwhile must not be taken for the task's end."""
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    await asyncio.wait([task])

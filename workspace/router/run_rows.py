@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db.models import F, Q, Value
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from workspace.hub import PROCESS
+from workspace.providers.models import LanguageModelVersion
+from workspace.router import catalog as catalogs
 from workspace.router import money
 from workspace.router.journal import text_so_far
 from workspace.router.models import Run, RunEvent
 from workspace.router.money import Spent
+from workspace.router.prompts import estimate_tokens
 from workspace.router.states import SETTLED, RunState, sources_of
-from workspace.types import Decision, Failure, Manifest, plain
+from workspace.types import Decision, Failure, Manifest, Usage, plain
 from workspace.wire import RunEventKind
 
 DEAD_AFTER = 10.0  # seconds without a heartbeat
@@ -108,7 +112,7 @@ def settle_row(outcome: Outcome) -> bool:
         manifest=manifest.as_dict(),
         tokens_input=_more("tokens_input", usage.input) if usage else F("tokens_input"),
         tokens_output=_more("tokens_output", usage.output) if usage else F("tokens_output"),
-        cost=_more("cost", manifest.cost) if manifest.cost is not None else None,
+        cost=_more_cost(manifest.cost) if usage else F("cost"),
         reserved=None,
         first_token_s=manifest.timings.first_token,
         total_s=manifest.timings.total,
@@ -124,6 +128,13 @@ def settle_row(outcome: Outcome) -> bool:
 def _more(field: str, amount: Any) -> Any:
     """A run that was continued has cost something before."""
     return Coalesce(F(field), Value(amount * 0)) + Value(amount)
+
+
+def _more_cost(amount: Decimal | None) -> Any:
+    """What was unknown before stays unknown: tokens without a cost are a price that is missing."""
+    if amount is None:
+        return None
+    return Case(When(tokens_input__isnull=False, cost__isnull=True, then=Value(None)), default=_more("cost", amount))
 
 
 def _bill(outcome: Outcome) -> None:
@@ -165,6 +176,8 @@ def reap(*, all_but: str = "") -> list[UUID]:
 
 def _interrupt(run_id: UUID, text: str, reasoning: str) -> bool:
     more, more_reasoning, seq = text_so_far(run_id)
+    decided = _decided_before(run_id)
+    spent = _estimate(run_id, decided.get("decision"), more + more_reasoning)
     changed = Run.objects.filter(pk=run_id, state__in=sources_of(RunState.INTERRUPTED)).update(
         state=RunState.INTERRUPTED,
         text=text + more,
@@ -172,11 +185,42 @@ def _interrupt(run_id: UUID, text: str, reasoning: str) -> bool:
         failure=plain(INTERRUPTED),
         seq=seq + 1 if seq else F("seq") + 1,
         settled=timezone.now(),
-        **_decided_before(run_id),
+        reserved=None,
+        **decided,
+        **_figures(spent),
     )
     if changed:
         RunEvent.objects.filter(run_id=run_id).delete()
+        if spent:
+            money.settle(spent)
     return bool(changed)
+
+
+def _estimate(run_id: UUID, decision: dict[str, Any] | None, said: str) -> Spent | None:
+    """What a dead process had used, as nobody can tell any more: the conversation that was decided on went in, and
+    what was journalled came out. It all counts for the model that was decided on."""
+    if decision is None:
+        return None
+    version = LanguageModelVersion.objects.select_related("model").get(pk=decision["model_version"])
+    usage = Usage(input=decision["facts"].get("tokens", 0), output=estimate_tokens(said), estimated=True)
+    return Spent(
+        person_id=str(Run.objects.values_list("person_id", flat=True).get(pk=run_id) or ""),
+        model=version.model.name,
+        route=decision["route"],
+        tokens_input=usage.input,
+        tokens_output=usage.output,
+        cost=catalogs.cost(version, usage),
+    )
+
+
+def _figures(spent: Spent | None) -> dict[str, Any]:
+    if spent is None:
+        return {}
+    return {
+        "tokens_input": _more("tokens_input", spent.tokens_input),
+        "tokens_output": _more("tokens_output", spent.tokens_output),
+        "cost": _more_cost(spent.cost),
+    }
 
 
 def _decided_before(run_id: UUID) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from workspace.router import catalog as catalogs
 from workspace.router import history, money
 from workspace.router import language as languages
 from workspace.router.catalog import Candidate, Catalog
+from workspace.router.decide import may_use
 from workspace.router.facts import facts_of, lookup_key
 from workspace.router.health import health
 from workspace.router.history import Past
@@ -59,7 +60,9 @@ async def look(request: Request, catalog: Catalog) -> Situation:
     if "free_memory_gib" in names:
         also["free_memory_gib"] = round(psutil.virtual_memory().available / GIB, 2)
     for function, model in lookups:
-        also[lookup_key(function, model)] = _look_up(function, catalog.candidates.get(model), request, past)
+        candidate = catalog.candidates.get(model)
+        known = candidate if candidate and may_use(candidate, request.groups) else None
+        also[lookup_key(function, model)] = _look_up(function, known, request, past)
     unhealthy = {name: why for name, c in catalog.candidates.items() if (why := health.why_not(c))}
     facts = facts_of(request, user=request.user or None, groups=request.groups if request.user else None, also=also)
     return Situation(facts=facts, unhealthy=unhealthy, unaffordable=unaffordable, limits=limits, past=past)
