@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -130,6 +131,19 @@ class Shown:
     @property
     def reasoning(self) -> str:
         return self.live.reasoning if self.is_live else self.run.reasoning
+
+    @cached_property
+    def broke_off(self) -> list[str]:
+        """“fast broke off after 12 words; deep went on”: each time that somebody went on with the answer."""
+        attempts = (self.run.manifest or {}).get("attempts") or []
+        ends = [after["offset"] for after in attempts[1:]] + [len(self.run.text)]
+        wrote = [attempt for attempt, end in zip(attempts, ends, strict=False) if end > attempt["offset"]]
+        told = []
+        for one, after in pairwise(wrote):
+            words = len(self.run.text[: after["offset"]].split())
+            who = "it" if after["model"] == one["model"] else after["model"]
+            told.append(f"{one['model']} broke off after {words} word{'' if words == 1 else 's'}; {who} went on.")
+        return told
 
     @property
     def usage(self) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """A real server in a process of its own, on data of its own, for tests of what only processes show.
 
-``python -m tests.serving PEOPLE UPSTREAM`` is the other half: inside ``DATA_DIR`` it makes people who are
+``python -m tests.serving PEOPLE UPSTREAM ROUTES`` is the other half: inside ``DATA_DIR`` it makes people who are
 signed in and a provider with every model of ``tests/upstream.py``, and prints the keys of the sessions.
 """
 
@@ -26,6 +26,8 @@ import httpx
 
 ROOT = Path(__file__).resolve().parent.parent
 ABILITIES = {"vision": ["images"]}
+SPARE = {"counting": 8_192}  # models at a second provider, with a known window: who goes on when the first fails
+PRICE = 1  # US dollars of a million tokens
 
 
 class Served:
@@ -63,10 +65,11 @@ class Served:
         assert self._process is not None
         return self._process.pid
 
-    def people(self, count: int, upstream: str, extra_models: Sequence[str] = ()) -> list[str]:
-        """Make people and models before the server starts; the keys of the people's sessions."""
+    def people(self, count: int, upstream: str, extra_models: Sequence[str] = (), *, routes: str = "") -> list[str]:
+        """Make people and models before the server starts; the keys of the people's sessions. ``routes`` is the
+        router's file."""
         made = subprocess.run(
-            [sys.executable, "-m", "tests.serving", str(count), upstream, *extra_models],
+            [sys.executable, "-m", "tests.serving", str(count), upstream, routes, *extra_models],
             cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
@@ -216,18 +219,23 @@ def make_people(count: int) -> list[str]:
 def make_models(base_url: str, names: Sequence[str]) -> None:
     from workspace.providers.models import LanguageModel, LanguageModelVersion, Provider, ProviderVersion
 
-    provider = Provider.objects.create(name="upstream")
-    provider.current = ProviderVersion.objects.create(provider=provider, number=1, kind="openai", base_url=base_url)
-    provider.save()
+    def add_provider(name: str) -> Provider:
+        provider = Provider.objects.create(name=name)
+        provider.current = ProviderVersion.objects.create(provider=provider, number=1, kind="openai", base_url=base_url)
+        provider.save()
+        return provider
+
+    first, spare = add_provider("upstream"), add_provider("spare")
     for name in names:
         model = LanguageModel.objects.create(name=name, mark=LanguageModel.objects.count())
         model.current = LanguageModelVersion.objects.create(
-            model=model, number=1, provider=provider, upstream=name, abilities=ABILITIES.get(name, [])
-        )
+            model=model, number=1, provider=spare if name in SPARE else first, upstream=name, window=SPARE.get(name),
+            abilities=ABILITIES.get(name, []), price_input=PRICE, price_output=PRICE,
+        )  # fmt: skip
         model.save()
 
 
-def main(count: int, base_url: str, extra: Sequence[str]) -> None:
+def main(count: int, base_url: str, routes: str, extra: Sequence[str]) -> None:
     import django
 
     django.setup()
@@ -235,13 +243,16 @@ def main(count: int, base_url: str, extra: Sequence[str]) -> None:
 
     from tests.upstream import MODELS
     from workspace.prepare import prepare
+    from workspace.router.configuration import save_version
 
     prepare(lambda step: None)
     with transaction.atomic():
         make_models(base_url, [*MODELS, *extra])
         keys = make_people(count)
+        if routes:
+            save_version("default", routes)
     print(json.dumps(keys))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:])

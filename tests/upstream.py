@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import random
 import re
 import threading
 import time
@@ -28,9 +29,18 @@ MODELS = {
     "echo": "the last question",
     "gated": "twenty words, each when the test releases it",
     "slowfirst": "the first token after a second",
+    "counting": "fifteen words, going on after those there are",
+    "cutonce": "the same, but a first call breaks off after ten",
+    "unsteady": "the same, and each call breaks, waits, refuses or ends as chance has it",
+    "err400": "HTTP 400",
     "err401": "HTTP 401",
     "err429": "HTTP 429 with Retry-After: 1",
+    "err429long": "HTTP 429 with Retry-After: 60",
+    "err429bare": "HTTP 429 without a word when to come again",
     "err500": "HTTP 500",
+    "oom": "HTTP 500: out of memory",
+    "toolong": "HTTP 400: longer than the window",
+    "unsafe": "HTTP 400: refused for its content",
     "html502": "HTTP 502 with a page",
     "cut": "ten tokens, then the connection breaks",
     "cut0": "the connection breaks before the first token",
@@ -40,11 +50,19 @@ MODELS = {
 }
 WORDS = 20  # of ``gated``
 RID = re.compile(r"rid:([\w.-]+)")
+COUNTED = 15  # words of ``counting`` and its kin
 ERRORS = {
+    "err400": (400, "Unsupported value: 'temperature'.", "invalid_request_error"),
     "err401": (401, "Incorrect API key provided.", "invalid_request_error"),
     "err429": (429, "Rate limit reached for requests.", "rate_limit_error"),
+    "err429long": (429, "Rate limit reached for requests.", "rate_limit_error"),
+    "err429bare": (429, "Rate limit reached for requests.", "rate_limit_error"),
     "err500": (500, "The server had an error while processing your request.", "server_error"),
+    "oom": (500, "model requires more system memory (9.1 GiB) than is available (4.2 GiB)", "api_error"),
+    "toolong": (400, "This model's maximum context length is 4096 tokens.", "invalid_request_error"),
+    "unsafe": (400, "The prompt was filtered by the content_policy.", "invalid_request_error"),
 }
+ASKED_WAITS = {"err429": "1", "err429long": "60"}
 MARKDOWN = r"""# How a kettle boils water
 
 Heat moves from the element into the water. **Three things** decide how long it takes:
@@ -102,6 +120,10 @@ class Upstream:
         """Let ``gated`` say that many more words."""
         asyncio.run_coroutine_threadsafe(self._provider.gate.open(tokens), self._loop).result(5)
 
+    def seed(self, seed: int) -> None:
+        """Begin the chances of ``unsteady`` anew."""
+        self._loop.call_soon_threadsafe(self._provider.chance.seed, seed)
+
     def shut(self) -> None:
         """Take back what an earlier test released and nobody said."""
         asyncio.run_coroutine_threadsafe(self._provider.gate.shut(), self._loop).result(5)
@@ -158,6 +180,7 @@ class Gate:
 class Provider:
     def __init__(self) -> None:
         self.gate = Gate()
+        self.chance = random.Random(7)
         self.log: list[dict[str, Any]] = []
         self._came = asyncio.Condition()
         self._count = 0
@@ -197,7 +220,9 @@ class Provider:
             case "html502":
                 return web.Response(status=502, text="<html><h1>502 Bad Gateway</h1></html>", content_type="text/html")
             case model if model in ERRORS:
-                return refuse(*ERRORS[model])
+                return refuse(*ERRORS[model], wait=ASKED_WAITS.get(model))
+            case "unsteady" if self.chance.random() < 0.15:
+                return refuse(*ERRORS[self.chance.choice(["err500", "err429bare", "oom"])])
         return await (self._stream(request, line, asked) if asked.get("stream") else self._whole(line, asked))
 
     async def _whole(self, line: dict[str, Any], asked: dict[str, Any]) -> web.Response:
@@ -218,7 +243,7 @@ class Provider:
     async def _stream(self, request: web.Request, line: dict[str, Any], asked: dict[str, Any]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
         await response.prepare(request)
-        model, count = asked["model"], 0
+        model, count, token = asked["model"], 0, ""
         async for token in self._tokens(model, asked["messages"]):
             line["first"] = line["first"] or time.monotonic()
             await response.write(chunk(model, token))
@@ -226,9 +251,12 @@ class Provider:
             if model == "garbage" and count == 3:
                 await response.write(b'data: {"choices": [{"delta": {"content": nonsense\n\n')
         match model:
+            case "cutonce" if not begun(asked["messages"]):
+                abort(request)
+            case "unsteady" if token != f"word{COUNTED} ":
+                abort(request)
             case "cut" | "cut0":
-                assert request.transport is not None
-                request.transport.abort()
+                abort(request)
             case "hang10":
                 await asyncio.Event().wait()
             case _:
@@ -248,6 +276,12 @@ class Provider:
                 stamped = paced(int(first) / 1000, int(inter) / 1000, int(count))
             case "gated":
                 stamped = self._gated(messages)
+            case "counting":
+                stamped = at_once(list(words(begun(messages), COUNTED)))
+            case "cutonce":
+                stamped = at_once(list(words(begun(messages), COUNTED if begun(messages) else 10)))
+            case "unsteady":
+                stamped = self._unsteady(begun(messages))
             case _:
                 stamped = at_once(list(said(model, messages)))
         async for token in stamped:
@@ -255,11 +289,32 @@ class Provider:
 
     async def _gated(self, messages: list[dict[str, Any]]) -> AsyncIterator[str]:
         """Goes on after the last word of an unfinished answer, as a model that continues does."""
-        last = messages[-1]
-        begun = len(last["content"].split()) if last["role"] == "assistant" else 0
-        for number in range(begun + 1, WORDS + 1):
+        for word in words(begun(messages), WORDS):
             await self.gate.passing()
-            yield f"word{number} "
+            yield word
+
+    async def _unsteady(self, said: int) -> AsyncIterator[str]:
+        """To the end or, more often, to some word before it; now and then repeating its own last words first."""
+        last = COUNTED if self.chance.random() < 0.4 else self.chance.randint(said, COUNTED)
+        again = self.chance.choice([0, 0, 5]) if said >= 5 else 0
+        for word in words(said - again, last):
+            await asyncio.sleep(self.chance.choice([0, 0, 0, 0.002]))
+            yield word
+
+
+def begun(messages: list[dict[str, Any]]) -> int:
+    """How many words an unfinished answer has already."""
+    last = messages[-1]
+    return len(last["content"].split()) if last["role"] == "assistant" else 0
+
+
+def words(said: int, last: int) -> Iterator[str]:
+    yield from (f"word{number} " for number in range(said + 1, last + 1))
+
+
+def abort(request: web.Request) -> None:
+    assert request.transport is not None
+    request.transport.abort()
 
 
 async def paced(first: float, inter: float, count: int) -> AsyncIterator[str]:
@@ -324,8 +379,8 @@ def usage(count: int) -> dict[str, int]:
     return {"prompt_tokens": 9, "completion_tokens": count, "total_tokens": 9 + count}
 
 
-def refuse(status: int, message: str, kind: str) -> web.Response:
-    headers = {"Retry-After": "1"} if status == 429 else {}
+def refuse(status: int, message: str, kind: str, *, wait: str | None = None) -> web.Response:
+    headers = {"Retry-After": wait} if wait else {}
     return web.json_response(
         {"error": {"message": message, "type": kind, "code": None}}, status=status, headers=headers
     )

@@ -223,7 +223,7 @@ class Execution:
                 self._record(calling, failure)
             if over:
                 health.note(self._calling.candidate, failure)
-        if joiner and (rest := joiner.rest()):
+        if joiner and failure is None and (rest := joiner.rest()):  # half a repetition is nothing to go on from
             self._text.append(rest)
             yield Delta(rest)
         if failure:
