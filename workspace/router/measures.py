@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
+Truths = NDArray[np.bool_]
 BINS = 10  # thresholds are the edges of ten bins of equal count, as in RouteLLM
 RESAMPLES = 300
 SEED = 20_261_123
@@ -29,11 +30,12 @@ class Routing:
 
 
 def routing(scores: Array, weak: Array, strong: Array) -> Routing:
-    """``scores`` says how much a prompt needs the strong model; ``weak`` and ``strong`` are what each model earned."""
+    """``scores`` says how much a prompt needs the strong model; ``weak`` and ``strong`` are what each model earned.
+    Between models that earned the same there is no way to measure: the APGR is not a number."""
     share, quality = curve(scores, weak, strong)
     low, high = weak.mean(), strong.mean()
     return Routing(
-        apgr=float((np.trapezoid(quality, share) - low) / (high - low)),
+        apgr=float((np.trapezoid(quality, share) - low) / (high - low)) if high != low else float("nan"),
         cpt50=100 * _reaches(share, quality, low + 0.5 * (high - low)),
         cpt80=100 * _reaches(share, quality, low + 0.8 * (high - low)),
     )
@@ -48,10 +50,20 @@ def curve(scores: Array, weak: Array, strong: Array) -> tuple[Array, Array]:
     return share, quality
 
 
-def auc(scores: Array, positive: NDArray[np.bool_]) -> float:
+def places_within(scores: Array, folds: Rows) -> Array:
+    """Each score's place among those of its fold, 0 to 1, ties sharing one: what was learnt from different labels does
+    not compare otherwise. A fold where the strong model is needed more leaves less of that to the others' labels, which
+    makes a good score look bad across folds."""
+    places = np.zeros(len(scores))
+    for fold in np.unique(folds):
+        its = folds == fold
+        places[its] = _ranks(scores[its]) / its.sum()
+    return places
+
+
+def auc(scores: Array, positive: Truths) -> float:
     """The chance that a positive scores higher than a negative; a tie counts half."""
-    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(count) - (count - 1) / 2)[place]
+    rank = _ranks(scores)
     yes, no = int(positive.sum()), int((~positive).sum())
     return float((rank[positive].sum() - yes * (yes + 1) / 2) / (yes * no))
 
@@ -60,12 +72,21 @@ def interval(measure: Callable[[Rows], float], rows: int) -> tuple[float, float]
     """The middle 95 % of a measure over prompts drawn again with replacement, always the same draws."""
     chance = np.random.default_rng(SEED)
     told = [measure(chance.integers(0, rows, rows)) for _ in range(RESAMPLES)]
-    low, high = np.quantile(told, (0.025, 0.975))
+    low, high = np.nanquantile(told, (0.025, 0.975))
     return round(float(low), 4), round(float(high), 4)
+
+
+def _ranks(scores: Array) -> Array:
+    """From 1; equal scores share their mean rank."""
+    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks: Array = (np.cumsum(count) - (count - 1) / 2)[place]
+    return ranks
 
 
 def _reaches(share: Sequence[float] | Array, quality: Sequence[float] | Array, target: float) -> float:
     """The smallest share of strong calls whose quality is the target, on straight lines between the points."""
+    if quality[0] >= target:
+        return float(share[0])
     for n in range(1, len(share)):
         if quality[n] >= target:
             part = (target - quality[n - 1]) / (quality[n] - quality[n - 1])

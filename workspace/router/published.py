@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from workspace.router.measures import Array
+from workspace.router.measures import Array, Rows
+from workspace.router.trial import fold_of
 
 TABLES = ("routellm_mmlu", "routellm_gsm8k", "routellm_mt_bench", "ulab_llmrouter_9models")
 
@@ -28,6 +29,7 @@ class Outcomes:
     subjects: list[str]
     weak: Array
     strong: Array
+    folds: Rows  # a single one where nothing is learnt from these prompts
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -52,6 +54,7 @@ def answers(folder: Path, table: str, name: str) -> Outcomes:
         [row.get("domain", "") for row in rows],
         np.array([float(row["weak_mixtral_8x7b_correct"]) for row in rows]),
         np.array([float(row["strong_gpt4_1106_correct"]) for row in rows]),
+        np.array([fold_of(digest(row["id"])) for row in rows], np.intp),
     )
 
 
@@ -69,6 +72,7 @@ def judged(folder: Path) -> Outcomes:
         [row["category"] for row in rows],
         marks("weak_mixtral_8x7b"),
         marks("strong_gpt4_1106"),
+        np.zeros(len(rows), np.intp),
     )
 
 
