@@ -199,6 +199,10 @@ def test_labels_that_are_all_good_decide_nothing() -> None:
     assert not verdict([replace(it, outcome=1.0) for it in labels_of(300, learnable=True)]).passed
 
 
+def test_labels_of_one_prompt_decide_nothing() -> None:
+    assert not verdict([replace(it, prompt="00000001") for it in labels_of(300, learnable=True)]).passed
+
+
 def test_what_a_label_is_told_never_comes_from_its_own_prompt() -> None:
     """A model that was good once, on a prompt held out twice over: both labels are in one fold."""
     labels = labels_of(300, learnable=False)
@@ -249,6 +253,21 @@ def test_a_workspace_scores_once_its_labels_have_proved_themselves() -> None:
     RouterVerdict.objects.create(passed=False, reason="not any more", labels=401)
     score.refresh()
     assert score.predict(good.tolist()) == {}
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("fresh")
+def test_the_oldest_labels_are_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(score, "MOST", 10)
+    model = taught(25)
+    RouterVerdict.objects.create(passed=True, reason="", labels=25)
+    score.refresh()
+    assert score._known is not None and len(score._known) == 10
+    for expected in (15, 20, 10):
+        for _ in range(5):
+            score.remember(prompt="new", embedding=[1.0] * SIZE, model_id=model.pk, outcome=1, source="vote")
+        score.refresh()
+        assert len(score._known) == expected
 
 
 @pytest.mark.django_db

@@ -7,6 +7,7 @@ is not imported before there is something to predict from: an idle workspace doe
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -20,9 +21,10 @@ from workspace.router.reasoning import cues_in, requires_reasoning
 if TYPE_CHECKING:
     from workspace.router.neighbours import Neighbours, Vectors
 
-MOST = 20_000  # labels, the newest: 31 MB, and 1.5 ms for a prediction
+MOST = 20_000  # labels, the newest; twice as many at most, which are 61 MB and 4 ms for a prediction
 HALF = "<f2"
 
+_refreshing = threading.Lock()
 _known: Neighbours | None = None
 _last = 0  # id of the newest label in it
 
@@ -57,19 +59,21 @@ def judge() -> RouterVerdict:
 def refresh() -> None:
     """Read the newest verdict and the labels that came since; after another verdict, let go of all. Blocks."""
     global _known, _last
-    if not RouterVerdict.objects.order_by("-id").values_list("passed", flat=True).first():
-        _known, _last = None, 0
-        return
-    from workspace.router.neighbours import Neighbours
+    with _refreshing:
+        if not RouterVerdict.objects.order_by("-id").values_list("passed", flat=True).first():
+            _known, _last = None, 0
+            return
+        from workspace.router.neighbours import Neighbours
 
-    known = _known or Neighbours()
-    rows = list(RouterLabel.objects.filter(id__gt=_last).select_related("model").order_by("-id")[:MOST])
-    of_model: dict[str, list[RouterLabel]] = defaultdict(list)
-    for row in rows:
-        of_model[row.model.name].append(row)
-    for name, its in of_model.items():
-        known.add(name, [_vector(row) for row in its], [row.outcome for row in its])
-    _known, _last = known, rows[0].pk if rows else _last
+        grown = _known is not None and len(_known) < 2 * MOST  # else the oldest are let go of
+        known, last = (_known or Neighbours(), _last) if grown else (Neighbours(), 0)
+        rows = list(RouterLabel.objects.filter(id__gt=last).select_related("model").order_by("-id")[:MOST])
+        of_model: dict[str, list[RouterLabel]] = defaultdict(list)
+        for row in rows:
+            of_model[row.model.name].append(row)
+        for name, its in of_model.items():
+            known.add(name, [_vector(row) for row in its], [row.outcome for row in its])
+        _known, _last = known, rows[0].pk if rows else last
 
 
 def predict(embedding: Sequence[float]) -> dict[str, float]:

@@ -46,16 +46,15 @@ class Verdict:
 
 def verdict(labels: Sequence[Label]) -> Verdict:
     good = np.array([label.outcome > GOOD for label in labels], bool)
-    if len(labels) < ENOUGH or good.all() or not good.any():
-        return Verdict(
-            False, f"{len(labels)} labels of {ENOUGH}, good and bad ones, that it needs", len(labels), {}, {}
-        )
-    folds = np.array([fold_of(label.prompt) for label in labels])
+    folds = np.array([fold_of(label.prompt) for label in labels], np.intp)
+    mixed = [fold for fold in range(FOLDS) if 0 < good[folds == fold].sum() < (folds == fold).sum()]
+    if len(labels) < ENOUGH or len(mixed) < FOLDS:
+        return Verdict(False, f"needs {ENOUGH} labels, good and bad ones, on prompts of all sorts", len(labels), {}, {})
     told = held_out(labels)
     aucs = {name: _auc(scores, good, folds) for name, scores in told.items()}
     score = told.pop("score")
     ahead = {name: _ahead(labels, good, folds, score, other) for name, other in told.items()}
-    lost = [name for name, (low, _) in ahead.items() if low <= 0]
+    lost = [name for name, (low, _) in ahead.items() if not low > 0]
     reason = f"not surely better than {', '.join(lost)}" if lost else "better than every baseline on held-out prompts"
     return Verdict(not lost, reason, len(labels), aucs, ahead)
 
