@@ -43,7 +43,11 @@ class Served:
         self._worker: subprocess.Popen[bytes] | None = None
         self._lines: queue.Queue[str] = queue.Queue()
         self.environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PYTEST_"))},
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith(("DJANGO_", "PYTEST_")) and not name.endswith("_API_KEY")
+            },
             "DATA_DIR": str(data),
             "PORT": str(self.port),
             "DISCOVER": "",

@@ -14,6 +14,8 @@ _data = tempfile.mkdtemp(prefix="onepane-tests-")
 atexit.register(shutil.rmtree, _data, ignore_errors=True)
 os.environ["DATA_DIR"] = _data
 os.environ["NAMESPACE"] = f"tests-{os.getpid()}"  # two processes of tests share one Redis and nothing on it
+for _name in [name for name in os.environ if name.endswith("_API_KEY")]:
+    del os.environ[_name]  # nor a key of whoever runs the tests
 os.environ["DISCOVER"] = ""  # no model server of this machine takes part
 
 from workspace.settings import *  # noqa: E402, F403

@@ -51,12 +51,17 @@ def ensure_rows(say: Say) -> None:
     from retrieval import guide
     from workspace.accounts.owner import ensure_owner
     from workspace.hub import PROCESS
-    from workspace.providers.setup import ensure_quotes
+    from workspace.providers.adding import prices_are_old, refresh_prices
+    from workspace.providers.setup import ensure_from_environment, ensure_quotes
     from workspace.router import run_rows
     from workspace.router.seed import ensure_defaults
 
     ensure_owner()
     ensure_quotes()
+    if added := ensure_from_environment():
+        say(f"Found keys for {', '.join(added)}")
+    if prices_are_old() and (changed := refresh_prices()):
+        say(f"New prices for {', '.join(changed)}")
     ensure_defaults()
     guide.ensure()
     guide.ingest_words()

@@ -245,6 +245,16 @@ BLOB_DIR = DATA_DIR / "blobs"
 
 # Models. The loopback addresses are asked at start and every minute; set to nothing to ask none.
 DISCOVER = env.list("DISCOVER", ["http://127.0.0.1:11434/v1", "http://127.0.0.1:1234/v1", "http://127.0.0.1:8000/v1"])
+PROVIDER_KEYS = {  # a provider whose key is here appears by itself; the key is never stored
+    "ANTHROPIC_API_KEY": env.str("ANTHROPIC_API_KEY", ""),
+    "OPENAI_API_KEY": env.str("OPENAI_API_KEY", ""),
+    "GEMINI_API_KEY": env.str("GEMINI_API_KEY", ""),
+    "GOOGLE_API_KEY": env.str("GOOGLE_API_KEY", ""),
+    "OPENROUTER_API_KEY": env.str("OPENROUTER_API_KEY", ""),
+    "GROQ_API_KEY": env.str("GROQ_API_KEY", ""),
+    "MISTRAL_API_KEY": env.str("MISTRAL_API_KEY", ""),
+    "DEEPSEEK_API_KEY": env.str("DEEPSEEK_API_KEY", ""),
+}
 FIRST_TOKEN_DEADLINE = env.float("FIRST_TOKEN_DEADLINE", 60.0)  # seconds
 IDLE_DEADLINE = env.float("IDLE_DEADLINE", 60.0)  # seconds between two pieces of an answer
 TOTAL_DEADLINE = env.float("TOTAL_DEADLINE", 900.0)  # seconds for a whole answer, all calls together

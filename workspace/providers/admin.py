@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from asgiref.sync import async_to_sync
 from django.contrib import admin, messages
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.urls import URLPattern
+from django.shortcuts import redirect, render
+from django.urls import URLPattern, path
 
 from workspace.admin_site.pages import History, VersionedAdmin, VersionedForm, as_json
 from workspace.providers import registry
-from workspace.providers.admin_forms import LanguageModelForm, ProviderForm, goes_elsewhere
+from workspace.providers.adding import add_model, known_of
+from workspace.providers.admin_forms import LanguageModelForm, NamesForm, ProviderForm, goes_elsewhere
 from workspace.providers.base import Address, ProviderError
-from workspace.providers.discovery import add_model
 from workspace.providers.models import LanguageModel, LanguageModelVersion, Provider, ProviderVersion
-from workspace.providers.secrets import decrypt, encrypt
+from workspace.providers.names import tie
+from workspace.providers.presets import PRESETS, preset
+from workspace.providers.secrets import encrypt, key_of, lacks
+from workspace.providers.setup import add_first_models
 
 
 class ProviderHistory(History):
@@ -29,7 +34,7 @@ class ProviderAdmin(VersionedAdmin):
     form = ProviderForm
     version_model = ProviderVersion
     version_of = "provider"
-    fields = ("name", "kind", "base_url", "key", "remove_key", "options")
+    fields = ("name", "kind", "base_url", "key", "remove_key", "options", "preset")
     inlines = (ProviderHistory,)
     list_display = ("name", "kind", "address", "has_key", "discovered", "version")
     list_select_related = ("current",)
@@ -47,7 +52,26 @@ class ProviderAdmin(VersionedAdmin):
 
     @admin.display(description="key", boolean=True)
     def has_key(self, provider: Provider) -> bool:
-        return bool(provider.encrypted_key)
+        return bool(key_of(provider))
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """What a preset knows: the form comes filled in."""
+        one = preset(request.GET.get("preset", ""))
+        if one is None:
+            return super().get_changeform_initial_data(request)
+        name, number = one.name, 2
+        while Provider.objects.filter(name=name).exists():
+            name, number = f"{one.name}-{number}", number + 1
+        return {"name": name, "kind": one.kind, "base_url": one.base_url, "preset": one.name}
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> Any:
+        context = {"presets": PRESETS, "chosen": preset(request.GET.get("preset", ""))}
+        return super().add_view(request, form_url, {**(extra_context or {}), **context})
+
+    def response_add(self, request: HttpRequest, obj: Provider, post_url_continue: str | None = None) -> HttpResponse:
+        """To the provider's own page, where its models are found next."""
+        super().response_add(request, obj, post_url_continue)
+        return self.back_to(obj)
 
     def save_model(self, request: HttpRequest, obj: Provider, form: VersionedForm, change: bool) -> None:
         if key := form.cleaned_data["key"]:
@@ -55,6 +79,9 @@ class ProviderAdmin(VersionedAdmin):
         elif form.cleaned_data["remove_key"]:
             obj.encrypted_key = b""
         super().save_model(request, obj, form, change)
+        one = preset(form.cleaned_data["preset"])
+        if one and not change and (added := add_first_models(obj, one)):
+            messages.success(request, f"Added {', '.join(map(str, added))}.")
 
     def why_not(self, version: ProviderVersion) -> str:
         if goes_elsewhere(version.provider, version.base_url):
@@ -91,7 +118,7 @@ class ProviderAdmin(VersionedAdmin):
             "title": f"Models of {provider}",
             "opts": self.opts,
             "provider": provider,
-            "found": [(name, name in known) for name in sorted(names)],
+            "found": [(name, name in known, known_of(provider, name)) for name in sorted(names)],
         }
         return render(request, "admin/providers/found_models.html", context)
 
@@ -102,7 +129,9 @@ class ProviderAdmin(VersionedAdmin):
             added = [add_model(provider, name) for name in chosen if name not in self._known(provider)]
             self.admin_site.changed()  # type: ignore[attr-defined]
         if added:
-            messages.success(request, f"Added {', '.join(map(str, added))}. Prices are unknown until you enter them.")
+            unknown = [str(model) for model in added if model.current and model.current.price_input is None]
+            said = f" Nobody lists a price of {', '.join(unknown)}: enter it." if unknown else ""
+            messages.success(request, f"Added {', '.join(map(str, added))}.{said}")
         else:
             messages.info(request, "Nothing was chosen, so nothing was added.")
         return self.back_to(provider)
@@ -120,8 +149,10 @@ class ProviderAdmin(VersionedAdmin):
         """The names it serves; when it doesn't answer, the person is told why."""
         current = provider.current
         assert current is not None
-        key = decrypt(bytes(provider.encrypted_key))
-        address = Address(base_url=current.base_url, key=key, options=current.options)
+        if missing := lacks(provider):
+            messages.error(request, f"{missing}. Set it and start again, or store a key here.")
+            return None
+        address = Address(base_url=current.base_url, key=key_of(provider), options=current.options)
         try:
             return async_to_sync(registry.provider(current.kind).models)(address)
         except ProviderError as error:
@@ -132,7 +163,9 @@ class ProviderAdmin(VersionedAdmin):
 class LanguageModelHistory(History):
     model = LanguageModelVersion
     fk_name = "model"
-    version_columns = ("provider", "upstream", "window", "can", "sends", "price_input", "price_output", "price_cached")
+    version_columns = (
+        "provider", "upstream", "window", "can", "sends", "price_input", "price_output", "price_cached", "price_source",
+    )  # fmt: skip
 
     @admin.display(description="abilities")
     def can(self, version: LanguageModelVersion) -> str:
@@ -154,12 +187,14 @@ class LanguageModelAdmin(VersionedAdmin):
             "Prices",
             {
                 "fields": (("price_input", "price_output", "price_cached"),),
-                "description": "US dollars per million tokens. Empty means unknown; 0 means free.",
+                "description": "US dollars per million tokens; 0 means free. Left empty, they are those that "
+                "genai-prices keeps for the model, else unknown. What you enter always wins.",
             },
         ),
     )
     inlines = (LanguageModelHistory,)
-    list_display = ("name", "provider", "upstream", "window", "enabled", "version")
+    list_display = ("name", "provider", "upstream", "window", "prices", "enabled", "version")
+    change_list_template = "admin/providers/model_list.html"
     list_filter = ("enabled", "current__provider")
     list_select_related = ("current__provider",)
     search_fields = ("name", "current__upstream")
@@ -181,3 +216,34 @@ class LanguageModelAdmin(VersionedAdmin):
         if not change:
             obj.mark = LanguageModel.free_mark()
         super().save_model(request, obj, form, change)
+
+    @admin.display(empty_value="unknown")
+    def prices(self, model: LanguageModel) -> str | None:
+        """In and out, per million tokens."""
+        current = model.current
+        if current is None or current.price_input is None or current.price_output is None:
+            return None
+        return f"${current.price_input.normalize():f} / ${current.price_output.normalize():f}"
+
+    def get_urls(self) -> list[URLPattern]:
+        names = path("names/", self.admin_site.admin_view(self.names), name="providers_languagemodel_names")
+        return [names, *super().get_urls()]
+
+    def names(self, request: HttpRequest) -> HttpResponse:
+        """Tie the names of the article's router file to models."""
+        form = NamesForm(request.POST or None)
+        if request.method == "POST" and form.is_valid():
+            chosen = {name: model for name, model in form.cleaned_data.items() if model}
+            for name, model in chosen.items():
+                self.log_change(request, tie(name, model, author=request.user), f"Tied to {model}.")
+            self.admin_site.changed()  # type: ignore[attr-defined]
+            said = ", ".join(f"{name} is {model}" for name, model in chosen.items())
+            messages.success(request, f"{said}." if said else "Nothing was chosen, so nothing was tied.")
+            return redirect("admin:providers_languagemodel_changelist")
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "Names for the router",
+            "opts": self.opts,
+            "form": form,
+        }
+        return render(request, "admin/providers/names.html", context)

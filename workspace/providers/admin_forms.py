@@ -10,8 +10,11 @@ from django import forms
 
 from workspace.admin_site.pages import VersionedForm
 from workspace.providers import registry
+from workspace.providers.adding import known_of
 from workspace.providers.base import ABILITIES
 from workspace.providers.models import LanguageModel, Provider
+from workspace.providers.names import tied_to
+from workspace.providers.presets import MODEL_NAMES
 
 PRICES = ("price_input", "price_output", "price_cached")
 NO_ADDRESS = ("quotes", "local")  # kinds that call nothing on a network
@@ -35,6 +38,7 @@ class ProviderForm(VersionedForm):
     )
     remove_key = forms.BooleanField(required=False, label="Remove the stored key")
     options = forms.JSONField(required=False, initial=dict, help_text="A JSON object; empty is right for most.")
+    preset = forms.CharField(required=False, widget=forms.HiddenInput())
 
     class Meta:
         model = Provider
@@ -42,11 +46,22 @@ class ProviderForm(VersionedForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if self.instance.encrypted_key:
+        current = self.instance.current
+        if current and current.key_variable and not self.instance.encrypted_key:
+            self.fields["key"].help_text = f"Read from {current.key_variable} at each call. One stored here goes first."
+            self.fields["remove_key"].widget = forms.HiddenInput()
+        elif self.instance.encrypted_key:
             self.fields["key"].help_text = "A key is stored. It is never shown; write another to replace it."
         else:
             self.fields["key"].help_text = "No key is stored. It is kept encrypted and never shown again."
             self.fields["remove_key"].widget = forms.HiddenInput()
+
+    def version_values(self) -> dict[str, Any]:
+        """The variable of the environment stays with the address that its key is for."""
+        values = super().version_values()
+        current = self.instance.current
+        same = current is not None and not goes_elsewhere(self.instance, values["base_url"])
+        return {**values, "key_variable": current.key_variable if current and same else ""}
 
     def clean_base_url(self) -> str:
         url = str(self.cleaned_data["base_url"]).strip()
@@ -116,6 +131,19 @@ class LanguageModelForm(VersionedForm):
             if isinstance(price := self.initial.get(name), Decimal):
                 self.initial[name] = f"{price.normalize():f}"  # 0.15, where the column says 0.150000
 
+    def version_values(self) -> dict[str, Any]:
+        """Prices that were left empty are those that others keep; entered ones are the admin's own."""
+        values, current = super().version_values(), self.instance.current
+        given = [values[name] for name in PRICES]
+        same = current is not None and current.upstream == values["upstream"]
+        if current and same and given == [getattr(current, name) for name in PRICES]:
+            return {**values, "price_source": current.price_source}
+        if any(price is not None for price in given):
+            return {**values, "price_source": ""}
+        about = known_of(values["provider"], values["upstream"])
+        values |= {name: getattr(about, name) for name in PRICES}
+        return {**values, "window": values["window"] or about.window, "price_source": about.source}
+
     def clean_abilities(self) -> list[str]:
         return list(self.cleaned_data["abilities"])
 
@@ -132,7 +160,19 @@ def goes_elsewhere(provider: Provider, url: str) -> bool:
     Without this question a key that nobody may read could be read after all: point the provider at a server of one's
     own, and test the connection.
     """
-    if not provider.encrypted_key or provider.current is None:
+    if provider.current is None or not (provider.encrypted_key or provider.current.key_variable):
         return False
     was, now = urlsplit(provider.current.base_url), urlsplit(url)
     return (was.scheme, was.netloc) != (now.scheme, now.netloc)
+
+
+class NamesForm(forms.Form):
+    """A model for each name that the article's router file uses."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        models = LanguageModel.objects.exclude(name__in=MODEL_NAMES).exclude(current=None).order_by("name")
+        for name, purpose in MODEL_NAMES.items():
+            self.fields[name] = forms.ModelChoiceField(
+                models, required=False, label=name, help_text=f"For {purpose}.", initial=tied_to(name)
+            )

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from django.db import transaction
-from django.utils.text import slugify
 
+from workspace.providers.adding import add_model
 from workspace.providers.base import Address, ProviderError
-from workspace.providers.models import LanguageModel, LanguageModelVersion, Provider, ProviderVersion
+from workspace.providers.models import LanguageModelVersion, Provider, ProviderVersion
 from workspace.providers.registry import provider
 
 WAIT = 2.0  # seconds: it is this machine
@@ -60,26 +60,6 @@ def _keep(found: Found) -> bool:
     known = set(LanguageModelVersion.objects.filter(provider=row).values_list("upstream", flat=True))
     for upstream in found.models:
         if upstream not in known:
-            add_model(row, upstream, price=0)
+            add_model(row, upstream, free=True)
             new = True
     return new
-
-
-def add_model(row: Provider, upstream: str, *, price: int | None = None) -> LanguageModel:
-    """A first version of a model under a free name."""
-    base = slugify(upstream.rsplit("/", 1)[-1].replace(":", "-").replace(".", "-"))[:70] or "model"
-    name, number = base, 2
-    while LanguageModel.objects.filter(name=name).exists():
-        name, number = f"{base}-{number}", number + 1
-    model = LanguageModel.objects.create(name=name, mark=LanguageModel.free_mark())
-    model.current = LanguageModelVersion.objects.create(
-        model=model,
-        number=1,
-        provider=row,
-        upstream=upstream,
-        abilities=["system"],
-        price_input=price,
-        price_output=price,
-    )
-    model.save(update_fields=["current"])
-    return model

@@ -24,13 +24,15 @@ class Provider(models.Model):
 
 
 class ProviderVersion(models.Model):
-    """``kind`` names the wire protocol (a file of ``workspace/providers``)."""
+    """``kind`` names the wire protocol (a file of ``workspace/providers``). ``key_variable`` is the variable of the
+    environment that holds the key while none is stored."""
 
     provider = models.ForeignKey(Provider, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
     kind = models.CharField(max_length=30)
     base_url = models.URLField(blank=True, max_length=500)
     options = models.JSONField(default=dict, blank=True)
+    key_variable = models.CharField(max_length=60, blank=True)
     created = models.DateTimeField(auto_now_add=True)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
 
@@ -68,7 +70,8 @@ class LanguageModel(models.Model):
 class LanguageModelVersion(models.Model):
     """What a model is at one time. Prices are US dollars per million tokens; null is unknown, never 0.
 
-    ``abilities`` is a list of words out of ``workspace.providers.base.ABILITIES``.
+    ``abilities`` is a list of words out of ``workspace.providers.base.ABILITIES``. ``price_source`` says who keeps the
+    prices; empty when an admin entered them, or nobody.
     """
 
     model = models.ForeignKey(LanguageModel, on_delete=models.CASCADE, related_name="versions")
@@ -83,6 +86,7 @@ class LanguageModelVersion(models.Model):
     price_input = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
     price_output = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
     price_cached = models.DecimalField(max_digits=12, decimal_places=6, null=True, blank=True)
+    price_source = models.CharField(max_length=60, blank=True, editable=False)
     created = models.DateTimeField(auto_now_add=True)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
 

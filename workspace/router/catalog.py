@@ -18,7 +18,7 @@ from channels.db import database_sync_to_async
 
 from workspace.providers.base import Address
 from workspace.providers.models import LanguageModel, LanguageModelVersion, Provider
-from workspace.providers.secrets import decrypt
+from workspace.providers.secrets import key_of, lacks
 from workspace.router.configuration import DEFAULT_SOURCE, Configuration, ConfigurationError, parse
 from workspace.router.models import PromptTemplate, RouterConfiguration, RouterVersion
 from workspace.router.money import Limit, limits
@@ -51,6 +51,7 @@ class Candidate:
     price_output: Decimal | None = None
     price_cached: Decimal | None = None
     enabled: bool = True
+    lacks: str = ""  # what must be set up before it can be called, in words
     groups: frozenset[str] | None = None  # whose people may use it; None is everybody
 
 
@@ -171,7 +172,6 @@ def _configuration(version: RouterVersion | None) -> Configuration | None:
 def _candidate(model: LanguageModel, version: LanguageModelVersion, groups: frozenset[str]) -> Candidate:
     provider = version.provider
     assert provider.current is not None
-    key = bytes(provider.encrypted_key)
     return Candidate(
         name=model.name,
         model_id=model.pk,
@@ -180,9 +180,7 @@ def _candidate(model: LanguageModel, version: LanguageModelVersion, groups: froz
         provider_name=provider.name,
         provider_version_id=provider.current.pk,
         kind=provider.current.kind,
-        address=Address(
-            base_url=provider.current.base_url, key=decrypt(key) if key else "", options=provider.current.options
-        ),
+        address=Address(base_url=provider.current.base_url, key=key_of(provider), options=provider.current.options),
         upstream=version.upstream,
         window=version.window,
         abilities=frozenset(version.abilities),
@@ -191,5 +189,6 @@ def _candidate(model: LanguageModel, version: LanguageModelVersion, groups: froz
         price_output=version.price_output,
         price_cached=version.price_cached,
         enabled=model.enabled,
+        lacks=lacks(provider),
         groups=None if model.for_all else groups,
     )

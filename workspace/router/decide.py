@@ -198,6 +198,8 @@ def _unfit(candidate: Candidate | None, request: Request, name: str) -> str:
         return f"There is no model “{name}”."
     if not candidate.enabled:
         return f"{name} is switched off."
+    if candidate.lacks:
+        return f"{name} can't be called: {candidate.lacks}."
     if _asks(request, "image") and "images" not in candidate.abilities:
         return f"{name} takes no images."
     if _asks(request, "audio") and "audio" not in candidate.abilities:
@@ -214,6 +216,8 @@ def _asks(request: Request, kind: str) -> bool:
 
 def _refusal(candidate: Candidate | None, request: Request, reason: str) -> Failure:
     """The person chose it, so nothing else answers in its place."""
+    if candidate and candidate.lacks:
+        return Failure(code="no_key", cause=reason, action="Store its key in the admin, or choose another model.")
     if candidate is None or not candidate.enabled or not may_use(candidate, request.groups):
         return Failure(code="no_model", cause=reason, action="Choose another model and retry.", permanent=True)
     if _asks(request, "image") and "images" not in candidate.abilities:
