@@ -58,11 +58,10 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
 
 def table(figures: Mapping[str, Any]) -> str:
     """The same on a screen."""
-    lines = [
-        figures["machine"],
-        "",
-        _columns("", "added to first token, ms", "× floor", "lost", "tok/s", "lag p50/p99", "CPU ms/turn"),
-    ]
+    lines = [figures["machine"]]
+    if figures["levels"]:
+        head = ("", "added to first token, ms", "× floor", "lost", "tok/s", "lag p50/p99", "CPU ms/turn")
+        lines += ["", _columns(*head)]
     for name, rows in figures["levels"].items():
         lines.append(f"{name} at once")
         for who, row in rows.items():

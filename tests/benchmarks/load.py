@@ -225,12 +225,12 @@ async def one_by_one(reader: Reader, model: str, *, samples: int, label: str) ->
 
 
 async def without_pause(readers: Sequence[Reader], model: str, *, seconds: float, label: str) -> list[Answer]:
-    """Every reader asks again as soon as it is answered, until the time is over."""
+    """Every reader asks again as soon as it is answered, until the time is over or its connection is lost."""
     over = time.monotonic() + seconds
 
     async def ask(number: int, reader: Reader) -> list[Answer]:
         answers: list[Answer] = []
-        while time.monotonic() < over:
+        while time.monotonic() < over and not (answers and answers[-1].outcome == "lost"):
             answers.append(await asyncio.wait_for(reader.ask(model, f"{label}.{number}.{len(answers)}"), 60))
         return answers
 
