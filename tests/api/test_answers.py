@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, Literal
 
 import httpx
 import orjson
@@ -13,6 +14,7 @@ from tests.scripted import Scripted, add_model, broken, say
 from workspace.accounts.models import Person
 from workspace.api.shapes import finish_of
 from workspace.router.models import RouterConfiguration, RouterVersion, Run
+from workspace.router.runs import registry
 from workspace.types import Manifest, Reasoning, Usage, sha256
 
 CHAT = "/v1/chat/completions"
@@ -92,6 +94,21 @@ async def test_an_answer_that_breaks_off_is_an_error_and_its_text_is_kept(door: 
     assert (run.state, run.text) == ("failed", "Half of")
 
 
+@pytest.mark.parametrize(("body", "status"), [(HELLO, 503), (STREAM, 200)])
+async def test_a_server_that_stops_tells_who_waits(
+    door: httpx.AsyncClient, bobs: str, body: dict[str, Any], status: int
+) -> None:
+    say("Half of", silence := Silence())
+    asking = asyncio.create_task(door.post(CHAT, json=body))
+    await silence.begun.wait()
+    await registry().close()
+    answer = await asking
+    assert answer.status_code == status
+    assert '"code":"interrupted"' in answer.text and "[DONE]" not in answer.text
+    run = await Run.objects.aget(pk=answer.headers["X-Onepane-Run"])
+    assert (run.state, run.text) == ("interrupted", "Half of")
+
+
 async def test_an_answer_without_a_word_is_an_answer(door: httpx.AsyncClient, bobs: str) -> None:
     say()
     assert (await door.post(CHAT, json=HELLO)).json()["choices"][0]["message"]["content"] == ""
@@ -110,6 +127,18 @@ async def test_an_answer_without_a_word_is_an_answer(door: httpx.AsyncClient, bo
 )  # fmt: skip
 def test_every_provider_s_word_for_the_end_becomes_one_of_openai_s(finish: str, told: str) -> None:
     assert finish_of(Manifest(finish_reason=finish)) == told
+
+
+class Silence(asyncio.Event):
+    """A provider that says no more, and tells the test that it has come so far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = asyncio.Event()
+
+    async def wait(self) -> Literal[True]:
+        self.begun.set()
+        return await super().wait()
 
 
 async def _route(model: str, *, fallback: str) -> None:

@@ -22,6 +22,7 @@ from workspace.api.tokens import Caller
 from workspace.pictures import ImageRefused, picture_of
 from workspace.types import Part, PromptMessage, Request, Role, text_part
 
+LONG = 200_000  # bytes
 REASONS = ("medium", "high", "xhigh")  # efforts that ask for reasoning
 EFFORTS = ("none", "minimal", "low", *REASONS)
 ROLES: dict[str, Role] = {"user": "person", "assistant": "model"}
@@ -98,9 +99,9 @@ def generation(body: bytes, caller: Caller) -> Asked:
     return asked
 
 
-def has_pictures(body: bytes) -> bool:
-    """Whether reading this body takes long enough to be done in a thread."""
-    return b'"image' in body
+def takes_long(body: bytes) -> bool:
+    """Whether this body is better read in a thread: it may hold pictures, or a book."""
+    return len(body) > LONG or b'"image' in body
 
 
 def _request(fields: dict[str, Any], caller: Caller, *, messages: tuple[PromptMessage, ...], system: str) -> Request:

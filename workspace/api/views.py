@@ -1,6 +1,6 @@
 """The addresses of other programs: chat completions, the list of models, and ``generate``.
 
-Native async views: nothing here waits for a thread but a token's first look-up and pictures.
+Native async views: nothing here waits for a thread but a token's first look-up, the list of models and large bodies.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ async def _read(request: HttpRequest, caller: Caller, parse: Callable[[bytes, Ca
     body = request.read(most + 1)
     if len(body) > most:
         raise Refusal(413, f"The body is over {most // 1_000_000} MB.", code="too_large")
-    wanted = await asyncio.to_thread(parse, body, caller) if asked.has_pictures(body) else parse(body, caller)
+    wanted = await asyncio.to_thread(parse, body, caller) if asked.takes_long(body) else parse(body, caller)
     name = wanted.request.model
     if name and name not in usable(known := await catalog.load(), caller):
         if name not in ROUTED or name in known.candidates:
