@@ -21,6 +21,7 @@ from workspace.accounts.models import Person
 from workspace.accounts.rights import may_administer, may_chat
 from workspace.router import catalog
 from workspace.router.catalog import Candidate
+from workspace.router.decide import may_use
 from workspace.router.states import LIVE
 from workspace.templatetags.onepane import MARKS
 
@@ -40,7 +41,7 @@ def chat(request: HttpRequest, id: UUID | None = None) -> HttpResponse:
     one = access.chat_for(person, id) if id else None
     may_write = access.may_write(person, one) if one else may_chat(person)
     path = tree.path(one, tree.place_of(one, person)) if one else []
-    models = _models()
+    models = _models(person)
     context = {
         **index(request, one),
         "chat": one or Chat(pk=None),
@@ -154,8 +155,9 @@ def _day(touched: datetime, now: datetime) -> str:
     return "Yesterday" if touched.date() == now.date() - timedelta(days=1) else "Earlier"
 
 
-def _models() -> list[dict[str, Any]]:
-    candidates = [c for c in catalog.load_sync().candidates.values() if c.enabled]
+def _models(person: Person) -> list[dict[str, Any]]:
+    groups = set(person.groups.values_list("name", flat=True))
+    candidates = [c for c in catalog.load_sync().candidates.values() if c.enabled and may_use(c, groups)]
     return [
         {"name": c.name, "mark": c.mark, "images": "images" in c.abilities, "about": _about(c), "price": _price(c)}
         for c in sorted(candidates, key=lambda c: c.kind == "quotes")

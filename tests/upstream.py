@@ -1,7 +1,8 @@
 """A model provider that does what its model is called, in OpenAI's chat-completions protocol on loopback.
 
 ``python -m tests.upstream --port 9100`` runs it alone, ``with Upstream() as upstream`` in a thread of a test.
-Models and what they do stand in ``MODELS``; ``pace-FIRST-INTER-TOKENS`` (ms, ms, count) makes any other pace.
+Models and what they do stand in ``MODELS``; ``pace-FIRST-INTER-TOKENS`` (ms, ms, count) makes any other pace, and
+``unsteady-`` with anything behind it is one more like ``unsteady``.
 Every stamped token is `` @`` and the monotonic clock in µs, so that a reader on this machine knows its age.
 """
 
@@ -31,7 +32,7 @@ MODELS = {
     "slowfirst": "the first token after a second",
     "counting": "fifteen words, going on after those there are",
     "cutonce": "the same, but a first call breaks off after ten",
-    "unsteady": "the same, and each call breaks, waits, refuses or ends as chance has it",
+    "unsteady": "the same, and each call breaks off, repeats itself, refuses or ends as chance has it",
     "err400": "HTTP 400",
     "err401": "HTTP 401",
     "err429": "HTTP 429 with Retry-After: 1",
@@ -221,7 +222,7 @@ class Provider:
                 return web.Response(status=502, text="<html><h1>502 Bad Gateway</h1></html>", content_type="text/html")
             case model if model in ERRORS:
                 return refuse(*ERRORS[model], wait=ASKED_WAITS.get(model))
-            case "unsteady" if self.chance.random() < 0.15:
+            case model if is_unsteady(model) and self.chance.random() < 0.15:
                 return refuse(*ERRORS[self.chance.choice(["err500", "err429bare", "oom"])])
         return await (self._stream(request, line, asked) if asked.get("stream") else self._whole(line, asked))
 
@@ -253,7 +254,7 @@ class Provider:
         match model:
             case "cutonce" if not begun(asked["messages"]):
                 abort(request)
-            case "unsteady" if token != f"word{COUNTED} ":
+            case model if is_unsteady(model) and token != f"word{COUNTED} ":
                 abort(request)
             case "cut" | "cut0":
                 abort(request)
@@ -298,7 +299,7 @@ class Provider:
         last = COUNTED if self.chance.random() < 0.4 else self.chance.randint(said, COUNTED)
         again = self.chance.choice([0, 0, 5]) if said >= 5 else 0
         for word in words(said - again, last):
-            await asyncio.sleep(self.chance.choice([0, 0, 0, 0.002]))
+            await asyncio.sleep(self.chance.choice([0, 0, 0, 0.02]))
             yield word
 
 
@@ -306,6 +307,10 @@ def begun(messages: list[dict[str, Any]]) -> int:
     """How many words an unfinished answer has already."""
     last = messages[-1]
     return len(last["content"].split()) if last["role"] == "assistant" else 0
+
+
+def is_unsteady(model: str) -> bool:
+    return model.split("-")[0] == "unsteady"
 
 
 def words(said: int, last: int) -> Iterator[str]:
