@@ -14,7 +14,7 @@ from retrieval.models import Collection, Document
 from tests.scripted import add_model
 from workspace.accounts.models import Group, IdentityProvider, Invitation, Person
 from workspace.admin_site.pages import ReadOnlyAdmin
-from workspace.router.models import Run
+from workspace.router.models import Budget, Run
 from workspace.router.seed import ensure_defaults
 
 
@@ -24,6 +24,7 @@ def pages(alice: Person, bob: Person) -> list[str]:
     add_model("quotes")
     ensure_defaults()
     Run.objects.create(person=bob, text="a private answer")
+    Budget.objects.create(person=bob, usd=5)
     collection = Collection.objects.create(name="Orchard", owner=bob)
     Document.objects.create(
         collection=collection, title="Pruning", name="pruning.md", digest="0" * 64, text="secret text"
@@ -80,7 +81,7 @@ def test_no_page_writes_scripts_or_styles_inline(client: Client, alice: Person, 
 
 def test_nothing_with_a_history_can_be_deleted(client: Client, alice: Person, pages: list[str]) -> None:
     client.force_login(alice)
-    for model in admin.site._registry.keys() - {Group, IdentityProvider}:  # neither has one
+    for model in admin.site._registry.keys() - {Budget, Group, IdentityProvider}:  # none of them has one
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}_delete"
         row = model._default_manager.first()
         assert row is not None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 
@@ -43,7 +44,8 @@ def save_model(client: Client, **values: Any) -> Any:
     page = "add" if model is None else "change"
     address = reverse(f"admin:providers_languagemodel_{page}", args=[model.pk] if model else [])
     form = {
-        "name": "plum", "enabled": "on", "provider": Provider.objects.get().pk, "upstream": "plum-1", "window": "8192",
+        "name": "plum", "enabled": "on", "for_all": "on",
+        "provider": Provider.objects.get().pk, "upstream": "plum-1", "window": "8192",
         "abilities": ["system", "images"], "parameters": "",
         "price_input": "0.15", "price_output": "", "price_cached": "",
     }  # fmt: skip
@@ -211,3 +213,19 @@ def test_found_models_are_added_by_choice(owner: Client, monkeypatch: pytest.Mon
     assert "Added pear-7b" in owner.post(add, {"model": ["pear:7b", "plum-1", "pear:7b"]}, follow=True).text
     assert sorted(LanguageModel.objects.values_list("name", flat=True)) == ["pear-7b", "plum"]
     assert LanguageModel.objects.get(name="pear-7b").current.price_input is None  # type: ignore[union-attr]
+
+
+def test_a_model_can_be_kept_for_a_group_and_given_back_to_all(owner: Client) -> None:
+    save_provider(owner)
+    group = Group.objects.create(name="research")
+    save_model(owner)
+    assert catalog.load_sync().candidates["plum"].groups is None
+    for form, groups in (
+        ({"for_all": "", "groups": [group.pk]}, frozenset({"research"})),
+        ({"for_all": "", "groups": []}, frozenset()),
+        ({}, None),
+    ):
+        save_model(owner, **form)
+        catalog.forget()
+        assert catalog.load_sync().candidates["plum"].groups == groups
+    assert LanguageModelVersion.objects.count() == 1

@@ -184,6 +184,10 @@ class LanguageModelAdmin(VersionedAdmin):
     fieldsets = (
         (None, {"fields": ("name", "enabled", "provider", "upstream", "window", "abilities", "parameters")}),
         (
+            "People",
+            {"fields": ("for_all", "groups"), "description": "To everybody else it looks as if it were not there."},
+        ),
+        (
             "Prices",
             {
                 "fields": (("price_input", "price_output", "price_cached"),),
@@ -195,7 +199,7 @@ class LanguageModelAdmin(VersionedAdmin):
     inlines = (LanguageModelHistory,)
     list_display = ("name", "provider", "upstream", "window", "prices", "enabled", "version")
     change_list_template = "admin/providers/model_list.html"
-    list_filter = ("enabled", "current__provider")
+    list_filter = ("enabled", "for_all", "current__provider")
     list_select_related = ("current__provider",)
     search_fields = ("name", "current__upstream")
     ordering = ("name",)

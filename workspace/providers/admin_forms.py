@@ -123,7 +123,9 @@ class LanguageModelForm(VersionedForm):
 
     class Meta:
         model = LanguageModel
-        fields = ("name", "enabled")
+        fields = ("name", "enabled", "for_all", "groups")
+        widgets = {"groups": forms.CheckboxSelectMultiple}
+        help_texts = {"groups": "Who may use it when it is not for everybody."}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -13,7 +13,10 @@ from django.utils.safestring import SafeString
 
 from workspace.admin_site.pages import History, ReadOnlyAdmin, VersionedAdmin, VersionedForm
 from workspace.providers.models import LanguageModel
-from workspace.router import catalog
+from workspace.router import (
+    budget_admin,  # noqa: F401  it registers budgets
+    catalog,
+)
 from workspace.router.configuration import DEFAULT_SOURCE, ConfigurationError, parse, save_version
 from workspace.router.models import PromptTemplate, PromptTemplateVersion, RouterConfiguration, RouterVersion, Run
 

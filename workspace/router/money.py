@@ -60,16 +60,16 @@ class Spent:
 
 
 def limits() -> tuple[Limit, ...]:
-    rows = Budget.objects.select_related("group").order_by("pk")
-    return tuple(
-        Limit(
-            budget_id=row.pk,
-            usd=row.usd,
-            period=row.period,
-            person_id=str(row.person_id or ""),
-            group=row.group.name if row.group else "",
-        )
-        for row in rows
+    return tuple(map(limit_of, Budget.objects.select_related("group").order_by("pk")))
+
+
+def limit_of(row: Budget) -> Limit:
+    return Limit(
+        budget_id=row.pk,
+        usd=row.usd,
+        period=row.period,
+        person_id=str(row.person_id or ""),
+        group=row.group.name if row.group else "",
     )
 
 
