@@ -91,10 +91,10 @@ class Execution:
             decision = await self._decide()
             if self._decided is None:
                 yield Decided(decision)
-            async for event in self._gather():
-                yield event
-            async for event in self._answer():
-                yield event
+            for part in (self._gather(), self._answer()):
+                async with contextlib.aclosing(part) as events:  # a stop must find every call recorded
+                    async for event in events:
+                        yield event
         except NoModel as refused:
             failure = refused.failure
         except ProviderError as error:

@@ -1,0 +1,272 @@
+"""One request through the router: whom it calls, in which order, what it tells, and what the manifest keeps."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.scripted import Scripted, add_model, broken, say
+from workspace.providers.setup import ensure_quotes
+from workspace.router import catalog
+from workspace.router.configuration import save_version
+from workspace.router.execute import Execution
+from workspace.router.health import FAILURES, health
+from workspace.router.race import allowance
+from workspace.types import (
+    AttemptFailed,
+    Decided,
+    Delta,
+    Event,
+    Failure,
+    Finished,
+    Manifest,
+    PromptMessage,
+    Reasoning,
+    Request,
+    StepTaken,
+    Usage,
+    UsageReported,
+    text_part,
+)
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("scripted", "models")]
+
+ASKED = Request(messages=(PromptMessage(role="person", parts=(text_part("Tell me"),)),))
+HALF = "The kettle boils, and the steam "
+
+
+@pytest.fixture
+def models(transactional_db: Any) -> None:
+    ensure_quotes()
+    for name in ("first", "second", "third"):
+        add_model(name, at=name, price="1")
+    configure()
+
+
+def configure(*, file: dict[str, Any] | None = None, **route: Any) -> None:
+    whole = {"condition": "default", "model": "first", "fallbacks": ["second", "third"], **route}
+    save_version("default", json.dumps({"routes": [whole], **(file or {})}))
+    catalog.forget()
+
+
+class Told:
+    """What one request told."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self.events = events
+        finished = events[-1]
+        assert isinstance(finished, Finished)
+        self.manifest: Manifest = finished.manifest
+        self.failure: Failure | None = finished.failure
+        self.text = "".join(event.text for event in events if type(event) is Delta)
+        self.steps = [event.text for event in events if isinstance(event, StepTaken)]
+        self.failed = [(event.model, event.failure.code) for event in events if isinstance(event, AttemptFailed)]
+        self.called = [attempt.model for attempt in self.manifest.attempts]
+
+
+async def run(request: Request = ASKED) -> Told:
+    return Told([event async for event in Execution(request).events()])
+
+
+async def test_an_answer_is_told_in_order_and_the_manifest_says_what_made_it() -> None:
+    say("One ", "two.", Usage(input=9, output=2))
+    told = await run()
+    assert [type(event) for event in told.events] == [Decided, Delta, Delta, UsageReported, Finished]
+    manifest = told.manifest
+    assert (manifest.model, manifest.provider, manifest.upstream_model) == ("first", "first", "first")
+    assert (manifest.usage, manifest.finish_reason) == (Usage(input=9, output=2), "stop")
+    [attempt] = manifest.attempts
+    assert (attempt.model, attempt.offset, attempt.failure) == ("first", 0, None)
+    assert attempt.first_token is not None and attempt.ended is not None
+    assert attempt.started <= attempt.first_token <= attempt.ended
+
+
+async def test_before_a_word_the_next_one_answers_and_the_failure_is_told() -> None:
+    say(broken("timeout"))
+    say("Here.")
+    told = await run()
+    assert (told.text, told.failed, told.called) == ("Here.", [("first", "timeout")], ["first", "second"])
+    assert told.failure is None and told.manifest.model == "second"
+    assert not any("broke off" in step for step in told.steps)
+
+
+@pytest.mark.parametrize("repeated", ["", HALF, "kettle boils, and the steam "])
+async def test_after_a_word_the_next_one_goes_on_and_nothing_comes_twice(repeated: str) -> None:
+    say(HALF, broken("timeout"))
+    say(*repeated, "lifts the lid.")
+    told = await run()
+    assert told.text == HALF + "lifts the lid."
+    assert Scripted.calls[-1].so_far == HALF
+    assert [attempt.offset for attempt in told.manifest.attempts] == [0, len(HALF)]
+    assert "first broke off; second goes on" in told.steps
+
+
+async def test_half_a_repetition_of_one_that_broke_off_too_is_not_kept() -> None:
+    say(HALF, broken("timeout"))
+    say("The kettle boils", broken("timeout"))
+    say("lifts the lid.")
+    told = await run()
+    assert (told.text, told.called) == (HALF + "lifts the lid.", ["first", "second", "third"])
+
+
+async def test_text_of_an_interrupted_answer_is_gone_on_with() -> None:
+    say("and the steam ", "lifts the lid.")
+    told = await run(replace(ASKED, so_far="The kettle boils, "))
+    assert told.text == "and the steam lifts the lid."
+    assert told.manifest.attempts[0].offset == len("The kettle boils, ")
+
+
+async def test_when_nobody_is_left_the_last_failure_is_the_answers() -> None:
+    for code in ("timeout", "garbage", "out_of_memory"):
+        say("Word ", broken(code)) if code == "garbage" else say(broken(code))
+    told = await run()
+    assert told.failure and told.failure.code == "out_of_memory"
+    assert (told.text, told.called) == ("Word ", ["first", "second", "third"])
+    assert told.failed == [("first", "timeout"), ("second", "garbage")]
+
+
+async def test_quotes_does_not_finish_somebodys_sentence() -> None:
+    await _configure(fallbacks=["quotes"])
+    say("Half ", broken("timeout"))
+    told = await run()
+    assert (told.called, told.text) == (["first"], "Half ")
+
+
+async def test_a_model_that_keeps_failing_is_passed_by() -> None:
+    for _ in range(FAILURES):
+        say(broken("timeout"))
+        say("Here.")
+        await run()
+    say("At once.")
+    told = await run()
+    assert told.called == ["second"] and told.manifest.decision
+    assert [drop.model for drop in told.manifest.decision.dropped] == ["first"]
+    assert told.manifest.decision.chosen_by == "fallback"
+
+
+async def test_a_person_who_chose_it_gets_it_though_it_keeps_failing() -> None:
+    for _ in range(FAILURES):
+        say(broken("timeout"))
+        say("Here.")
+        await run()
+    say("It works again.")
+    told = await run(replace(ASKED, model="first"))
+    assert (told.text, told.called) == ("It works again.", ["first"])
+    say("And for all.")
+    assert (await run()).called == ["first"]
+
+
+async def test_two_that_were_decided_at_once_are_not_both_the_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(FAILURES):
+        say(broken("timeout"))
+        say("Here.")
+        await run()
+    [breaker] = health._breakers.values()
+    breaker.until = 1.0  # the pause is over
+    probe, gate = asyncio.Event(), asyncio.Event()
+    decided = asyncio.Event()
+    say(Signal(probe), gate, "Works.")
+    first = asyncio.create_task(run())
+    await probe.wait()
+    breaker_probing, breaker.probing = breaker.probing, 0.0  # the second was decided a moment earlier
+    second = Execution(ASKED)
+    events = second.events()
+    await anext(events)
+    decided.set()
+    breaker.probing = breaker_probing
+    say("From the spare.")
+    told = [event async for event in events]
+    assert "".join(event.text for event in told if type(event) is Delta) == "From the spare."
+    gate.set()
+    assert (await first).called == ["first"]
+
+
+async def test_a_slow_model_is_raced_and_the_loser_is_recorded() -> None:
+    await _configure(file={"hedge": {"after_s": 0.001, "percent": 100}})
+    allowance.called()
+    say(asyncio.Event())
+    say("Quick.")
+    told = await run()
+    assert (told.text, told.manifest.model, told.called) == ("Quick.", "second", ["first", "second"])
+    assert [(a.failure or Failure(code="", cause="", action="")).code for a in told.manifest.attempts] == ["outrun", ""]
+
+
+async def test_the_winner_of_a_race_that_breaks_off_is_the_one_that_is_named() -> None:
+    await _configure(file={"hedge": {"after_s": 0.001, "percent": 100}})
+    allowance.called()
+    say(asyncio.Event())
+    say(HALF, broken("timeout"))
+    say("lifts the lid.")
+    told = await run()
+    assert told.text == HALF + "lifts the lid."
+    assert told.called == ["first", "second", "third"]
+    assert told.failed == [("second", "timeout")]
+    assert "second broke off; third goes on" in told.steps
+
+
+async def test_a_race_is_not_run_over_a_budget_of_the_route() -> None:
+    await _configure(file={"hedge": {"after_s": 0.001, "percent": 100}}, budget={"usd": 0.0006})
+    allowance.called()
+    slow = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.05, slow.set)
+    say(slow, "Slow.")
+    told = await run()
+    assert (told.text, told.called) == ("Slow.", ["first"])
+
+
+async def test_an_answer_may_not_cost_more_than_its_route_may() -> None:
+    await _configure(budget={"usd": 0.0001})
+    told = await run()
+    assert told.failure and (told.failure.code, told.called) == ("budget", [])
+    assert "$0.0001" in told.failure.cause
+
+
+async def test_the_deadline_of_a_route_ends_the_answer_with_its_words() -> None:
+    await _configure(total_s=0.05)
+    say("Some words ", asyncio.Event())
+    told = await run()
+    assert told.failure and (told.failure.code, told.text) == ("timeout", "Some words ")
+    assert told.called == ["first"]  # no time is left for another
+
+
+async def test_thoughts_are_told_apart_and_are_no_text_to_go_on_from() -> None:
+    say(Reasoning("Hm. "), broken("timeout"))
+    say("Here.")
+    told = await run()
+    assert (told.text, Scripted.calls[-1].so_far) == ("Here.", "")
+
+
+async def test_what_a_closed_story_had_spent_is_in_its_manifest() -> None:
+    say("Some ", "words ", asyncio.Event())
+    execution = Execution(ASKED)
+    events = execution.events()
+    async for event in events:
+        if type(event) is Delta and event.text == "words ":
+            break
+    await events.aclose()
+    manifest = execution.manifest("Some words ", stopped=True)
+    [attempt] = manifest.attempts
+    assert manifest.finish_reason == "stopped" and attempt.usage and attempt.usage.estimated
+    assert attempt.usage.output == 3 and manifest.cost == attempt.cost and attempt.cost
+
+
+async def _configure(**options: Any) -> None:
+    from channels.db import database_sync_to_async
+
+    await database_sync_to_async(configure)(**options)
+
+
+class Signal(asyncio.Event):
+    """Says that its turn has come, and holds nobody up."""
+
+    def __init__(self, reached: asyncio.Event) -> None:
+        super().__init__()
+        self._reached = reached
+
+    async def wait(self) -> Any:
+        self._reached.set()
+        return True
