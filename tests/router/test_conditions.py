@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workspace.router.conditions import ALWAYS, FUNCTIONS, MAX_LENGTH, Condition, ConditionError, Problem, parse
-from workspace.router.facts import FACTS, facts_of
+from workspace.router.facts import FACTS, LOOKUPS, facts_of, lookup_key
 from workspace.types import PromptMessage, Request, text_part
 
 # A busy machine is no failure; pytest's own limit ends what hangs.
@@ -151,7 +151,57 @@ def test_every_fact_of_the_table_is_read_off_a_request() -> None:
     assert facts_of(request).keys() == FACTS.keys() == KNOWN.keys()
 
 
-PIECES = [*FACTS, *FUNCTIONS, "and", "or", "not", "in", "is", "true", "False", "default", "lambda", "if", "else", "for"]
+MODELS = ("fast-flash", "atlas-long")
+
+
+@pytest.mark.parametrize("name", LOOKUPS)
+@pytest.mark.parametrize(
+    ("argument", "column", "said"),
+    [
+        ('"slow-flash"', 2, "There is no model “slow-flash”. Did you mean “fast-flash”"),
+        ('""', 2, "There is no model “”"),
+        ("prompt", 1, "takes the name of a model in quotes"),
+        ('"fast-flash", "atlas-long"', 1, "takes the name of a model in quotes"),
+        ("", 1, "takes the name of a model in quotes"),
+        ('["fast-flash"]', 1, "takes the name of a model in quotes"),
+    ],
+)
+def test_a_look_up_names_one_model_that_is_there(name: str, argument: str, column: int, said: str) -> None:
+    """A column of 2 means the argument's own place."""
+    compared = "" if LOOKUPS[name].kind == "truth" else " > 1"
+    known = parse(f'web and {name}("fast-flash"){compared}', models=MODELS)
+    assert (known.lookups, known.names) == ({(name, "fast-flash")}, {"web"})
+    with pytest.raises(ConditionError, match=said.replace("(", r"\(")) as refused:
+        parse(f"web and\n {name}({argument}){compared}", models=MODELS)
+    problem = refused.value.problem
+    assert (problem.line, problem.column) == (2, 2 if column == 1 else len(name) + 3)
+
+
+def test_a_look_up_that_nobody_can_answer_makes_the_rule_false() -> None:
+    condition = parse('cost("fast-flash") < 1')
+    assert condition.holds({"cost(fast-flash)": 0.5}) == (True, "")
+    assert condition.holds({"cost(fast-flash)": None}) == (None, "cost(fast-flash) is not known")
+    assert condition.holds({}) == (None, "cost(fast-flash) is not known")
+
+
+PIECES = [
+    *FACTS,
+    *FUNCTIONS,
+    *LOOKUPS,
+    '"fast-flash"',
+    "and",
+    "or",
+    "not",
+    "in",
+    "is",
+    "true",
+    "False",
+    "default",
+    "lambda",
+    "if",
+    "else",
+    "for",
+]
 SIGNS = [
     "(",
     ")",
@@ -215,24 +265,66 @@ KINDS = {
     "truth": st.booleans(),
     "list": st.lists(st.text(max_size=5), max_size=3),
 }
-any_facts = st.fixed_dictionaries({name: st.none() | KINDS[fact.kind] for name, fact in FACTS.items()})
+asked = [(name, model) for name in LOOKUPS for model in MODELS]
+any_facts = st.fixed_dictionaries(
+    {
+        **{name: st.none() | KINDS[fact.kind] for name, fact in FACTS.items()},
+        **{lookup_key(name, model): st.none() | KINDS[LOOKUPS[name].kind] for name, model in asked},
+    }
+)
+
+
+def facts_in_words(kind: str) -> list[str]:
+    """Every fact and look-up of a kind, as a condition writes it."""
+    looked_up = [f'{name}("{model}")' for name, model in asked if LOOKUPS[name].kind == kind]
+    return [name for name, fact in FACTS.items() if fact.kind == kind] + looked_up
+
+
+def put(pattern: str, *parts: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.tuples(*parts).map(lambda given: pattern.format(*given))
+
+
+# Every expression that the language has, by its kind.
+texts = st.recursive(
+    st.sampled_from([*facts_in_words("text"), '"a"', "'b c'", '""']),
+    lambda inner: put("lower({})", inner),
+    max_leaves=2,
+)
+lists = st.sampled_from(facts_in_words("list")) | st.lists(texts, min_size=1, max_size=3).map(
+    lambda given: f"[{', '.join(given)}]"
+)
 numbers = st.recursive(
-    st.sampled_from(["tokens", "turn", "hour", "len(prompt)", "0", "3", "0.25"]),
-    lambda inner: st.tuples(inner, st.sampled_from("+-*/%"), inner).map(lambda t: f"({t[0]} {t[1]} {t[2]})"),
+    st.sampled_from([*facts_in_words("number"), "0", "3", "0.25"]) | put("len({})", texts | lists),
+    lambda inner: put("({} {} {})", inner, st.sampled_from("+-*/%"), inner) | put("-{}", inner),
     max_leaves=6,
 )
+orders, equals = st.sampled_from(["<", "<=", ">", ">="]), st.sampled_from(["==", "!="])
+comparisons = st.one_of(
+    put("{} {} {}", numbers, orders | equals, numbers),
+    put("{} {} {} {} {}", numbers, orders, numbers, orders, numbers),
+    put("{} {} {}", texts, orders | equals, texts),
+    put("{} {} {}", texts, st.sampled_from(["in", "not in"]), texts | lists),
+    put("{} in [{}, {}]", numbers, numbers, numbers),
+    put("{}({}, {})", st.sampled_from(["startswith", "endswith"]), texts, texts),
+    put("contains({}, {})", texts | lists, texts),
+)
 truths = st.recursive(
-    st.sampled_from(["web", "true", 'user == "a"', 'contains(groups, "x")'])
-    | st.tuples(numbers, st.sampled_from(["<", ">=", "==", "!="]), numbers).map(" ".join),
-    lambda inner: (
-        inner.map(lambda t: f"not ({t})") | st.tuples(inner, st.sampled_from(["and", "or"]), inner).map(" ".join)
-    ),
-    max_leaves=6,
+    st.sampled_from([*facts_in_words("truth"), "true", "False"]) | comparisons,
+    lambda inner: put("not ({})", inner) | put("({} {} {})", inner, st.sampled_from(["and", "or"]), inner),
+    max_leaves=8,
 )
 
 
 @unhurried
 @given(truths, any_facts)
-def test_whatever_is_accepted_has_a_value_for_every_request(source: str, facts: dict[str, Any]) -> None:
-    value, note = parse(source).holds(facts)
+def test_whatever_is_well_typed_is_accepted_and_has_a_value_for_every_request(
+    source: str, facts: dict[str, Any]
+) -> None:
+    outcome = accepted_or_refused(source)
+    if isinstance(outcome, Problem):
+        assert "deep" in outcome.message or "parts" in outcome.message or "longer" in outcome.message, source
+        return
+    value, note = outcome.holds(facts)
     assert (value is None) == bool(note)
+    assert value in (True, False, None)
+    assert parse(source, models=MODELS).lookups == outcome.lookups <= set(asked)

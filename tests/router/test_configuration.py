@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from workspace.accounts.models import Person
 from workspace.router import catalog, configuration
 from workspace.router.conditions import Problem
 from workspace.router.configuration import DEFAULT_SOURCE, ConfigurationError, parse, save_version
+from workspace.router.facts import FACTS, LOOKUPS
 from workspace.router.jsonc import blank_comments
 from workspace.router.models import RouterConfiguration, RouterVersion
 from workspace.router.schema import schema
@@ -40,7 +42,8 @@ WHOLE = """\
   "routes": [
     {
       "name": "short // prompt", // a comment; not in the name
-      "condition": "len(prompt) < 120 and \\"//\\" in prompt",
+      "condition": "len(prompt) < 120 and \\"//\\" in prompt and cost(\\"fast-flash\\") < 0.1",
+      "groups": ["staff", "research"],
       "models": {"fast-flash": 9, "atlas-long": 1},
       "mode": "background",
       "parameters": {"temperature": 0.2, "top_p": 1, "max_tokens": 400, "stop": ["END"]},
@@ -51,7 +54,9 @@ WHOLE = """\
       "budget": {"usd": 0.05}
     }
   ],
-  "fallback": "balanced-sonnet"
+  "fallback": "balanced-sonnet",
+  "autocomplete": "fast-flash",
+  "hedge": {"after_s": 1.5, "percent": 5}
 }
 """
 
@@ -67,7 +72,11 @@ def test_the_articles_file_is_valid_as_it_stands() -> None:
 
 
 def test_the_whole_of_a_route_is_read() -> None:
-    (route,) = parse(WHOLE, models=MODELS).routes
+    read = parse(WHOLE, models=MODELS)
+    assert (read.autocomplete, read.hedge) == ("fast-flash", {"after_s": 1.5, "percent": 5})
+    assert read.lookups == {("cost", "fast-flash")} and read.names == {"prompt"}
+    (route,) = read.routes
+    assert route.groups == ("staff", "research")
     assert route.name == "short // prompt"
     assert route.models == {"fast-flash": 9, "atlas-long": 1}
     assert (route.mode, route.first_token_s, route.total_s) == ("background", 2, 30.5)
@@ -110,6 +119,14 @@ MODEL = '"model": "fast-flash"'
         (MODEL, '"model": "any", "fallbacks": [¦"x"]', "There is no model “x”"),
         (MODEL, '"model": "any", "budget": {"usd": ¦0}', "“usd” is a number above 0"),
         (MODEL, '"model": "any", "grounding": {"web": ¦1}', "“web” is true or false"),
+        (MODEL, '"model": "any", "groups": ¦"staff"', "“groups” is a list"),
+        (MODEL, '"model": "any", "groups": [¦3]', "“groups” is text in double quotes"),
+        ('"fallback": ', '"hedge": ¦5, "fallback": ', "“hedge” is an object"),
+        ('"fallback": ', '"hedge": {"after_s": ¦0}, "fallback": ', "“after_s” is a number above 0 to 60"),
+        ('"fallback": ', '"hedge": {"percent": ¦101}, "fallback": ', "“percent” is a number above 0 to 100"),
+        ('"fallback": ', '"hedge": {¦"after": 1}, "fallback": ', "Did you mean “after_s”"),
+        ('"fallback": ', '"autocomplete": ¦"gone", "fallback": ', "There is no model “gone”"),
+        ("len(prompt) < 120", 'cost(¦\\"gone\\") < 1', "There is no model “gone”"),
         (MODEL, '"model": "any", "name": ¦"two\\nlines"', "one line"),
         (MODEL, '"model": "any", ¦"model": "any"', "stands here twice"),
         ('{"condition": "len(prompt) < 120", ', "¦{", "Route 1 has no condition"),
@@ -200,6 +217,24 @@ def test_no_text_crashes_the_reader(source: str) -> None:
     assert all(1 <= problem.line <= source.count("\n") + 1 for problem in problems)
 
 
+@unhurried
+@given(st.integers(0, len(WHOLE) - 1), st.integers(0, 12), st.text(max_size=3) | st.sampled_from(list('{}[]",:/\\\n')))
+def test_no_slip_in_a_good_file_crashes_the_reader(place: int, gone: int, new: str) -> None:
+    source = WHOLE[:place] + new + WHOLE[place + gone :]
+    assert all(1 <= problem.line <= source.count("\n") + 1 for problem in problems_of(source))
+
+
+@pytest.mark.parametrize(
+    "unit", ["{", "[", '{"a":', '"', "\\", "//", "// x\n", ",", "9", "-", '"a",', "\n", "é", '{"routes":[', "/*"]
+)
+def test_no_repetition_holds_the_reader_up(unit: str) -> None:
+    began = time.process_time()
+    for length in (30, 1_000, 100_000):
+        assert problems_of(unit * length)
+        assert problems_of(ARTICLE.replace("120", unit * length))
+    assert time.process_time() - began < 3
+
+
 def problems_of(source: str) -> tuple[Problem, ...]:
     try:
         parse(source, models=MODELS)
@@ -238,6 +273,9 @@ def test_the_schema_lists_the_keys_that_are_read() -> None:
     assert route["parameters"]["properties"].keys() == configuration.PARAMETER_KEYS.keys()
     assert route["grounding"]["properties"].keys() == configuration.GROUNDING_KEYS.keys()
     assert route["budget"]["properties"].keys() == configuration.BUDGET_KEYS.keys()
+    assert described["properties"]["hedge"]["properties"].keys() == configuration.HEDGE_KEYS.keys()
+    language = route["condition"]["description"]
+    assert all(f"{name} (" in language for name in FACTS) and all(f"{name}(" in language for name in LOOKUPS)
 
 
 @pytest.mark.parametrize(
@@ -249,6 +287,9 @@ def test_the_schema_lists_the_keys_that_are_read() -> None:
         (ARTICLE.replace("fast-flash", "gone"), False),
         (ARTICLE.replace('"model": "fast', '"modell": "fast'), False),
         (WHOLE.replace("0.05", "0"), False),
+        (WHOLE.replace('"percent": 5', '"percent": 500'), False),
+        (WHOLE.replace('"autocomplete": "fast-flash"', '"autocomplete": "gone"'), False),
+        (WHOLE.replace('["staff", "research"]', '"staff"'), False),
     ],
 )
 def test_the_schema_says_what_the_reader_says(source: str, fits: bool) -> None:
