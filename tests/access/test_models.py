@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
+from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 from django.contrib.auth.models import Group
 from django.test import Client
@@ -17,14 +20,20 @@ from django.urls import reverse
 from chat.asking import ask
 from chat.models import Chat, Message
 from tests.chat.test_consumer import tab
+from tests.router.test_decide import catalog as known
 from tests.scripted import Scripted, add_model, say
 from workspace.accounts.models import Person
+from workspace.api import bearer, tokens
+from workspace.api.handler import ApiHandler
 from workspace.providers.models import LanguageModel
 from workspace.router import catalog
 from workspace.router.configuration import save_version
+from workspace.router.decide import NoModel, decide, still_fit
+from workspace.router.facts import facts_of
 from workspace.router.models import Run
 from workspace.router.race import allowance
 from workspace.router.states import RunState
+from workspace.types import PromptMessage, Request, text_part
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("live", "scripted")]
 
@@ -44,6 +53,11 @@ def allowed(bob: Person) -> Person:
 def other(charlie: Person) -> Person:
     charlie.groups.add(Group.objects.get_or_create(name="sales")[0])
     return charlie
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_known() -> None:
+    bearer._known.clear()
 
 
 @pytest.fixture(autouse=True)
@@ -157,6 +171,37 @@ def test_the_page_offers_what_a_person_may_use(client: Client, allowed: Person, 
         page = client.get(reverse("home")).content.decode()
         assert f'data-model="{OPEN}"' in page
         assert (SECRET in page) == seen
+
+
+def test_a_decision_that_waited_in_a_queue_is_checked_again() -> None:
+    """Who lost a model meanwhile is answered by the next in line, or told what an absent model tells."""
+    kept = frozenset({GROUP})
+    asked = Request(messages=(PromptMessage(role="person", parts=(text_part(QUESTION),)),), groups=(GROUP,))
+    lost = replace(asked, groups=())
+    decision = decide(asked, known(fast={"groups": kept}), facts=facts_of(asked))
+    assert still_fit(decision, asked, known(fast={"groups": kept})).model == "fast"
+    assert still_fit(decision, lost, known(fast={"groups": kept})).model == "wide"
+    with pytest.raises(NoModel, match="There is no model “fast”"):
+        still_fit(replace(decision, fallbacks=()), lost, known(fast={"groups": kept}))
+
+
+async def test_to_other_programs_too(allowed: Person, other: Person) -> None:
+    await configure(NO_ROUTES)
+    said = {"messages": [{"role": "user", "content": QUESTION}]}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=ApiHandler()), base_url="http://onepane") as door:
+        for person in (allowed, other):
+            _, token = await sync_to_async(tokens.make)(person, name="a notebook")
+            door.headers["Authorization"] = f"Bearer {token}"
+            say("Answered.")
+            listed = (await door.get("/v1/models")).text
+            theirs = await door.post("/v1/chat/completions", json={"model": SECRET, **said})
+            nobodys = await door.post("/v1/chat/completions", json={"model": ABSENT, **said})
+            assert (SECRET in listed) == (person == allowed) and ABSENT not in listed
+            assert nobodys.status_code == 404
+            if person == allowed:
+                assert theirs.status_code == 200 and "Answered." in theirs.text
+            else:
+                assert (theirs.status_code, theirs.text) == (404, nobodys.text.replace(ABSENT, SECRET))
 
 
 async def outcome(entry: str, enter: Callable[[Person, str], Awaitable[Run]], person: Person, name: str) -> Any:

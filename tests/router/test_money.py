@@ -316,6 +316,21 @@ async def test_a_killed_run_is_billed_by_estimate_and_holds_nothing_any_more(per
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("live", "scripted", "dear")
+@pytest.mark.parametrize("began", [True, False])
+async def test_a_killed_run_that_had_waited_is_billed_once_it_began(person: Person, began: bool) -> None:
+    """In the background a run is decided before it begins, and its row says so, not its journal."""
+    say("Done", used(7, 1))
+    done = await settled(await ask(person))
+    await DailyUsage.objects.all().adelete()
+    run = await Run.objects.acreate(state=RunState.RUNNING, owner="gone", person=person, decision=done.decision)
+    if began:
+        await RunEvent.objects.acreate(run=run, seq=1, kind="delta", data=json.dumps(["Some ", "words"]))
+    await database_sync_to_async(run_rows.reap)(all_but=PROCESS)
+    assert await books(person) == ({"dear": (5, 3, 8 * CENT)} if began else {})
+
+
+@pytest.mark.django_db(transaction=True)
 async def test_a_run_killed_before_a_decision_costs_nothing(person: Person) -> None:
     run = await Run.objects.acreate(state=RunState.RUNNING, owner="gone", person=person)
     await database_sync_to_async(run_rows.reap)(all_but=PROCESS)

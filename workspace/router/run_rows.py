@@ -177,7 +177,7 @@ def reap(*, all_but: str = "") -> list[UUID]:
 def _interrupt(run_id: UUID, text: str, reasoning: str) -> bool:
     more, more_reasoning, seq = text_so_far(run_id)
     decided = _decided_before(run_id)
-    spent = _estimate(run_id, decided.get("decision"), more + more_reasoning)
+    spent = _estimate(run_id, decided.get("decision"), more + more_reasoning, began=bool(seq))
     changed = Run.objects.filter(pk=run_id, state__in=sources_of(RunState.INTERRUPTED)).update(
         state=RunState.INTERRUPTED,
         text=text + more,
@@ -196,15 +196,18 @@ def _interrupt(run_id: UUID, text: str, reasoning: str) -> bool:
     return bool(changed)
 
 
-def _estimate(run_id: UUID, decision: dict[str, Any] | None, said: str) -> Spent | None:
+def _estimate(run_id: UUID, decision: dict[str, Any] | None, said: str, *, began: bool) -> Spent | None:
     """What a dead process had used, as nobody can tell any more: the conversation that was decided on went in, and
-    what was journalled came out. It all counts for the model that was decided on."""
+    what was journalled came out. It all counts for the model that was decided on; a run that waited in a queue had
+    its decision in its row."""
+    row = Run.objects.only("person_id", "decision").get(pk=run_id)
+    decision = decision or (row.decision if began else None)
     if decision is None:
         return None
     version = LanguageModelVersion.objects.select_related("model").get(pk=decision["model_version"])
     usage = Usage(input=decision["facts"].get("tokens", 0), output=estimate_tokens(said), estimated=True)
     return Spent(
-        person_id=str(Run.objects.values_list("person_id", flat=True).get(pk=run_id) or ""),
+        person_id=str(row.person_id or ""),
         model=version.model.name,
         route=decision["route"],
         tokens_input=usage.input,
