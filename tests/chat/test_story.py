@@ -62,3 +62,13 @@ def test_the_page_and_its_reasons_tell_every_call(client: Client, alice: Person)
     why = client.get(reverse("run-why", args=[made.run_id])).text
     assert "It was cut_off." in why and "answered" in why
     assert "≈ 9, 2" in why and f'<td class="num">{TWO}</td>' in why and "$0.0012" in why
+
+
+@pytest.mark.parametrize("state", ["stopped", "interrupted"])
+def test_a_call_that_was_cut_short_did_not_answer(client: Client, alice: Person, state: str) -> None:
+    client.force_login(alice)
+    chat = Chat.objects.create(owner=alice)
+    attempts = [attempt("first", 0, "timeout"), attempt("second", 0)]
+    made = answer(question(chat, "Count."), TEXT, state=state, manifest={"model": "second", "attempts": attempts})
+    why = client.get(reverse("run-why", args=[made.run_id])).text
+    assert f"<td>{state}</td>" in why and "<td>answered</td>" not in why
