@@ -30,7 +30,7 @@ def chat_for(person: Person, id: UUID | str) -> Chat:
 
 
 def chat_to_write(person: Person, id: UUID | str) -> Chat:
-    """A chat the person may ask in, or stop an answer of."""
+    """A chat the person may ask in."""
     chat = chat_for(person, id)
     if not may_write(person, chat):
         raise PermissionDenied
@@ -74,6 +74,14 @@ def message_for(person: Person, chat_id: UUID | str, id: UUID | str) -> Message:
     """A message of that very chat: a child's id is never looked up without its parent's."""
     messages = Message.objects.filter(chat__in=chats_of(person), chat_id=_uuid(chat_id))
     return _one(messages.select_related("chat__owner", "run"), id)
+
+
+def message_to_write(person: Person, chat_id: UUID | str, id: UUID | str) -> Message:
+    """A message of that very chat, in which the person may ask."""
+    message: Message = message_for(person, chat_id, id)
+    if not may_write(person, message.chat):
+        raise PermissionDenied
+    return message
 
 
 def run_message_for(person: Person, run_id: UUID | str) -> Message:

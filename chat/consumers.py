@@ -27,7 +27,6 @@ from chat.frames import Continue, Open, Refused, Retry, Send, Stop, Suggest, dum
 from chat.models import Message
 from chat.standing import Claim, Standing, standing_of, watch
 from chat.suggesting import Suggesting
-from workspace.accounts.models import Person
 from workspace.accounts.sessions import topic_of as topic_of_person
 from workspace.hub import hub
 from workspace.router.states import LIVE
@@ -252,10 +251,10 @@ class WorkspaceConsumer(AsyncWebsocketConsumer):
 
 def _may_open(person_id: UUID, chat_id: UUID) -> tuple[UUID | None, bool]:
     """The chat's newest message, and whether the person may write there."""
+    person = record.person_now(person_id)
     try:
-        person = Person.objects.get(pk=person_id, is_active=True)
         chat = access.chat_for(person, chat_id)
-    except (Http404, Person.DoesNotExist):
+    except Http404:
         raise Refused("not_found", "That chat is not here.", "Start a new chat.") from None
     newest = Message.objects.filter(chat=chat).order_by("-id").values_list("pk", flat=True).first()
     return newest, access.may_write(person, chat)

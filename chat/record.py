@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from django.utils import timezone
 
@@ -58,8 +59,9 @@ def open_send(person_id: UUID, send: Send) -> Opened:
             chat = Chat.objects.create(pk=chat_id, owner=person, title=_title(send.text))
             return _ask(person, chat, None, send)
     else:
-        chat = _found(lambda: access.chat_for(person, send.chat or ""), "That chat is not here.", "Start a new chat.")
-        _refuse_reader(person, chat)
+        chat = _found(
+            lambda: access.chat_to_write(person, send.chat or ""), "That chat is not here.", "Start a new chat."
+        )
     if before := Message.objects.filter(chat=chat, client_id=send.client_id).first():
         return _opened_before(chat, before)
     parent = _parent(chat, send)
@@ -159,6 +161,14 @@ def running_answer(person_id: UUID, ask: Frame) -> UUID:
     return run_id
 
 
+def person_now(person_id: UUID) -> Person:
+    """The person as the database has them now: a socket may be older than a demotion."""
+    person = Person.objects.filter(pk=person_id, is_active=True).first()
+    if person is None:
+        raise Refused("signed_out", "You are signed out.", "Sign in again.")
+    return person
+
+
 def parts_of(message: Message) -> tuple[Part, ...]:
     """A message's content; an unsettled answer's words are in its run."""
     if message.parts or message.run is None:
@@ -254,10 +264,7 @@ def _question_of(answer: Message) -> Message:
 
 
 def _author(person_id: UUID) -> Person:
-    """The person as the database has them now: a socket may be older than a demotion."""
-    person = Person.objects.filter(pk=person_id, is_active=True).first()
-    if person is None:
-        raise Refused("signed_out", "You are signed out.", "Sign in again.")
+    person = person_now(person_id)
     if not may_chat(person):
         raise Refused("viewer", "Your role may read chats, not write in them.", "Ask the owner for the role of member.")
     return person
@@ -276,17 +283,11 @@ def _parent(chat: Chat, send: Send) -> Message | None:
 
 def _answer(person: Person, ask: Any) -> Message:
     message = _found(
-        lambda: access.message_for(person, ask.chat, ask.message), "That answer is not here.", "Reload the page."
+        lambda: access.message_to_write(person, ask.chat, ask.message), "That answer is not here.", "Reload the page."
     )
-    _refuse_reader(person, message.chat)
     if message.run_id is None:
         raise Refused("not_an_answer", "That message is a question.", "Choose the answer below it.")
     return message
-
-
-def _refuse_reader(person: Person, chat: Chat) -> None:
-    if not access.may_write(person, chat):
-        raise Refused("read_only", "This chat is shared with you for reading.", f"Ask {chat.owner} to let you write.")
 
 
 def _found(look: Callable[[], Any], cause: str, action: str) -> Any:
@@ -294,6 +295,9 @@ def _found(look: Callable[[], Any], cause: str, action: str) -> Any:
         return look()
     except Http404:
         raise Refused("not_found", cause, action) from None
+    except PermissionDenied:
+        cause, action = "This chat is shared with you for reading.", "Ask its owner to let you write."
+        raise Refused("read_only", cause, action) from None
 
 
 def _title(text: str) -> str:

@@ -2,64 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from channels.db import database_sync_to_async
-from channels.testing import WebsocketCommunicator
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import AnonymousUser
 
-from chat.consumers import SIGNED_OUT, WorkspaceConsumer
+from chat.consumers import SIGNED_OUT
 from chat.models import Chat, Message
 from tests.scripted import add_model, say
+from tests.tab import tab
 from workspace.accounts.models import Person, Role
 from workspace.accounts.session_store import SessionStore
 from workspace.wire import Ask
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("live", "scripted")]
-
-
-class Tab(WebsocketCommunicator):
-    """A browser's tab: frames in, frames out."""
-
-    async def tell(self, type: str, **fields: Any) -> None:
-        await self.send_to(text_data=json.dumps({"type": type, **fields}, default=str))
-
-    async def hear(self, *types: str) -> dict[str, Any]:
-        """The next frame of one of these types; the others pass by."""
-        while True:
-            frame: dict[str, Any] = json.loads(await self.receive_from(timeout=5))
-            if frame["type"] in types:
-                return frame
-
-
-def session_of(person: Person | AnonymousUser) -> SessionStore:
-    """A session as signing in makes one; nobody's has no key."""
-    session = SessionStore()
-    if isinstance(person, Person):
-        session[SESSION_KEY] = str(person.pk)
-        session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
-        session[HASH_SESSION_KEY] = person.get_session_auth_hash()
-        session.save()
-    return session
-
-
-@asynccontextmanager
-async def tab(person: Person | AnonymousUser, session: SessionStore | None = None) -> AsyncIterator[Tab]:
-    opened = Tab(WorkspaceConsumer.as_asgi(), "/ws/")
-    opened.scope["user"] = person
-    opened.scope["session"] = session or await database_sync_to_async(session_of)(person)
-    connected, _ = await opened.connect()
-    assert connected
-    try:
-        yield opened
-    finally:
-        await opened.disconnect()
 
 
 @pytest.fixture
@@ -174,8 +131,6 @@ async def test_every_frame_is_decided_by_who_sends_it(alice: Person, charlie: Pe
             await page.hear("opened")  # a viewer reads
         else:
             code = {"stranger": "not_found", "deactivated": "signed_out"}.get(who, "viewer")
-            if kind is Ask.OPEN:
-                code = "not_found"
             assert (await page.hear("refused"))["code"] == code
             assert await Message.objects.acount() == before
 

@@ -16,7 +16,7 @@ from django.urls import reverse
 from chat.consumers import SIGNED_OUT
 from chat.models import Chat, ChatShare
 from chat.standing import tell_changed, watch
-from tests.chat.test_consumer import Tab, session_of, tab
+from tests.tab import Tab, session_of, tab
 from tests.scripted import add_model, say
 from workspace.accounts.models import Person, Role, Session
 from workspace.accounts.sessions import topic_of as topic_of_person

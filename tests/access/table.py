@@ -1,0 +1,138 @@
+"""Who may do what: every route and every frame, once. A new one without an entry fails the matrix by name.
+
+An ``Access`` says what each of ten people meets. Add a line to ``ROUTES`` (or ``FRAMES``); names of the admin
+may be patterns, as its pages have one shape for all models. What a library brings goes into ``LIBRARY``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+from workspace.wire import Ask
+
+
+class Who(StrEnum):
+    OWNER = "owner"
+    ADMIN = "admin"
+    MEMBER = "member"  # whose chat it is
+    VIEWER = "viewer"  # may write there by its share, and not by their role
+    READER = "reader"  # invited to read
+    WRITER = "writer"  # invited to write, by a group
+    STRANGER = "stranger"
+    SIGNED_OUT = "signed out"
+    DEMOTED = "demoted"  # an admin invited to write when they signed in, a viewer since
+    DEACTIVATED = "deactivated"  # the same, switched off since
+
+
+class Meets(StrEnum):
+    IN = "in"
+    ABSENT = "absent"  # what nobody's id would get
+    FORBIDDEN = "forbidden"
+    DOOR = "door"  # the way to sign in
+    NOT_TAKEN = "method not taken"
+
+
+Access = dict[Who, Meets]
+
+OUT = {Who.SIGNED_OUT, Who.DEACTIVATED}
+INVITED = {Who.MEMBER, Who.VIEWER, Who.READER, Who.WRITER, Who.DEMOTED}
+MAY_CHAT = {Who.OWNER, Who.ADMIN, Who.MEMBER, Who.READER, Who.WRITER, Who.STRANGER}
+
+
+def access(enter: set[Who], *, forbidden: Collection[Who] = ()) -> Access:
+    """``enter`` get in, who is signed out is sent to the door, ``forbidden`` are told no, the others see nothing."""
+    return (
+        dict.fromkeys(Who, Meets.ABSENT)
+        | dict.fromkeys(forbidden, Meets.FORBIDDEN)
+        | dict.fromkeys(OUT, Meets.DOOR)
+        | dict.fromkeys(enter, Meets.IN)
+    )
+
+
+def refuse(what: Access, meets: Meets = Meets.NOT_TAKEN) -> Access:
+    """The same, where whoever would get in meets this."""
+    return {who: meets if met is Meets.IN else met for who, met in what.items()}
+
+
+EVERYBODY = set(Who)
+SIGNED = EVERYBODY - OUT
+PUBLIC = access(EVERYBODY)
+SIGNED_IN = access(SIGNED)
+ROLE_WRITES = access(MAY_CHAT, forbidden=SIGNED)
+CHAT_READ = access(INVITED)
+CHAT_WRITE = access({Who.MEMBER, Who.WRITER}, forbidden=INVITED)
+CHAT_OWNER = access({Who.MEMBER}, forbidden=INVITED)
+UPLOADER = access({Who.MEMBER})
+ADMIN = access({Who.OWNER, Who.ADMIN})
+OUT_ALREADY = dict.fromkeys(OUT, Meets.IN)
+OWNER_ONLY = access({Who.OWNER}, forbidden={Who.ADMIN})
+NOBODY = refuse(ADMIN, Meets.FORBIDDEN)  # an admin page for what is never added, changed or deleted
+
+NO = refuse(SIGNED_IN)  # a method that no page behind the door takes
+PUBLIC_NO = refuse(PUBLIC)
+
+# Route -> what GET and what POST meet. Exact names first, then patterns, in this order.
+ROUTES: dict[str, tuple[Access, Access]] = {
+    "health": (PUBLIC, PUBLIC),
+    "sign-in": (PUBLIC, PUBLIC),
+    "sign-in-link": (PUBLIC, PUBLIC_NO),
+    "sign-out": (PUBLIC_NO, PUBLIC),
+    "account": (SIGNED_IN, SIGNED_IN),
+    "home": (SIGNED_IN, NO),
+    "chat": (CHAT_READ, NO),
+    "chat-place": (NO, CHAT_READ),
+    "chat-rename": (NO, CHAT_OWNER),
+    "chat-delete": (NO, CHAT_OWNER),
+    "chat-share": (CHAT_OWNER, CHAT_OWNER),
+    "run-why": (CHAT_READ, NO),
+    "run-manifest": (CHAT_READ, NO),
+    "run-text": (CHAT_READ, NO),
+    "blobs": (NO, ROLE_WRITES),
+    "blob": (CHAT_READ, NO),
+    "documents": (SIGNED_IN, NO),
+    "document": (access({Who.MEMBER}), NO),
+    # The admin
+    "admin:login": (refuse(ADMIN, Meets.DOOR), refuse(ADMIN, Meets.DOOR)),
+    # Who is out already is sent to the admin's index, and from there to the door.
+    "admin:logout": (refuse(ADMIN) | OUT_ALREADY, ADMIN | OUT_ALREADY),
+    "admin:password_change_done": (ADMIN, refuse(ADMIN)),
+    "admin:jsi18n": (ADMIN, refuse(ADMIN)),
+    "admin:view_on_site": (access(set()), access(set())),  # nothing in the admin has a page outside it
+    "admin:autocomplete": (NOBODY, refuse(ADMIN)),
+    "admin:accounts_person_link": (refuse(ADMIN), ADMIN),
+    "admin:providers_provider_test": (refuse(ADMIN), ADMIN),
+    "admin:providers_provider_find": (refuse(ADMIN), ADMIN),
+    "admin:providers_provider_add_found": (refuse(ADMIN), ADMIN),
+    "admin:router_run_add": (NOBODY, NOBODY),
+    "admin:router_run_change": (ADMIN, NOBODY),
+    "admin:retrieval_*_add": (NOBODY, NOBODY),
+    "admin:retrieval_*_change": (ADMIN, NOBODY),
+    "admin:*_use": (refuse(ADMIN), ADMIN),
+    "admin:*_delete": (NOBODY, NOBODY),
+    **{f"admin:*_{page}": (ADMIN, ADMIN) for page in ("changelist", "add", "change", "history")},
+    **{f"admin:{page}": (ADMIN, ADMIN) for page in ("index", "app_list", "password_change")},
+    "admin/*>/": (ADMIN, ADMIN),  # leads on to the row's page
+    "admin/(?P<url>.*)$": (refuse(ADMIN, Meets.ABSENT), refuse(ADMIN, Meets.ABSENT)),
+}
+
+# Prefix -> why everybody may go there: public pages of libraries, whose own tests hold them.
+LIBRARY: dict[str, str] = {}
+
+FRAMES: dict[str, Access] = {
+    Ask.OPEN: CHAT_READ,
+    Ask.SEND: CHAT_WRITE,
+    Ask.RETRY: CHAT_WRITE,
+    Ask.CONTINUE: CHAT_WRITE,
+    Ask.STOP: CHAT_WRITE,
+}
+BEGIN = ROLE_WRITES  # a question without a chat
+
+
+def entry(route: str) -> tuple[Access, Access] | None:
+    if route in ROUTES:
+        return ROUTES[route]
+    if any(route.startswith(prefix) for prefix in LIBRARY):
+        return PUBLIC, PUBLIC
+    return next((ROUTES[pattern] for pattern in ROUTES if fnmatchcase(route, pattern)), None)

@@ -1,0 +1,112 @@
+"""A small workspace with something of everything, and ten people who try to get at it."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.contrib.auth.models import AnonymousUser, Group
+from django.contrib.sessions.backends.db import SessionStore
+
+from chat import tree
+from chat.models import Attachment, Blob, Chat, ChatShare, Message, MessageBlob
+from retrieval.models import Collection, Document
+from tests.access.table import Who
+from tests.scripted import add_model
+from tests.tab import session_of
+from workspace import blobs
+from workspace.accounts import links
+from workspace.accounts.models import Person, Role
+from workspace.router.models import Run
+from workspace.router.seed import ensure_defaults
+
+ROLES = {
+    Who.OWNER: Role.OWNER,
+    Who.ADMIN: Role.ADMIN,
+    Who.VIEWER: Role.VIEWER,
+    Who.DEMOTED: Role.ADMIN,
+    Who.DEACTIVATED: Role.ADMIN,
+}
+
+
+@dataclass
+class World:
+    people: dict[Who, Person | AnonymousUser]
+    sessions: dict[Who, SessionStore]
+    chat: Chat
+    question: Message
+    answer: Message
+    elsewhere: Message  # an answer in another chat of the same person
+    rows: dict[str, Any]  # model's label -> a row of it
+    values: dict[str, Any]  # a route's parameter -> what stands in this world for it
+
+    def change(self, *whom: Who) -> None:
+        """What happens to these while they are signed in; to the others nothing does."""
+        if Who.DEMOTED in whom:
+            Person.objects.filter(pk=self.people[Who.DEMOTED].pk).update(role=Role.VIEWER)
+        if Who.DEACTIVATED in whom:
+            Person.objects.filter(pk=self.people[Who.DEACTIVATED].pk).update(is_active=False)
+
+
+def build() -> World:
+    people: dict[Who, Person | AnonymousUser] = {
+        who: Person.objects.create_user(who.name.lower(), role=ROLES.get(who, Role.MEMBER))
+        for who in Who
+        if who is not Who.SIGNED_OUT
+    }
+    people[Who.SIGNED_OUT] = AnonymousUser()
+    sessions = {who: session_of(person) for who, person in people.items()}
+    member = people[Who.MEMBER]
+    assert isinstance(member, Person)
+    chat, question, answer = _chat(member)
+    elsewhere = _chat(member)[2]
+    group = Group.objects.create(name="bridge")
+    for who in (Who.WRITER, Who.DEMOTED, Who.DEACTIVATED):
+        people[who].groups.add(group)  # type: ignore[union-attr]
+    for one in (chat, elsewhere.chat):
+        _share(one, people, group)
+    digest = blobs.keep(b"\x89PNG as far as this test goes")
+    blob = Blob.objects.create(digest=digest, media_type="image/png", size=30)
+    Attachment.objects.create(blob=blob, person=member)
+    MessageBlob.objects.create(message=question, blob=blob)
+    add_model("plain")
+    ensure_defaults()
+    collection = Collection.objects.create(name="Orchard", owner=member)
+    document = Document.objects.create(
+        collection=collection, title="Pruning", name="p.md", digest="0" * 64, text="secret"
+    )
+    rows = {model._meta.label_lower: model._default_manager.order_by("pk").first() for model in apps.get_models()}
+    rows["accounts.person"] = people[Who.STRANGER]
+    values = {
+        "chat": chat.pk,
+        "run": answer.run_id,
+        "blob": digest,
+        "document": document.pk,
+        "sign-in-link": links.make(member, minutes=5),
+    }
+    return World(people, sessions, chat, question, answer, elsewhere, rows, values)
+
+
+def _chat(owner: Person) -> tuple[Chat, Message, Message]:
+    chat = Chat.objects.create(owner=owner, title="Bridges")
+    parts = [{"kind": "text", "text": "Which bridge?"}]
+    question = Message.objects.create(chat=chat, role="person", author=owner, settled=True, parts=parts)
+    run = Run.objects.create(person=owner, state="done", text="The old one.", manifest={"model": "plain"})
+    answer = Message.objects.create(chat=chat, parent=question, role="model", run=run, depth=1, settled=True)
+    tree.stand(chat, owner, answer)
+    return chat, question, answer
+
+
+def _share(chat: Chat, people: dict[Who, Any], group: Group) -> None:
+    ChatShare.objects.create(chat=chat, person=people[Who.READER])
+    ChatShare.objects.create(chat=chat, person=people[Who.VIEWER], may_write=True)
+    ChatShare.objects.create(chat=chat, group=group, may_write=True)
+
+
+def absent(value: Any) -> Any:
+    """A value of the same shape that stands for nothing."""
+    if isinstance(value, uuid.UUID):
+        return uuid.uuid4()
+    return 10**6 + 7 if isinstance(value, int) else "f" * len(str(value))
