@@ -132,7 +132,7 @@ def test_every_question_names_who_asked(chat: Chat, bob: Person) -> None:
     asked.author = bob
     asked.save(update_fields=["author"])
     html = text(of(chat.owner).get(reverse("chat", args=[chat.pk])))
-    assert "alice ·" in html and "bob ·" in html
+    assert ">alice</span> ·" in html and ">bob</span> ·" in html
 
 
 def test_a_viewer_who_is_given_to_write_still_reads(chat: Chat, bob: Person) -> None:
