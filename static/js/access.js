@@ -21,5 +21,6 @@ function takeAway(chat, words, { thread, composer }) {
   document.getElementById("rule").hidden = true;
   document.getElementById("shared").textContent = "";
   document.getElementById("title").textContent = document.title = "Not here any more";
-  document.querySelector(`#chats [data-chat="${chat}"]`)?.closest("li").remove();
+  const item = document.querySelector(`#chats [data-chat="${chat}"]`)?.closest("li");
+  (item?.parentElement.children.length === 1 ? item.closest("section") : item)?.remove();
 }
