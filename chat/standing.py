@@ -10,11 +10,13 @@ import asyncio
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Protocol
 from uuid import UUID
 
 import orjson
 from channels.db import database_sync_to_async
+from django.conf import settings
 from django.utils import timezone
 
 from chat import access
@@ -67,8 +69,9 @@ def standings(claims: Collection[Claim]) -> dict[Claim, Standing]:
     """Three queries, however many claims."""
     ids = {claim.person for claim in claims}
     people = {person.pk: person for person in Person.objects.filter(pk__in=ids, is_active=True)}
-    sessions = Session.objects.filter(pk__in={claim.session for claim in claims}, expire_date__gt=timezone.now())
-    alive = set(sessions.values_list("pk", flat=True))
+    sessions = import_module(settings.SESSION_ENGINE).SessionStore.get_model_class().objects
+    kept = sessions.filter(pk__in={claim.session for claim in claims}, expire_date__gt=timezone.now())
+    alive = set(kept.values_list("pk", flat=True))
     rights = access.rights_in({claim.chat for claim in claims if claim.chat}, people.keys())
     return {claim: _standing(claim, people.get(claim.person), alive, rights) for claim in claims}
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import Any
 
 from channels.db import database_sync_to_async
 from channels.testing import WebsocketCommunicator
+from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import AnonymousUser
-from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.backends.base import SessionBase
 
 from chat.consumers import WorkspaceConsumer
 from workspace.accounts.models import Person
@@ -33,9 +35,9 @@ class Tab(WebsocketCommunicator):
                 return frame
 
 
-def session_of(person: Person | AnonymousUser) -> SessionStore:
+def session_of(person: Person | AnonymousUser) -> SessionBase:
     """A session as signing in makes one; nobody's has no key."""
-    session = SessionStore()
+    session: SessionBase = import_module(settings.SESSION_ENGINE).SessionStore()
     if isinstance(person, Person):
         session[SESSION_KEY] = str(person.pk)
         session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
@@ -45,7 +47,7 @@ def session_of(person: Person | AnonymousUser) -> SessionStore:
 
 
 @asynccontextmanager
-async def tab(person: Person | AnonymousUser, session: SessionStore | None = None) -> AsyncIterator[Tab]:
+async def tab(person: Person | AnonymousUser, session: SessionBase | None = None) -> AsyncIterator[Tab]:
     opened = Tab(WorkspaceConsumer.as_asgi(), "/ws/")
     opened.scope["user"] = person
     opened.scope["session"] = session or await database_sync_to_async(session_of)(person)

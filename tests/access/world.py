@@ -8,7 +8,7 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib.auth.models import AnonymousUser, Group
-from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.backends.base import SessionBase
 
 from chat import tree
 from chat.models import Attachment, Blob, Chat, ChatShare, Message, MessageBlob
@@ -34,7 +34,7 @@ ROLES = {
 @dataclass
 class World:
     people: dict[Who, Person | AnonymousUser]
-    sessions: dict[Who, SessionStore]
+    sessions: dict[Who, SessionBase]
     chat: Chat
     question: Message
     answer: Message
