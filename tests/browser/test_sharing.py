@@ -77,3 +77,19 @@ def test_who_may_write_asks_and_both_see_who_did(page: Page, guest: Page) -> Non
     expect(questions(guest).first.locator(".by")).to_have_text(page.locator(".you b").inner_text())
     guest.goto(guest.url)
     expect(guest.get_by_role("navigation").get_by_text("Shared with me")).to_be_visible()
+
+
+def test_signing_out_in_one_tab_silences_the_other(page: Page, guest: Page, upstream: Upstream) -> None:
+    """Told at once, or found by the next look at all sockets, within half a minute."""
+    ask(page, "Count.", model="gated")
+    upstream.release(2)
+    expect(answers(page).first.locator(".prose")).to_have_text(re.compile("word2"))
+    share(page, guest, "read")
+    guest.goto(page.url)
+    expect(answers(guest).first.locator(".prose")).to_have_text(re.compile("word2"))
+    other = guest.context.new_page()
+    other.goto(page.url)
+    other.get_by_role("button", name="Sign out").click()
+    expect(guest).to_have_url(re.compile(r"/sign-in/\?next="), timeout=45_000)
+    upstream.release(WORDS - 2)
+    expect_state(answers(page).first, "done")
