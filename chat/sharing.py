@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from asgiref.sync import async_to_sync
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import Group
 from django.db import transaction
@@ -19,8 +18,8 @@ from django.views.decorators.http import require_http_methods
 
 from chat import access
 from chat.models import Chat, ChatShare
-from chat.standing import tell_changed
 from workspace.accounts.models import Person
+from workspace.accounts.sessions import tell_changed
 
 MOST_NAMES = 200  # offered while a name is typed; any other may be typed in full
 GROUP = " (group)"  # what tells a group's name from a person's
@@ -59,7 +58,7 @@ def tell_readers(chat: Chat) -> None:
     people = {chat.owner_id}
     for one in shares_of(chat):
         people |= _people_of(one)
-    _tell(people)
+    tell_changed(people)
 
 
 def _change(chat: Chat, by: Person, share: str, name: str, rights: str) -> None:
@@ -82,7 +81,7 @@ def _change(chat: Chat, by: Person, share: str, name: str, rights: str) -> None:
                 chat=chat, **found, defaults=given, create_defaults={**given, "by": by}
             )
             people = _people_of(one)
-        _tell(people)
+        tell_changed(people)
 
 
 def _named(chat: Chat, name: str) -> ChatShare:
@@ -114,7 +113,3 @@ def _people_of(one: ChatShare) -> set[UUID]:
     if one.person_id:
         return {one.person_id}
     return set(Person.objects.filter(groups=one.group_id).values_list("pk", flat=True))
-
-
-def _tell(people: set[UUID]) -> None:
-    transaction.on_commit(lambda: async_to_sync(tell_changed)(people))

@@ -10,20 +10,15 @@ import asyncio
 import logging
 from collections.abc import Collection
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Protocol
 from uuid import UUID
 
-import orjson
 from channels.db import database_sync_to_async
-from django.conf import settings
 from django.utils import timezone
 
 from chat import access
 from workspace.accounts.models import Person, Session
 from workspace.accounts.rights import may_chat
-from workspace.accounts.sessions import topic_of
-from workspace.hub import hub
 
 logger = logging.getLogger(__name__)
 
@@ -55,12 +50,6 @@ class Socket(Protocol):
         """What holds for ``claim`` now; a socket whose claim is another one by now passes over it."""
 
 
-async def tell_changed(people: Collection[UUID]) -> None:
-    """Their rights are not what they were: every socket of theirs looks again."""
-    for id in people:
-        await hub().tell(topic_of(id), orjson.dumps({"changed": True}))
-
-
 async def standing_of(claim: Claim) -> Standing:
     return (await database_sync_to_async(standings)([claim]))[claim]
 
@@ -69,8 +58,7 @@ def standings(claims: Collection[Claim]) -> dict[Claim, Standing]:
     """Three queries, however many claims."""
     ids = {claim.person for claim in claims}
     people = {person.pk: person for person in Person.objects.filter(pk__in=ids, is_active=True)}
-    sessions = import_module(settings.SESSION_ENGINE).SessionStore.get_model_class().objects
-    kept = sessions.filter(pk__in={claim.session for claim in claims}, expire_date__gt=timezone.now())
+    kept = Session.objects.filter(pk__in={claim.session for claim in claims}, expire_date__gt=timezone.now())
     alive = set(kept.values_list("pk", flat=True))
     rights = access.rights_in({claim.chat for claim in claims if claim.chat}, people.keys())
     return {claim: _standing(claim, people.get(claim.person), alive, rights) for claim in claims}

@@ -40,7 +40,7 @@ def session_of(person: Person | AnonymousUser) -> SessionBase:
     session: SessionBase = import_module(settings.SESSION_ENGINE).SessionStore()
     if isinstance(person, Person):
         session[SESSION_KEY] = str(person.pk)
-        session[BACKEND_SESSION_KEY] = "django.contrib.auth.backends.ModelBackend"
+        session[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
         session[HASH_SESSION_KEY] = person.get_session_auth_hash()
         session.save()
     return session

@@ -70,6 +70,8 @@ OUT_ALREADY = dict.fromkeys(OUT, Meets.IN)
 OWNER_ONLY = access({Who.OWNER}, forbidden={Who.ADMIN})
 NOBODY = refuse(ADMIN, Meets.FORBIDDEN)  # an admin page for what is never added, changed or deleted
 
+NOT_THERE = dict.fromkeys(Who, Meets.ABSENT)
+REFUSED = dict.fromkeys(Who, Meets.DOOR)
 NO = refuse(SIGNED_IN)  # a method that no page behind the door takes
 PUBLIC_NO = refuse(PUBLIC)
 
@@ -79,7 +81,39 @@ ROUTES: dict[str, tuple[Access, Access]] = {
     "sign-in": (PUBLIC, PUBLIC),
     "sign-in-link": (PUBLIC, PUBLIC_NO),
     "sign-out": (PUBLIC_NO, PUBLIC),
-    "account": (SIGNED_IN, SIGNED_IN),
+    "account": (SIGNED_IN, NO),
+    # Getting in and out, and an account of one's own
+    "account_login": (PUBLIC, PUBLIC),
+    "mfa_authenticate": (PUBLIC, PUBLIC),
+    "mfa_login_webauthn": (PUBLIC, PUBLIC),
+    "account_inactive": (PUBLIC, PUBLIC_NO),
+    "socialaccount_login_cancelled": (PUBLIC, PUBLIC_NO),
+    "socialaccount_login_error": (REFUSED, PUBLIC_NO),
+    "openid_connect_login": (NOT_THERE, NOT_THERE),
+    "openid_connect_callback": (NOT_THERE, NOT_THERE),
+    "join": (PUBLIC, PUBLIC),
+    "account_logout": (PUBLIC_NO, PUBLIC),
+    "mfa_index": (SIGNED_IN, NO),
+    "mfa_list_webauthn": (SIGNED_IN, NO),
+    "end-sessions": (NO, SIGNED_IN),
+    "account_change_password": (SIGNED_IN, SIGNED_IN),
+    "account_set_password": (SIGNED_IN, SIGNED_IN),
+    # To confirm who has no password and no second step is not possible, and what they do not have is absent.
+    **dict.fromkeys(
+        ("account_reauthenticate", "mfa_reauthenticate", "mfa_reauthenticate_webauthn"),
+        (refuse(SIGNED_IN, Meets.FORBIDDEN), refuse(SIGNED_IN, Meets.FORBIDDEN)),
+    ),
+    "mfa_view_recovery_codes": (access(set()), NO),
+    **dict.fromkeys(
+        ("mfa_deactivate_totp", "mfa_download_recovery_codes", "mfa_edit_webauthn", "mfa_remove_webauthn"),
+        (access(set()), access(set())),
+    ),
+    "mfa_activate_totp": (SIGNED_IN, SIGNED_IN),
+    "mfa_generate_recovery_codes": (SIGNED_IN, SIGNED_IN),
+    "mfa_add_webauthn": (SIGNED_IN, SIGNED_IN),
+    "socialaccount_connections": (SIGNED_IN, SIGNED_IN),
+    "tokens": (SIGNED_IN, ROLE_WRITES),
+    "revoke-token": (NO, UPLOADER),
     "home": (SIGNED_IN, NO),
     "chat": (CHAT_READ, NO),
     "chat-place": (NO, CHAT_READ),
@@ -102,11 +136,20 @@ ROUTES: dict[str, tuple[Access, Access]] = {
     "admin:view_on_site": (access(set()), access(set())),  # nothing in the admin has a page outside it
     "admin:autocomplete": (NOBODY, refuse(ADMIN)),
     "admin:accounts_person_link": (refuse(ADMIN), ADMIN),
+    "admin:accounts_person_end": (refuse(ADMIN), ADMIN),
+    "admin:accounts_person_second_steps": (refuse(ADMIN), ADMIN),
+    "admin:accounts_person_owner": (refuse(ADMIN), OWNER_ONLY),
+    "admin:accounts_invitation_revoke": (refuse(ADMIN), ADMIN),
+    "admin:providers_languagemodel_names": (ADMIN, ADMIN),
     "admin:providers_provider_test": (refuse(ADMIN), ADMIN),
     "admin:providers_provider_find": (refuse(ADMIN), ADMIN),
     "admin:providers_provider_add_found": (refuse(ADMIN), ADMIN),
     "admin:router_run_add": (NOBODY, NOBODY),
     "admin:router_run_change": (ADMIN, NOBODY),
+    "admin:accounts_group_delete": (ADMIN, ADMIN),
+    "admin:accounts_identityprovider_delete": (ADMIN, ADMIN),
+    "admin:router_budget_delete": (ADMIN, ADMIN),
+    "admin:accounts_invitation_change": (ADMIN, NOBODY),
     "admin:retrieval_*_add": (NOBODY, NOBODY),
     "admin:retrieval_*_change": (ADMIN, NOBODY),
     "admin:*_use": (refuse(ADMIN), ADMIN),
@@ -120,12 +163,16 @@ ROUTES: dict[str, tuple[Access, Access]] = {
 # Prefix -> why everybody may go there: public pages of libraries, whose own tests hold them.
 LIBRARY: dict[str, str] = {}
 
+# For other programs, by a token alone: served apart from the pages, on a loop, and held by tests/api/.
+PROGRAMS = {"chat-completions", "models", "model", "generate", "^(v1|api)/"}
+
 FRAMES: dict[str, Access] = {
     Ask.OPEN: CHAT_READ,
     Ask.SEND: CHAT_WRITE,
     Ask.RETRY: CHAT_WRITE,
     Ask.CONTINUE: CHAT_WRITE,
     Ask.STOP: CHAT_WRITE,
+    Ask.SUGGEST: ROLE_WRITES,  # a draft belongs to no chat
 }
 BEGIN = ROLE_WRITES  # a question without a chat
 

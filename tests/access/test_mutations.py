@@ -20,7 +20,7 @@ from tests.access import frames, routes
 from tests.access.table import Who
 from tests.access.world import World, build
 from workspace import admin_site
-from workspace.accounts.admin import PersonAdmin
+from workspace.accounts.admin.people import PersonAdmin
 from workspace.accounts.models import Person
 from workspace.wire import Ask
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.apps import apps
 from django.contrib.auth.models import AnonymousUser, Group
 from django.contrib.sessions.backends.base import SessionBase
+from django.utils import timezone
 
 from chat import tree
 from chat.models import Attachment, Blob, Chat, ChatShare, Message, MessageBlob
@@ -18,8 +20,9 @@ from tests.scripted import add_model
 from tests.tab import session_of
 from workspace import blobs
 from workspace.accounts import links
-from workspace.accounts.models import Person, Role
-from workspace.router.models import Run
+from workspace.accounts.models import IdentityProvider, Invitation, Person, Role
+from workspace.api import tokens
+from workspace.router.models import Budget, Run
 from workspace.router.seed import ensure_defaults
 
 ROLES = {
@@ -73,6 +76,9 @@ def build() -> World:
     MessageBlob.objects.create(message=question, blob=blob)
     add_model("plain")
     ensure_defaults()
+    Invitation.objects.create(author=people[Who.ADMIN], digest="0" * 64, expires=timezone.now() + timedelta(days=1))
+    IdentityProvider.objects.create(name="House", slug="house", server_url="https://id.example", client_id="onepane")
+    Budget.objects.create(usd=100)
     collection = Collection.objects.create(name="Orchard", owner=member)
     document = Document.objects.create(
         collection=collection, title="Pruning", name="p.md", digest="0" * 64, text="secret"
@@ -85,6 +91,13 @@ def build() -> World:
         "blob": digest,
         "document": document.pk,
         "sign-in-link": links.make(member, minutes=5),
+        "join": "no-such-invitation",
+        "openid_connect_login": "nowhere",
+        "openid_connect_callback": "nowhere",
+        "mfa_edit_webauthn": 10**6,
+        "mfa_remove_webauthn": 10**6,
+        "model": "plain",
+        "revoke-token": tokens.make(member, name="script")[0].pk,
     }
     return World(people, sessions, chat, question, answer, elsewhere, rows, values)
 

@@ -13,7 +13,6 @@ from chat.models import Chat, Message
 from tests.scripted import add_model, say
 from tests.tab import tab
 from workspace.accounts.models import Person, Role
-from workspace.accounts.session_store import SessionStore
 from workspace.wire import Ask
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("live", "scripted")]

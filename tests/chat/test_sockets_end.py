@@ -15,10 +15,11 @@ from django.urls import reverse
 
 from chat.consumers import SIGNED_OUT
 from chat.models import Chat, ChatShare
-from chat.standing import tell_changed, watch
-from tests.tab import Tab, session_of, tab
+from chat.standing import watch
 from tests.scripted import add_model, say
-from workspace.accounts.models import Person, Role, Session
+from tests.tab import Tab, session_of, tab
+from workspace.accounts.models import Person, Role
+from workspace.accounts.sessions import tell_changed
 from workspace.accounts.sessions import topic_of as topic_of_person
 from workspace.hub import hub
 from workspace.router.models import Run
@@ -111,7 +112,7 @@ async def test_somebody_switched_off_hears_no_more(alice: Person, bob: Person) -
         writing = await begin(owner, person=bob)
         await follow(guest, writing)
         await Person.objects.filter(pk=bob.pk).aupdate(is_active=False)
-        await tell_changed([bob.pk])
+        await database_sync_to_async(tell_changed)([bob.pk])
         await writing.go_on()
         assert await guest.receive_output(timeout=5) == CLOSED
         assert await guest.receive_nothing(timeout=0.05)
@@ -123,7 +124,7 @@ async def test_a_demoted_writer_is_told_and_goes_on_reading(alice: Person, bob: 
         writing = await begin(owner, person=bob, may_write=True)
         await follow(guest, writing)
         await Person.objects.filter(pk=bob.pk).aupdate(role=Role.VIEWER)
-        await tell_changed([bob.pk])
+        await database_sync_to_async(tell_changed)([bob.pk])
         told = await guest.hear("access", "settled")
         assert told["type"] == "access" and told["may_read"] and not told["may_write"]
         await writing.go_on()

@@ -148,6 +148,8 @@ class PersonAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def hand_over(self, request: HttpRequest, id: Any) -> HttpResponse:
         person = self._changeable(request, id)
+        if not self._is_owner(request):
+            raise PermissionDenied
         if request.POST.get("sure") != "yes":
             context = {**self.admin_site.each_context(request), "title": f"Make {person} the owner", "person": person}
             return render(request, "admin/accounts/hand_over.html", {**context, "opts": self.opts})
