@@ -129,6 +129,16 @@ async def test_when_nobody_is_left_the_last_failure_is_the_answers() -> None:
     assert told.failed == [("first", "timeout"), ("second", "garbage")]
 
 
+async def test_the_manifest_names_who_wrote_last_though_others_failed_after_it() -> None:
+    say("Word ", broken("timeout"))
+    say(broken("timeout"))
+    say(broken("timeout"))
+    told = await run()
+    assert (told.called, told.manifest.model, told.manifest.upstream_model) == (
+        ["first", "second", "third"], "first", "first",
+    )  # fmt: skip
+
+
 async def test_quotes_does_not_finish_somebodys_sentence() -> None:
     await _configure(fallbacks=["quotes"])
     say("Half ", broken("timeout"))

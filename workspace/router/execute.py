@@ -28,7 +28,7 @@ from workspace.router.configuration import Route
 from workspace.router.decide import QUOTES, NoModel, decide, still_fit
 from workspace.router.health import health
 from workspace.router.joining import Joiner
-from workspace.router.prompts import Prompt, build
+from workspace.router.prompts import build
 from workspace.router.race import allowance, race
 from workspace.router.situation import Situation
 from workspace.types import (
@@ -73,8 +73,8 @@ class Execution:
         self._catalog: Catalog | None = None
         self._evidence: tuple[Evidence, ...] = ()
         self._grounding = request.grounding
-        self._prompt: Prompt | None = None
         self._calling: Calling | None = None
+        self._wrote: Calling | None = None  # the call whose words came last
         self._open: list[Calling] = []  # calls that have begun and are not recorded yet
         self._attempts: list[Attempt] = []
         self._text: list[str] = [request.so_far] if request.so_far else []
@@ -105,7 +105,8 @@ class Execution:
 
     def manifest(self, text: str, *, stopped: bool = False) -> Manifest:
         """What made the answer so far; ``text`` is the whole of it, for its digest and its support."""
-        calling, prompt = self._calling, self._prompt
+        calling = self._wrote if self._wrote and not (self._calling and self._calling.ended) else self._calling
+        prompt = calling.prompt if calling else None
         candidate = calling.candidate if calling else None
         template = self._catalog.template if self._catalog and prompt and self._request.system is None else None
         attempts = tuple(self._attempts)
@@ -213,6 +214,7 @@ class Execution:
                     if type(piece) is not Delta:
                         yield piece
                     elif text:
+                        self._wrote = self._calling
                         self._text.append(text)
                         yield Delta(text)
             over = True
@@ -260,7 +262,7 @@ class Execution:
     def _begin(self, candidate: Candidate) -> Calling:
         assert self._catalog is not None and self._decision is not None
         so_far = "".join(self._text)
-        self._prompt = prompt = build(self._request, candidate, self._evidence, self._catalog.template)
+        prompt = build(self._request, candidate, self._evidence, self._catalog.template)
         call = Call(
             address=candidate.address,
             model=candidate.upstream,
