@@ -13,6 +13,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from channels.db import database_sync_to_async
 from daphne.server import Server as Daphne  # first: it installs the reactor
 from django.conf import settings
 from twisted.internet import defer, reactor
@@ -24,7 +25,8 @@ from workspace.hosts import link
 from workspace.hosts.supervisor import Supervisor
 from workspace.hub import hub
 from workspace.providers import discovery, http
-from workspace.router import catalog, run_rows, runs
+from workspace.router import catalog, run_rows, runs, score
+from workspace.router.models import RouterLabel
 from workspace.wire import MAX_FRAME
 from workspace.writes import writer
 
@@ -33,6 +35,8 @@ logger = logging.getLogger(__name__)
 BACKLOG = 1024  # Daphne's own 50 refuses connections in a burst
 STOP_WITHIN = 8.0  # seconds from Ctrl-C to the end of the process
 LOOK_AROUND = 60.0  # seconds between two looks for model servers on this machine
+LEARN = 60.0  # seconds between two looks for new labels of the learned score
+JUDGE = 6 * 3600.0  # seconds between two trials of it on held-out prompts
 REAP = 5.0  # seconds between two looks for answers of dead processes
 
 
@@ -80,6 +84,8 @@ class Server:
             await asyncio.to_thread(self._worker.start)
         await control.listen()
         self._every(REAP, _reap)
+        self._every(LEARN, _learn)
+        self._every(JUDGE, _judge)
         if settings.DISCOVER:
             self._every(LOOK_AROUND, _discover)
         await self._warm_up()
@@ -128,13 +134,22 @@ async def _discover() -> None:
     await writer.submit(lambda: discovery.store(found))
 
 
+async def _learn() -> None:
+    await database_sync_to_async(score.refresh)()
+
+
+async def _judge() -> None:
+    if await RouterLabel.objects.aexists():
+        await database_sync_to_async(score.judge)()
+
+
 async def _reap() -> None:
     """Answers of processes that died: only with several processes is there anything to find."""
     dead = await writer.submit(run_rows.reap)
     for run_id in dead:
         await live.announce_interrupted(run_id)
     if dead:
-        await asyncio.to_thread(lambda: tasks.queue(background.waiting(dead)))
+        await database_sync_to_async(lambda: tasks.queue(background.waiting(dead)))()
 
 
 def _render_once() -> None:

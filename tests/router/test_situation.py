@@ -15,8 +15,9 @@ from django.utils import timezone
 
 from tests.scripted import add_model
 from workspace.accounts.models import Person
+from workspace.hosts import link
 from workspace.providers.models import LanguageModel
-from workspace.router import catalog, history
+from workspace.router import catalog, history, score
 from workspace.router.configuration import save_version
 from workspace.router.decide import NoModel, decide
 from workspace.router.facts import FACTS
@@ -146,3 +147,27 @@ async def test_deciding_among_fifty_rules_takes_no_time_to_speak_of(alice: Perso
         decide(request, known, facts=found.facts, unhealthy=found.unhealthy, unaffordable=found.unaffordable)
         taken.append(time.perf_counter() - began)
     assert statistics.median(taken) < 0.05
+
+
+async def test_a_score_is_asked_for_only_when_it_is_on_and_a_file_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_for: list[list[str]] = []
+
+    async def embed(texts: list[str]) -> list[list[float]]:
+        asked_for.append(texts)
+        return [[1.0]]
+
+    monkeypatch.setattr(link, "aembed", embed)
+    monkeypatch.setattr(score, "predict", lambda embedding: {"cheap": 0.75})
+    off = await decided(asked(), 'score("cheap") > 0.5')
+    assert (off.model, off.trace[0].note, asked_for) == ("dear", "score(cheap) is not known", [])
+    monkeypatch.setattr(score, "is_on", lambda: True)
+    on = await decided(asked(), 'score("cheap") > 0.5')
+    assert (on.model, on.facts["score(cheap)"], asked_for) == ("cheap", 0.75, [[QUESTION]])
+    await decided(asked(), "tokens > 1")
+    assert len(asked_for) == 1
+
+    async def away(texts: list[str]) -> list[list[float]]:
+        raise link.HostUnavailable("the model host")
+
+    monkeypatch.setattr(link, "aembed", away)
+    assert (await decided(asked(), 'score("cheap") > 0.5')).model == "dear"

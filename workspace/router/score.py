@@ -76,6 +76,11 @@ def refresh() -> None:
         _known, _last = known, rows[0].pk if rows else last
 
 
+def is_on() -> bool:
+    """Whether there is something to predict from."""
+    return _known is not None
+
+
 def predict(embedding: Sequence[float]) -> dict[str, float]:
     """What each model with a past is likely to earn, 0 to 1; nothing while the score is off."""
     return _known.predict(embedding) if _known else {}

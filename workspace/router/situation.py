@@ -15,8 +15,9 @@ from typing import Any
 import psutil
 from channels.db import database_sync_to_async
 
+from workspace.hosts import link
 from workspace.router import catalog as catalogs
-from workspace.router import history, money
+from workspace.router import history, money, score
 from workspace.router import language as languages
 from workspace.router.catalog import Candidate, Catalog
 from workspace.router.decide import may_use
@@ -28,6 +29,7 @@ from workspace.router.prompts import tokens_of
 from workspace.types import Failure, Request, Usage
 
 USUAL_OUTPUT = 500  # tokens of an answer, while none has been written
+EMBED_WITHIN = 0.5  # seconds: a score is not worth a longer wait
 GIB = 1024**3
 
 
@@ -59,10 +61,12 @@ async def look(request: Request, catalog: Catalog) -> Situation:
         also["language"] = languages.language(request.prompt) or None
     if "free_memory_gib" in names:
         also["free_memory_gib"] = round(psutil.virtual_memory().available / GIB, 2)
+    scores = await _scores(request) if _needs(lookups, "score") else {}
     for function, model in lookups:
         candidate = catalog.candidates.get(model)
         known = candidate if candidate and may_use(candidate, request.groups) else None
-        also[lookup_key(function, model)] = _look_up(function, known, request, past)
+        value = scores.get(model) if function == "score" and known else _look_up(function, known, request, past)
+        also[lookup_key(function, model)] = value
     unhealthy = {name: why for name, c in catalog.candidates.items() if (why := health.why_not(c))}
     facts = facts_of(request, user=request.user or None, groups=request.groups if request.user else None, also=also)
     return Situation(facts=facts, unhealthy=unhealthy, unaffordable=unaffordable, limits=limits, past=past)
@@ -89,6 +93,18 @@ def _look_up(function: str, candidate: Candidate | None, request: Request, past:
         case "healthy":
             return not health.why_not(candidate)
     return None
+
+
+async def _scores(request: Request) -> Mapping[str, float]:
+    """The learned score of each model for this question; nothing while it is off or the model host is not there."""
+    if not score.is_on():
+        return {}
+    try:
+        async with asyncio.timeout(EMBED_WITHIN):
+            (embedding,) = await link.aembed([request.prompt])
+    except (link.HostUnavailable, TimeoutError):
+        return {}
+    return score.predict(embedding)
 
 
 def _unaffordable(
