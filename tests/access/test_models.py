@@ -14,7 +14,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.db import database_sync_to_async
 from django.contrib.auth.models import Group
-from django.test import Client
+from django.test import AsyncClient, Client
 from django.urls import reverse
 
 from chat.asking import ask
@@ -155,6 +155,20 @@ async def test_what_a_rule_asks_of_a_model_is_not_known_to_others(allowed: Perso
         run = await send(person, "")
         reasons.append((run.decision["route"], run.decision["facts"][f"healthy({SECRET})"]))
     assert reasons == [("rule 1", True), ("rule 2", None)]
+
+
+async def test_a_rule_for_some_groups_is_told_to_nobody_else(allowed: Person, other: Person) -> None:
+    kept = {"name": "for research", "condition": f'healthy("{SECRET}")', "model": SECRET, "groups": [GROUP]}
+    await configure({"routes": [kept, {"condition": "default", "model": OPEN}]})
+    told = []
+    for person in (allowed, other):
+        say("Answered.")
+        run = await send(person, "")
+        page = AsyncClient()
+        await page.aforce_login(person)
+        why = (await page.get(reverse("run-why", args=[run.pk]))).text
+        told.append((run.manifest["model"], "for research" in why, run.decision["reason"]))
+    assert told == [(SECRET, True, "rule 1, for research"), (OPEN, False, "rule 2, default")]
 
 
 async def test_who_leaves_the_group_leaves_its_models_at_once(allowed: Person) -> None:

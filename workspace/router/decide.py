@@ -18,7 +18,6 @@ from workspace.router.prompts import tokens_of
 from workspace.types import Decision, Dropped, Failure, Request, TraceStep
 
 QUOTES = "quotes"  # the kind that reads evidence out and is no language model
-_FOR_OTHERS: tuple[bool | None, str] = (False, "it serves other groups")
 
 
 class NoModel(Exception):
@@ -145,9 +144,8 @@ def _first_true(
     trace: list[TraceStep] = []
     for number, route in enumerate(catalog.configuration.routes, start=1):
         if route.groups and set(route.groups).isdisjoint(request.groups):
-            value, note = _FOR_OTHERS
-        else:
-            value, note = route.condition.holds(facts)
+            continue  # the trace is shown to the person, and what serves others is not theirs to know of
+        value, note = route.condition.holds(facts)
         trace.append(TraceStep(route=route.name, condition=route.condition.source, value=value, note=note))
         if value:
             return route, number, trace
