@@ -81,7 +81,8 @@ export class Answer {
 
   #say(text) {
     const doing = this.#item.querySelector(".doing");
-    if (doing) doing.textContent = text;
+    const where = this.#item.dataset.mode === "background" ? "in the background, " : "";
+    if (doing) doing.textContent = where + text;
   }
 
   #decide({ model, mark, mode }) {

@@ -161,7 +161,7 @@ class LiveRun:
         return decision.mode == "background" and self.request.mode == "interactive" and self.observer.hands_over
 
     async def _hand_over(self, decision: Decision) -> None:
-        await self._take(StepTaken("Waiting in the background"))
+        await self._take(StepTaken("waiting"))
         self._registry.gone(self)
         await writer.submit(lambda: queue_row(self.run_id, decision, self.seq))
         await self.observer.handed_over()
