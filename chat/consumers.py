@@ -145,29 +145,37 @@ class WorkspaceConsumer(AsyncWebsocketConsumer):
                 await hub().listen(topic, self._hear)
             self.claim = dataclasses.replace(self.claim, chat=chat_id)
             self._standing = Standing(signed_in=True, may_read=True, may_write=may_write)
-            await self._catch_up(chat_id, seen)
+            reached = await self._catch_up(chat_id, seen)
+            self._waiting = [frame for frame in self._waiting if not _is_told(frame, reached)]
         if not self._is_open:  # signed out meanwhile
             await self._leave_chat()
 
-    async def _catch_up(self, chat_id: UUID, seen: dict[UUID, int]) -> None:
+    async def _catch_up(self, chat_id: UUID, seen: dict[UUID, int]) -> dict[UUID, int]:
+        """Send what was missed; the number of each run's last frame that is told now."""
+        reached: dict[UUID, int] = {}
         here = {answer.run_id: answer for answer in live.answers_of(chat_id)}
         for run_id, answer in here.items():
+            reached[run_id] = answer.seq
             for frame in answer.since(seen.get(run_id, 0)):
                 await self._send(frame)
         for run_id, number in seen.items():
             if run_id not in here:
-                await self._catch_up_elsewhere(chat_id, run_id, number)
+                reached[run_id] = await self._catch_up_elsewhere(chat_id, run_id, number)
+        return reached
 
-    async def _catch_up_elsewhere(self, chat_id: UUID, run_id: UUID, number: int) -> None:
+    async def _catch_up_elsewhere(self, chat_id: UUID, run_id: UUID, number: int) -> int:
         """A run of another process, or one that has settled since the page was made."""
         message = await Message.objects.filter(chat_id=chat_id, run_id=run_id).select_related("run").afirst()
         if message is None or message.run is None:
-            return
+            return number
         if message.run.state in LIVE:
-            for frame in await live.stored_since(run_id, number):
+            frames = await live.stored_since(run_id, number)
+            for frame in frames:
                 await self._send(frame)
-        elif message.run.seq > number:
+            return int(orjson.loads(frames[-1])["seq"]) if frames else number
+        if message.run.seq > number:
             await self._send(await database_sync_to_async(live.settled_frame)(message.pk))
+        return max(number, message.run.seq)
 
     async def _hear(self, frame: bytes) -> None:
         if self._holds:
@@ -247,6 +255,12 @@ class WorkspaceConsumer(AsyncWebsocketConsumer):
     async def _send(self, frame: bytes) -> None:
         if self._is_open:
             await self.send(text_data=frame.decode())
+
+
+def _is_told(frame: bytes, reached: dict[UUID, int]) -> bool:
+    """Whether a frame that waited was among those that were missed: joining a topic over Redis takes a while."""
+    told = orjson.loads(frame)
+    return "run" in told and told.get("seq", 0) <= reached.get(UUID(told["run"]), 0) and told["type"] != Tell.STARTED
 
 
 def _may_open(person_id: UUID, chat_id: UUID) -> tuple[UUID | None, bool]:

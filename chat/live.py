@@ -63,6 +63,11 @@ class Answer:
         self._tail = tail
         self._issued: set[int] = set()
 
+    @property
+    def seq(self) -> int:
+        """The number of the last frame."""
+        return self._base + len(self._frames)
+
     def since(self, seen: int) -> list[bytes]:
         """The frames after number ``seen``."""
         return self._frames[max(0, seen - self._base) :]

@@ -13,7 +13,6 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 
-from channels import DEFAULT_CHANNEL_LAYER
 from channels.layers import channel_layers
 from django.conf import settings
 
@@ -76,7 +75,7 @@ class _Relay:
 
     def __init__(self, deliver: Callable[[str, bytes], Awaitable[None]]) -> None:
         self._deliver = deliver
-        self._layer = channel_layers.make_backend(DEFAULT_CHANNEL_LAYER)  # its locks are its loop's: never shared
+        self._layer = channel_layers.make_backend("relay")  # its locks are its loop's: never shared
         self._channel: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()

@@ -158,14 +158,12 @@ else:
     }
 
 NAMESPACE = env.str("NAMESPACE", "onepane")  # keeps workspaces apart that share one Redis
-CHANNEL_LAYERS = {
-    "default": {
-        "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": NAMESPACE},
-    }
-    if REDIS_URL
-    else {"BACKEND": "channels.layers.InMemoryChannelLayer"}
+# Between processes alone (workspace/hub.py). Not under the name by which every socket would open a channel of its own.
+_RELAY = {
+    "BACKEND": "channels_redis.core.RedisChannelLayer",
+    "CONFIG": {"hosts": [REDIS_URL], "prefix": NAMESPACE},
 }
+CHANNEL_LAYERS = {"relay": _RELAY} if REDIS_URL else {}
 
 CELERY_BROKER_URL = REDIS_URL or "memory://"
 CELERY_TASK_DEFAULT_QUEUE = NAMESPACE

@@ -59,6 +59,4 @@ def test_who_was_invited_is_demoted_in_the_middle_of_an_answer(
     guest.get_by_label("Password").fill(PASSWORD)
     guest.get_by_role("button", name="Sign in", exact=True).click()
     expect(guest.get_by_placeholder(re.compile("Your role"))).to_be_disabled()
-    expect(answers(guest).first.locator(".prose")).to_have_text(
-        re.compile("word5")
-    )  # it went on
+    expect(answers(guest).first.locator(".prose")).to_have_text(re.compile("word5"))  # it went on

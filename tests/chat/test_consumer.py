@@ -113,6 +113,8 @@ async def test_every_frame_is_decided_by_who_sends_it(alice: Person, charlie: Pe
     if who == "viewer":
         await Person.objects.filter(pk=alice.pk).aupdate(role=Role.VIEWER)
     async with tab(asker) as page:
+        await page.send_to(text_data="nonsense")
+        await page.hear("refused")  # it has looked who is there, and what follows happens to an open socket
         if who == "demoted":
             await Person.objects.filter(pk=alice.pk).aupdate(role=Role.VIEWER)
         if who == "deactivated":
