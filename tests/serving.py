@@ -93,7 +93,7 @@ class Served:
         """With Redis the server has no worker inside; without, there is nothing to do."""
         if self.environment.get("REDIS_URL"):
             self._worker = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "workspace.celery", "worker", "--pool", "solo", "-l", "WARNING"],
+                [sys.executable, "-m", "celery", "-A", "workspace.celery", "worker", "--pool", "threads", "-c", "8"],
                 cwd=ROOT, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
 

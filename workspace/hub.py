@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from channels.layers import channel_layers
 from django.conf import settings
+from redis.exceptions import RedisError
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ class _Relay:
         while True:
             try:
                 message = await self._layer.receive(channel)
-            except (OSError, ConnectionError):
+            except (OSError, RedisError):
                 logger.warning("Redis does not answer; trying again in a second.")
                 await asyncio.sleep(1)
                 continue

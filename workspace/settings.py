@@ -161,7 +161,8 @@ NAMESPACE = env.str("NAMESPACE", "onepane")  # keeps workspaces apart that share
 # Between processes alone (workspace/hub.py). Not under the name by which every socket would open a channel of its own.
 _RELAY = {
     "BACKEND": "channels_redis.core.RedisChannelLayer",
-    "CONFIG": {"hosts": [REDIS_URL], "prefix": NAMESPACE},
+    # The relay waits five seconds at a time for a message; the client's own limit, five too, would end the wait first.
+    "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": 30}], "prefix": NAMESPACE},
 }
 CHANNEL_LAYERS = {"relay": _RELAY} if REDIS_URL else {}
 

@@ -34,6 +34,11 @@ export class GhostText extends HTMLElement {
     this.dataset.offers = text;
   }
 
+  // Ask anew for what is written: the connection was not there when it was.
+  again() {
+    if (document.activeElement === this.#text) this.#wait();
+  }
+
   clear() {
     clearTimeout(this.#timer);
     this.#id += 1;

@@ -92,6 +92,7 @@ function chat() {
   socket.addEventListener("open", () => {
     state.textContent = "";
     if (here) socket.tell({ type: ASK.OPEN, chat: here, seen: thread.seen });
+    ghost?.again();
   });
   socket.addEventListener("lost", () => { state.textContent = "Reconnecting"; });
   socket.addEventListener("frame", ({ detail: frame }) => heard(frame));

@@ -49,13 +49,17 @@ class Journal:
         """Forget what is not stored yet: the run settles and its text goes into its row."""
         self._entries = [entry for entry in self._entries if entry.run_id != run_id]
 
+    async def flush(self) -> None:
+        """Store what waits for the next tick, now."""
+        entries, self._entries = self._entries, []
+        if entries:
+            await writer.submit(partial(_store, _rows(entries)))
+            await self._on_commit(entries)
+
     async def _keep(self) -> None:
         while self._entries:
             await asyncio.sleep(TICK)
-            entries, self._entries = self._entries, []
-            if entries:
-                await writer.submit(partial(_store, _rows(entries)))
-                await self._on_commit(entries)
+            await self.flush()
 
 
 def pieces(kind: str, data: str, seq: int) -> list[tuple[int, str]]:

@@ -161,7 +161,9 @@ class LiveRun:
         return decision.mode == "background" and self.request.mode == "interactive" and self.observer.hands_over
 
     async def _hand_over(self, decision: Decision) -> None:
+        """Its events are stored before the run leaves this process: who joins then finds them there or here."""
         await self._take(StepTaken("waiting"))
+        await self._registry.journal.flush()
         self._registry.gone(self)
         await writer.submit(lambda: queue_row(self.run_id, decision, self.seq))
         await self.observer.handed_over()
@@ -243,7 +245,8 @@ class Registry:
         self._awake.set()
 
     def gone(self, run: LiveRun) -> None:
-        self._runs.pop(run.run_id, None)
+        if self._runs.get(run.run_id) is run:
+            del self._runs[run.run_id]
 
     async def start(
         self,
