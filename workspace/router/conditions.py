@@ -183,8 +183,8 @@ def _need(facts: Facts, name: str) -> Any:
 
 def _length_of_prompt(facts: Facts) -> int:
     """Records keep the length of a question and not its words."""
-    prompt = facts.get("prompt")
-    return len(prompt) if prompt is not None else int(_need(facts, "len(prompt)"))
+    length = facts.get("len(prompt)")
+    return len(_need(facts, "prompt")) if length is None else int(length)
 
 
 _A = {
