@@ -152,6 +152,7 @@ ROUTES: dict[str, tuple[Access, Access]] = {
     "admin:accounts_invitation_change": (ADMIN, NOBODY),
     "admin:retrieval_*_add": (NOBODY, NOBODY),
     "admin:retrieval_*_change": (ADMIN, NOBODY),
+    "admin:router_routerconfiguration_replay": (ADMIN, refuse(ADMIN)),
     "admin:*_use": (refuse(ADMIN), ADMIN),
     "admin:*_delete": (NOBODY, NOBODY),
     **{f"admin:*_{page}": (ADMIN, ADMIN) for page in ("changelist", "add", "change", "history")},

@@ -8,6 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
+from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -16,6 +17,7 @@ from workspace.providers.models import LanguageModel
 from workspace.router import (
     budget_admin,  # noqa: F401  it registers budgets
     catalog,
+    replay_pages,
 )
 from workspace.router.configuration import DEFAULT_SOURCE, ConfigurationError, parse, save_version
 from workspace.router.models import PromptTemplate, PromptTemplateVersion, RouterConfiguration, RouterVersion, Run
@@ -65,7 +67,7 @@ class RouterForm(VersionedForm):
 class RouterHistory(History):
     model = RouterVersion
     fk_name = "configuration"
-    version_columns = ("note", "short_digest", "file")
+    version_columns = ("note", "short_digest", "file", "replay")
 
     @admin.display(description="digest")
     def short_digest(self, version: RouterVersion) -> str:
@@ -73,6 +75,10 @@ class RouterHistory(History):
 
     def file(self, version: RouterVersion) -> SafeString:
         return folded(version.source)
+
+    def replay(self, version: RouterVersion) -> SafeString:
+        url = reverse("admin:router_routerconfiguration_replay", args=[version.configuration_id, version.number])
+        return format_html('<a href="{}">Replay version {}</a>', url, version.number)
 
 
 @admin.register(RouterConfiguration)
@@ -84,6 +90,9 @@ class RouterConfigurationAdmin(VersionedAdmin):
     inlines = (RouterHistory,)
     list_display = ("name", "version", "note")
     list_select_related = ("current",)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*replay_pages.urls(self), *super().get_urls()]
 
     def note(self, configuration: RouterConfiguration) -> str:
         return configuration.current.note if configuration.current else ""
