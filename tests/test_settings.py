@@ -54,6 +54,7 @@ def test_the_secret_key_is_made_once_and_readable_by_its_owner_alone(tmp_path: P
         ("FIRST_TOKEN_DEADLINE", "soon"),
         ("WORKERS", "many"),
         ("MAX_UPLOAD_MB", "large"),
+        ("RETENTION_DAYS", "a while"),
     ],
 )
 def test_a_malformed_setting_is_refused_by_name(tmp_path: Path, name: str, value: str) -> None:

@@ -25,7 +25,7 @@ from workspace.hosts import link
 from workspace.hosts.supervisor import Supervisor
 from workspace.hub import hub
 from workspace.providers import discovery, http
-from workspace.router import catalog, run_rows, runs, score
+from workspace.router import catalog, decisions, run_rows, runs, score
 from workspace.router.models import RouterLabel
 from workspace.wire import MAX_FRAME
 from workspace.writes import writer
@@ -37,6 +37,7 @@ STOP_WITHIN = 8.0  # seconds from Ctrl-C to the end of the process
 LOOK_AROUND = 60.0  # seconds between two looks for model servers on this machine
 LEARN = 60.0  # seconds between two looks for new labels of the learned score
 JUDGE = 6 * 3600.0  # seconds between two trials of it on held-out prompts
+FORGET = 3600.0  # seconds between two looks for decisions that have been kept long enough
 REAP = 5.0  # seconds between two looks for answers of dead processes
 
 
@@ -86,6 +87,7 @@ class Server:
         self._every(REAP, _reap)
         self._every(LEARN, _learn)
         self._every(JUDGE, _judge)
+        self._every(FORGET, decisions.forget_old)
         if settings.DISCOVER:
             self._every(LOOK_AROUND, _discover)
         await self._warm_up()

@@ -257,6 +257,7 @@ PROVIDER_KEYS = {  # a provider whose key is here appears by itself; the key is 
 FIRST_TOKEN_DEADLINE = env.float("FIRST_TOKEN_DEADLINE", 60.0)  # seconds
 IDLE_DEADLINE = env.float("IDLE_DEADLINE", 60.0)  # seconds between two pieces of an answer
 TOTAL_DEADLINE = env.float("TOTAL_DEADLINE", 900.0)  # seconds for a whole answer, all calls together
+RETENTION_DAYS = env.int("RETENTION_DAYS", 90)  # of the router's log of decisions
 LOCAL_MODELS = env.bool("LOCAL_MODELS", True)  # start the model host and the index host
 
 LOGGING = {

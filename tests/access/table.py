@@ -146,6 +146,8 @@ ROUTES: dict[str, tuple[Access, Access]] = {
     "admin:providers_provider_add_found": (refuse(ADMIN), ADMIN),
     "admin:router_run_add": (NOBODY, NOBODY),
     "admin:router_run_change": (ADMIN, NOBODY),
+    "admin:router_loggeddecision_add": (NOBODY, NOBODY),
+    "admin:router_loggeddecision_change": (ADMIN, NOBODY),
     "admin:accounts_group_delete": (ADMIN, ADMIN),
     "admin:accounts_identityprovider_delete": (ADMIN, ADMIN),
     "admin:router_budget_delete": (ADMIN, ADMIN),

@@ -14,7 +14,8 @@ from retrieval.models import Collection, Document
 from tests.scripted import add_model
 from workspace.accounts.models import Group, IdentityProvider, Invitation, Person
 from workspace.admin_site.pages import ReadOnlyAdmin
-from workspace.router.models import Budget, Run
+from workspace.ids import new_id
+from workspace.router.models import Budget, LoggedDecision, Run
 from workspace.router.seed import ensure_defaults
 
 
@@ -24,6 +25,7 @@ def pages(alice: Person, bob: Person) -> list[str]:
     add_model("quotes")
     ensure_defaults()
     Run.objects.create(person=bob, text="a private answer")
+    LoggedDecision.objects.create(person=bob, run=new_id(), model="quotes")
     Budget.objects.create(person=bob, usd=5)
     collection = Collection.objects.create(name="Orchard", owner=bob)
     Document.objects.create(

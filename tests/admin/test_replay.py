@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import Any
+from decimal import Decimal
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
+from tests.decided import log
 from tests.scripted import add_model
 from workspace.accounts.models import Person
 from workspace.router import catalog
 from workspace.router.configuration import save_version
 from workspace.router.decide import decide
 from workspace.router.facts import facts_of
-from workspace.router.models import RouterConfiguration, RouterVersion, Run
-from workspace.types import PromptMessage, Request, plain, text_part
+from workspace.router.models import RouterConfiguration, RouterVersion
+from workspace.types import PromptMessage, Request, text_part
 
 pytestmark = pytest.mark.usefixtures("scripted")
 
@@ -36,12 +37,11 @@ def owner(client: Client, alice: Person) -> Client:
     return client
 
 
-def ask(words: str, **fields: Any) -> None:
+def ask(words: str) -> None:
     request = Request(messages=(PromptMessage(role="person", parts=(text_part(words),)),))
     now = replace(catalog.load_sync(), router_version_id=RouterVersion.objects.get(number=1).pk)
     decision = decide(request, now, facts=facts_of(request))
-    usual = {"state": "done", "tokens_input": 100, "tokens_output": 100, "cost": "0.0001", "first_token_s": 0.2}
-    Run.objects.create(decision=plain(decision), **(usual | fields))
+    log(decision, tokens_input=100, tokens_output=100, cost=Decimal("0.0001"), first_token_s=0.2)
 
 
 def draft(*pairs: tuple[str, str]) -> RouterVersion:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
+from tests.decided import log
 from tests.scripted import add_model
 from workspace.router import catalog as catalogs
 from workspace.router.catalog import Catalog
@@ -21,7 +22,7 @@ from workspace.router.configuration import Configuration, parse, save_version
 from workspace.router.decide import decide
 from workspace.router.facts import facts_of
 from workspace.router.history import Past
-from workspace.router.models import RouterVersion, Run
+from workspace.router.models import RouterVersion
 from workspace.router.replay import Record, replay, wilson
 from workspace.types import Decision, Part, PromptMessage, Request, plain, text_part
 
@@ -221,9 +222,7 @@ def test_a_share_lies_in_its_interval_and_that_in_0_to_1(count: int, of: int) ->
 
 def stored(words: str, version: RouterVersion) -> None:
     decision = decided(ask(words), replace(catalogs.load_sync(), router_version_id=version.pk))
-    Run.objects.create(
-        state="done", decision=plain(decision), tokens_input=10, tokens_output=10, cost=Decimal("0.00002")
-    )
+    log(decision, tokens_input=10, tokens_output=10, cost=Decimal("0.00002"))
 
 
 def command(*arguments: Any) -> str:

@@ -17,6 +17,7 @@ from workspace.providers.models import LanguageModel
 from workspace.router import (
     budget_admin,  # noqa: F401  it registers budgets
     catalog,
+    decision_admin,  # noqa: F401  it registers the log of decisions
     replay_pages,
 )
 from workspace.router.configuration import DEFAULT_SOURCE, ConfigurationError, parse, save_version

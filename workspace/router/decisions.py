@@ -1,35 +1,150 @@
-"""The decisions that were kept, as replay reads them."""
+"""The log of decisions: written behind the runs' backs, read by replay, and forgotten in time.
+
+A run never waits for it. What can't be written soon enough is dropped and counted: an answer is worth more than its
+line in a log.
+"""
 
 from __future__ import annotations
 
-from workspace.router.configuration import DEFAULT_SOURCE, Configuration, ConfigurationError, parse
-from workspace.router.models import RouterVersion, Run
-from workspace.router.replay import Record
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from datetime import timedelta
 
-LAST = 1_000
+from django.conf import settings
+from django.utils import timezone
+
+from workspace.router.configuration import DEFAULT_SOURCE, Configuration, ConfigurationError, parse
+from workspace.router.models import LoggedDecision, RouterVersion
+from workspace.router.replay import Record
+from workspace.router.run_rows import Outcome
+from workspace.types import plain
+from workspace.writes import writer
+
+logger = logging.getLogger(__name__)
+
+LAST = 1_000  # decisions that a replay takes unless told
+MOST_WAITING = 10_000
+BATCH = 500  # rows in one statement, whether written or deleted
+EVERY = 0.25  # seconds between two writes
+
+_WRITTEN_AGAIN = [
+    field.attname for field in LoggedDecision._meta.concrete_fields if field.attname not in ("id", "created", "run")
+]
+_dropped = 0
+
+
+class DecisionLog:
+    """The decisions of one event loop that are not written yet."""
+
+    def __init__(self, *, most: int = MOST_WAITING) -> None:
+        self._waiting: deque[LoggedDecision] = deque()
+        self._most = most
+        self._some = asyncio.Event()
+
+    def note(self, outcome: Outcome, *, routed: str = "") -> None:
+        """Keep how a run was decided and how it settled. It returns at once, and drops what finds no room."""
+        if outcome.manifest.decision is None:
+            return
+        if len(self._waiting) >= self._most:
+            _drop(1)
+            return
+        self._waiting.append(_row(outcome, routed))
+        self._some.set()
+
+    async def drain(self) -> None:
+        """Write what waits, a batch at a time, until cancelled."""
+        while True:
+            await self._some.wait()
+            await asyncio.sleep(EVERY)
+            await self.flush()
+
+    async def flush(self) -> None:
+        self._some.clear()
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            try:
+                await writer.submit(lambda batch=batch: _write(batch))  # type: ignore[misc]
+            except Exception:
+                logger.exception("%d decisions could not be logged.", len(batch))
+                _drop(len(batch))
+
+
+def dropped() -> int:
+    """How many decisions this process has dropped since it started."""
+    return _dropped
+
+
+async def forget_old() -> None:
+    """Delete what is older than ``RETENTION_DAYS``, in batches between which answers are written."""
+    before = timezone.now() - timedelta(days=settings.RETENTION_DAYS)
+
+    def forget() -> int:
+        # The oldest come first in the order of their ids, so nothing else is looked at.
+        oldest = LoggedDecision.objects.order_by("id").values_list("id", "created")[:BATCH]
+        old = [pk for pk, created in oldest if created < before]
+        return LoggedDecision.objects.filter(pk__in=old).delete()[0] if old else 0
+
+    while await writer.submit(forget) == BATCH:
+        pass
 
 
 def records(last: int = LAST) -> list[Record]:
-    """The newest decisions, newest first."""
-    fields = ("pk", "decision", "tokens_input", "tokens_output", "cost", "first_token_s")
-    rows = Run.objects.filter(decision__isnull=False).order_by("-pk").values_list(*fields)[:last]
-    found = list(rows)
-    deciders = _configurations({decision["configuration"] for _, decision, *_ in found})
+    """The newest decisions, newest first, as replay takes them."""
+    rows = list(LoggedDecision.objects.order_by("-id").defer("person")[:last])
+    deciders = _configurations({row.router_version_id for row in rows})
     return [
         Record(
-            key=str(run_id),
-            facts=decision["facts"],
-            route=decision["route"],
-            model=decision["model"],
-            chosen_by=decision["chosen_by"],
-            configuration=deciders[decision["configuration"]],
-            tokens_input=tokens_input,
-            tokens_output=tokens_output,
-            cost=None if cost is None else float(cost),
-            first_token_s=first_token_s,
+            key=str(row.run),
+            facts=row.facts,
+            route=row.route,
+            model=row.model,
+            chosen_by=row.chosen_by,
+            configuration=deciders[row.router_version_id],
+            tokens_input=row.tokens_input,
+            tokens_output=row.tokens_output,
+            cost=None if row.cost is None else float(row.cost),
+            first_token_s=row.first_token_s,
         )
-        for run_id, decision, tokens_input, tokens_output, cost, first_token_s in found
+        for row in rows
     ]
+
+
+def _row(outcome: Outcome, routed: str) -> LoggedDecision:
+    manifest = outcome.manifest
+    decision, usage = manifest.decision, manifest.usage
+    assert decision is not None
+    return LoggedDecision(
+        person_id=outcome.person_id or None,
+        run=outcome.run_id,
+        router_version_id=decision.configuration,
+        route=decision.route,
+        model=decision.model,
+        chosen_by=decision.chosen_by,
+        mode=decision.mode,
+        facts=plain(decision.facts),
+        routed=routed,
+        state=outcome.state,
+        tokens_input=usage.input if usage else None,
+        tokens_output=usage.output if usage else None,
+        cost=manifest.cost if usage else None,
+        first_token_s=manifest.timings.first_token,
+        total_s=manifest.timings.total,
+    )
+
+
+def _write(rows: Sequence[LoggedDecision]) -> None:
+    """One row for each run: one that was continued settles again, and so does its row."""
+    newest = {row.run: row for row in rows}
+    LoggedDecision.objects.bulk_create(
+        list(newest.values()), update_conflicts=True, unique_fields=["run"], update_fields=_WRITTEN_AGAIN
+    )
+
+
+def _drop(count: int) -> None:
+    global _dropped
+    _dropped += count
 
 
 def _configurations(versions: set[int | None]) -> dict[int | None, Configuration]:

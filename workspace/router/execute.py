@@ -84,6 +84,21 @@ class Execution:
         """The name of the model that is called now."""
         return self._calling.candidate.name if self._calling else ""
 
+    def routed(self) -> str:
+        """The model that the routes would have called, where the person chose one: the label of an override."""
+        if not self._request.model or self._catalog is None:
+            return ""
+        try:
+            return decide(
+                replace(self._request, model=""),
+                self._catalog,
+                facts=self._situation.facts,
+                unhealthy=self._situation.unhealthy,
+                unaffordable=self._situation.unaffordable,
+            ).model
+        except NoModel:
+            return ""
+
     async def events(self) -> AsyncGenerator[Event, None]:
         """The story, in order; the last event is ``Finished`` unless the caller closes or cancels."""
         failure: Failure | None = None

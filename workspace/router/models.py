@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 from workspace.ids import new_id
 from workspace.router.states import RunState
@@ -120,6 +121,42 @@ class RunEvent(models.Model):
     class Meta:
         ordering = ["seq"]
         constraints = [models.UniqueConstraint(fields=["run", "seq"], name="run_event_seq")]
+
+
+class LoggedDecision(models.Model):
+    """What the router decided and what came of it, one row for each run that settled; written behind its back.
+
+    Rows hold facts and no words, know their run by its id alone and go after ``RETENTION_DAYS``. ``model`` is the name
+    it had; ``routed``, where a person chose, is the model that the routes would have called: the label of an override.
+    Figures are of the run's last part where it was continued.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    created = models.DateTimeField(default=timezone.now)
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False
+    )
+    run = models.UUIDField(unique=True)
+    router_version = models.ForeignKey(RouterVersion, null=True, on_delete=models.PROTECT, related_name="+")
+    route = models.CharField(max_length=60, blank=True)
+    model = models.CharField(max_length=80)
+    chosen_by = models.CharField(max_length=8)
+    mode = models.CharField(max_length=11)
+    facts = models.JSONField(default=dict)
+    routed = models.CharField(max_length=80, blank=True)
+    state = models.CharField(max_length=11, choices=[(s.value, s.value) for s in RunState])
+    tokens_input = models.PositiveIntegerField(null=True)
+    tokens_output = models.PositiveIntegerField(null=True)
+    cost = models.DecimalField(max_digits=14, decimal_places=8, null=True)
+    first_token_s = models.FloatField(null=True)
+    total_s = models.FloatField(null=True)
+
+    class Meta:
+        # Ids sort by time, so each of these serves a filtered page from its newest row on.
+        indexes = [
+            models.Index(fields=[field, "-id"], name=f"decisions_by_{field}")
+            for field in ("person", "model", "route", "chosen_by", "state")
+        ]
 
 
 class Budget(models.Model):

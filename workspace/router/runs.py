@@ -21,6 +21,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from workspace.hub import hub
+from workspace.router.decisions import DecisionLog
 from workspace.router.execute import Execution
 from workspace.router.journal import Entry, Journal
 from workspace.router.models import Run
@@ -209,16 +210,19 @@ class LiveRun:
                 self.run_id, state, text, "".join(self._reasoning), manifest, failure, self.seq, self.request.person_id
             )
             self._registry.journal.drop(self.run_id)
-            await writer.submit(lambda: self._write(outcome))
+            if await writer.submit(lambda: self._write(outcome)):
+                self._registry.decisions.note(outcome, routed=self._execution.routed())
             await self.observer.settled(outcome)
         except Exception:
             logger.exception("Run %s could not be settled; the reaper will find it.", self.run_id)
         finally:
             self._registry.gone(self)
 
-    def _write(self, outcome: Outcome) -> None:
-        if settle_row(outcome):
+    def _write(self, outcome: Outcome) -> bool:
+        changed = settle_row(outcome)
+        if changed:
             self.observer.settle(outcome)
+        return changed
 
 
 class Registry:
@@ -230,9 +234,11 @@ class Registry:
         self._awake = asyncio.Event()
         self._flushes: set[asyncio.Task[None]] = set()
         self.journal = Journal(self._committed)
+        self.decisions = DecisionLog()
         self._tasks = [
             asyncio.create_task(self._tick(), name="runs tick"),
             asyncio.create_task(self._beat(), name="runs heartbeat"),
+            asyncio.create_task(self.decisions.drain(), name="runs decisions"),
         ]
 
     def get(self, run_id: UUID) -> LiveRun | None:
@@ -284,6 +290,7 @@ class Registry:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.decisions.flush()
         await writer.submit(lambda: None)  # what was handed to the writer before is on disk now
 
     async def _control(self, frame: bytes) -> None:
