@@ -92,9 +92,10 @@ def test_it_says_what_moves_where_and_what_that_changes() -> None:
 
 def test_an_unknown_price_or_speed_stays_unknown_and_is_counted() -> None:
     old = catalog_of(routes(("default", "plum")))
-    new = parse(routes(("default", "pear")), models=MODELS)
-    report = replay(new, [kept(decided(ask("Hello"), old), old.configuration)], catalog=old)
-    assert report.moved == 1
+    new = parse(routes(("len(prompt) < 9", "pear"), ("default", "plum")), models=MODELS)
+    records = [kept(decided(ask(words), old), old.configuration) for words in ("Hello", "Hello to all of you")]
+    report = replay(new, records, catalog=old)
+    assert (report.moved, report.stayed) == (1, 1)  # and the one that stays says nothing of the other
     assert (report.cost.interval, report.cost.unknown) == (None, 1)
     assert (report.first_token.interval, report.first_token.unknown) == (None, 1)
 

@@ -71,7 +71,8 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """``told`` requests make the figure; of ``unknown`` ones something is not known. No interval without any."""
+    """``told`` requests make the figure; of ``unknown`` ones something is not known. There is no interval where that is
+    so of every request that moves: those that stay would say that nothing changes."""
 
     interval: Interval | None
     told: int
@@ -112,6 +113,8 @@ class _Tally:
     firsts: list[tuple[float, float]] = field(default_factory=list)  # seconds, then and with the new configuration
     no_cost: int = 0
     no_first: int = 0
+    moved_costs: int = 0
+    moved_firsts: int = 0
 
 
 def replay(
@@ -268,6 +271,7 @@ def _note(tally: _Tally, record: Record, route: str, target: Candidate, past: Ma
         tally.no_cost += 1
     else:
         tally.cost_changes.append(change)
+        tally.moved_costs += moves
     then = record.first_token_s
     median = past.get(target.name, Past()).p50_ms
     now = (None if median is None else median / 1000) if moves else then
@@ -275,6 +279,7 @@ def _note(tally: _Tally, record: Record, route: str, target: Candidate, past: Ma
         tally.no_first += 1
     else:
         tally.firsts.append((then, now))
+        tally.moved_firsts += moves
     if not moves:
         tally.stayed += 1
     if moves or route != record.route:
@@ -316,10 +321,14 @@ def _report(tally: _Tally, decisions: int, chosen: int) -> Report:
         untold=dict(tally.untold.most_common()),
         refused=dict(tally.refused.most_common()),
         cost=Change(
-            interval=_bootstrap(tally.cost_changes, _mean_per), told=len(tally.cost_changes), unknown=tally.no_cost
+            interval=_bootstrap(tally.cost_changes, _mean_per) if tally.moved_costs or not moved else None,
+            told=len(tally.cost_changes),
+            unknown=tally.no_cost,
         ),
         first_token=Change(
-            interval=_bootstrap(tally.firsts, _median_change), told=len(tally.firsts), unknown=tally.no_first
+            interval=_bootstrap(tally.firsts, _median_change) if tally.moved_firsts or not moved else None,
+            told=len(tally.firsts),
+            unknown=tally.no_first,
         ),
     )
 
