@@ -210,9 +210,10 @@ class LiveRun:
                 self.run_id, state, text, "".join(self._reasoning), manifest, failure, self.seq, self.request.person_id
             )
             self._registry.journal.drop(self.run_id)
-            if await writer.submit(lambda: self._write(outcome)):
-                self._registry.decisions.note(outcome, routed=self._execution.routed())
+            wrote = await writer.submit(lambda: self._write(outcome))
             await self.observer.settled(outcome)
+            if wrote:
+                self._registry.decisions.note(outcome, routed=self._execution.routed())
         except Exception:
             logger.exception("Run %s could not be settled; the reaper will find it.", self.run_id)
         finally:
