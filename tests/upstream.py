@@ -157,10 +157,12 @@ def log_of(url: str) -> list[dict[str, Any]]:
 
 
 class Gate:
-    """Words wait here until they are released."""
+    """Words wait here until they are released. Shutting it ends whoever waits: an answer that an earlier test left
+    would take the words that are meant for the next one."""
 
     def __init__(self) -> None:
         self._open = 0
+        self._round = 0
         self._changed = asyncio.Condition()
 
     async def open(self, count: int) -> None:
@@ -171,11 +173,18 @@ class Gate:
     async def shut(self) -> None:
         async with self._changed:
             self._open = 0
+            self._round += 1
+            self._changed.notify_all()
 
-    async def passing(self) -> None:
+    async def passing(self) -> bool:
+        """Whether a word may go; False once the gate was shut."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._open > 0)
+            begun = self._round
+            await self._changed.wait_for(lambda: self._open > 0 or self._round != begun)
+            if self._round != begun:
+                return False
             self._open -= 1
+            return True
 
 
 class Provider:
@@ -291,7 +300,8 @@ class Provider:
     async def _gated(self, messages: list[dict[str, Any]]) -> AsyncIterator[str]:
         """Goes on after the last word of an unfinished answer, as a model that continues does."""
         for word in words(begun(messages), WORDS):
-            await self.gate.passing()
+            if not await self.gate.passing():
+                return
             yield word
 
     async def _unsteady(self, said: int) -> AsyncIterator[str]:

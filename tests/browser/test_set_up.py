@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.reader import answers, ask, expect_state
 from tests.browser.test_joining import PASSWORD, Open, invitation, join, open_page, owner, site
-from tests.upstream import Upstream
+from tests.upstream import WORDS, Upstream
 
 __all__ = ["invitation", "open_page", "owner", "site"]  # fixtures
 
@@ -60,3 +60,5 @@ def test_who_was_invited_is_demoted_in_the_middle_of_an_answer(
     guest.get_by_role("button", name="Sign in", exact=True).click()
     expect(guest.get_by_placeholder(re.compile("Your role"))).to_be_disabled()
     expect(answers(guest).first.locator(".prose")).to_have_text(re.compile("word5"))  # it went on
+    upstream.release(WORDS - 5)
+    expect_state(answers(guest).first, "done")

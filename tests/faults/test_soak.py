@@ -33,9 +33,9 @@ def test_an_answer_survives_every_kill(tmp_path: Path, upstream: Upstream) -> No
     try:
         served.start()
         with Talk(served, key) as talk:
+            upstream.shut()
             talk.ask("Count.", model="gated")
             started = talk.until("started")
-            upstream.shut()
             said = 1
             upstream.release(said)
             wait_for_journal(served, words(said).split()[-1])
