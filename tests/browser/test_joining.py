@@ -73,6 +73,7 @@ def join(page: Page, invitation: str, name: str) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Join", exact=True).click()
     expect(composer(page)).to_be_focused()
+    page.wait_for_load_state()  # the field has the focus before the scripts are there
 
 
 def sign_out(page: Page, site: str) -> None:
