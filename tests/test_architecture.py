@@ -37,7 +37,9 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "workspace.hosts": FLOOR,
     "workspace.providers": (*FLOOR, "workspace.writes", "workspace.hosts", ADMIN),
     "retrieval": (*FLOOR, "workspace.writes", ACCOUNTS, "workspace.hosts", ADMIN),
-    "workspace.router": (*FLOOR, *PLUMBING, ACCOUNTS, "workspace.hosts", ADMIN, "workspace.providers", "retrieval"),
+    "workspace.router": (
+        *FLOOR, *PLUMBING, ACCOUNTS, "workspace.hosts", ADMIN, TAGS, "workspace.providers", "retrieval",
+    ),
     "chat": (
         *FLOOR, *PLUMBING, ACCOUNTS, "workspace.hosts", ADMIN, TAGS, "workspace.providers", "retrieval",
         "workspace.router",

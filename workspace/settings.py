@@ -71,6 +71,7 @@ INSTALLED_APPS = [
     "workspace.apps.OnepaneAdmin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
+    "django.contrib.humanize",
     "django.contrib.messages",
     "allauth",
     "allauth.account",

@@ -15,7 +15,7 @@ from tests.scripted import add_model
 from workspace.accounts.models import Group, IdentityProvider, Invitation, Person
 from workspace.admin_site.pages import ReadOnlyAdmin
 from workspace.ids import new_id
-from workspace.router.models import Budget, LoggedDecision, Run
+from workspace.router.models import Budget, DailyUsage, LoggedDecision, Run
 from workspace.router.seed import ensure_defaults
 
 
@@ -27,6 +27,7 @@ def pages(alice: Person, bob: Person) -> list[str]:
     Run.objects.create(person=bob, text="a private answer")
     LoggedDecision.objects.create(person=bob, run=new_id(), model="quotes")
     Budget.objects.create(person=bob, usd=5)
+    DailyUsage.objects.create(person=bob, day=timezone.localdate(), model="quotes", runs=1)
     collection = Collection.objects.create(name="Orchard", owner=bob)
     Document.objects.create(
         collection=collection, title="Pruning", name="pruning.md", digest="0" * 64, text="secret text"

@@ -17,6 +17,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from workspace.accounts.rights import may_administer
+from workspace.admin_site.first_page import Teller
 
 SECOND_STEP_FIRST = "The admin asks for a second step here. Add an authenticator app or a passkey first."
 
@@ -31,6 +32,7 @@ class OnepaneAdminSite(AdminSite):
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
         self._listeners: list[Callable[[], None]] = []
+        self._tellers: list[Teller] = []
 
     def has_permission(self, request: HttpRequest) -> bool:
         return may_administer(request.user)
@@ -58,6 +60,18 @@ class OnepaneAdminSite(AdminSite):
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         return redirect("account")
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        told = [tell() for tell in self._tellers]
+        context = {
+            "notices": [notice for one in told for notice in one.notices],
+            "figures": [figure for one in told for figure in one.figures],
+        }
+        return super().index(request, {**context, **(extra_context or {})})
+
+    def on_first_page(self, tell: Teller) -> None:
+        """``tell`` is asked each time the first page is shown."""
+        self._tellers.append(tell)
 
     def on_change(self, tell: Callable[[], None]) -> None:
         """``tell`` is called whenever a provider, a model, a configuration or a template was changed here."""

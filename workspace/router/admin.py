@@ -15,10 +15,12 @@ from django.utils.safestring import SafeString
 from workspace.admin_site.pages import History, ReadOnlyAdmin, VersionedAdmin, VersionedForm
 from workspace.providers.models import LanguageModel
 from workspace.router import (
+    attention,  # noqa: F401  it tells on the first page
     budget_admin,  # noqa: F401  it registers budgets
     catalog,
     decision_admin,  # noqa: F401  it registers the log of decisions
     replay_pages,
+    usage_pages,  # noqa: F401  it registers usage
 )
 from workspace.router.configuration import DEFAULT_SOURCE, ConfigurationError, parse, save_version
 from workspace.router.models import PromptTemplate, PromptTemplateVersion, RouterConfiguration, RouterVersion, Run

@@ -204,6 +204,7 @@ class DailyUsage(models.Model):
     unpriced = models.PositiveIntegerField(default=0)
 
     class Meta:
+        verbose_name = verbose_name_plural = "usage"
         constraints = [models.UniqueConstraint(fields=["day", "person", "model", "route"], name="usage_of_a_day")]
         indexes = [models.Index(fields=["person", "day"], name="usage_of_person")]
 

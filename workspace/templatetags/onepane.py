@@ -10,6 +10,7 @@ from typing import Any
 
 from django import template
 from django.conf import settings
+from django.contrib.humanize.templatetags.humanize import intcomma
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -101,6 +102,12 @@ def dollars(value: Decimal | float | str | None) -> str:
     if amount == 0:
         return "$0"
     return f"${amount:.2f}" if amount >= 1 else f"${amount:.4f}" if amount >= Decimal("0.0001") else "<$0.0001"
+
+
+@register.filter
+def amount(value: Decimal, measure: str) -> str:
+    """Money or a number of things, by what was measured."""
+    return dollars(value) if measure == "cost" else str(intcomma(int(value)))
 
 
 @register.simple_tag
