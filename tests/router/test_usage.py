@@ -159,7 +159,7 @@ def test_the_first_page_tells_the_month_and_what_needs_somebody(alice: Person, b
     page = first_page(alice)
     assert "$9.00" in page and "6" in page
     assert "No language model is set up" in page
-    assert "a person’s budget for this month $1.00 of $10.00 is left" in page
+    assert "Of bob’s budget for this month $1.00 of $10.00 is left" in page
     assert "3 of today’s 6 answers failed" in page
 
 

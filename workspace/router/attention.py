@@ -6,23 +6,25 @@ Everything here is read from what is kept anyway (catalog, breakers, daily sums)
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from django.contrib import admin
 from django.contrib.humanize.templatetags.humanize import intcomma
 from django.urls import reverse
 from django.utils import timezone
 
+from workspace.accounts.models import Person
 from workspace.admin_site.first_page import Figure, Notice, Told
 from workspace.providers.models import Provider
 from workspace.router import catalog, decisions, money, usage
 from workspace.router.catalog import ACTIVE, Candidate, Catalog
 from workspace.router.configuration import ConfigurationError, parse
 from workspace.router.health import health
-from workspace.router.models import RouterConfiguration
+from workspace.router.models import Budget, RouterConfiguration
 from workspace.router.usage import Span
 from workspace.templatetags.onepane import dollars
 
-NEARLY = 0.8  # of a budget spent
+NEARLY = Decimal("0.8")  # of a budget spent
 MANY = 0.2  # of today's answers failed
 FEW = 5  # answers that say nothing yet about how many fail
 
@@ -70,11 +72,13 @@ def _router(kept: Catalog) -> Iterator[Notice]:
 
 
 def _money(kept: Catalog, called: list[Candidate]) -> Iterator[Notice]:
-    for limit in kept.limits:
-        rest = max(money.left(limit), money.NOTHING)
-        if limit.usd and rest <= limit.usd * (1 - type(limit.usd)(str(NEARLY))):
-            words = f"Of {_whose(limit)} {dollars(rest)} of {dollars(limit.usd)} is left."
-            url = reverse("admin:router_budget_change", args=[limit.budget_id])
+    for budget in Budget.objects.select_related("person", "group").order_by("pk"):
+        left = max(money.left(money.limit_of(budget)), money.NOTHING)
+        if budget.usd and left <= budget.usd * (1 - NEARLY):
+            whose = f"{budget.person or budget.group}’s budget" if budget.person or budget.group else "the budget"
+            when = "today" if budget.period == Budget.Period.DAY else "this month"
+            words = f"Of {whose} for {when} {dollars(left)} of {dollars(budget.usd)} is left."
+            url = reverse("admin:router_budget_change", args=[budget.pk])
             yield Notice(words=words, action="Change the budget", url=url)
     if not kept.limits:
         return
@@ -83,11 +87,6 @@ def _money(kept: Catalog, called: list[Candidate]) -> Iterator[Notice]:
             words = f"The price of {one.name} is not known, so whoever has a budget can’t use it."
             url = reverse("admin:providers_languagemodel_change", args=[one.model_id])
             yield Notice(words=words, action="Enter its price", url=url)
-
-
-def _whose(limit: money.Limit) -> str:
-    of = "a person’s budget" if limit.person_id else f"the budget of {limit.group}" if limit.group else "the budget"
-    return f"{of} for {'today' if limit.period == 'day' else 'this month'}"
 
 
 def _failures() -> Iterator[Notice]:
@@ -103,7 +102,8 @@ def _failures() -> Iterator[Notice]:
 def _figures() -> list[Figure]:
     month = Span.until_today(30)
     now, before = usage.total(month), usage.total(month.before)
-    people = len(usage.by("person", month))
+    asked = len(usage.by("person", month))
+    everybody = Person.objects.filter(is_active=True).count()
     url = reverse("admin:router_dailyusage_changelist")
     cost = f"{now.unpriced} calls without a price not counted" if now.unpriced else f"{dollars(before.cost)} before"
     return [
@@ -115,7 +115,7 @@ def _figures() -> list[Figure]:
             note=f"{intcomma(before.tokens)} before",
             url=f"{url}?of=tokens",
         ),
-        Figure(title="People who asked", value=str(people), note="of everybody here", url=url),
+        Figure(title="People who asked", value=str(asked), note=f"of {everybody}", url=url),
     ]
 
 
