@@ -20,6 +20,8 @@ from chat import access
 from chat.models import Chat, ChatShare
 from workspace.accounts.models import Person
 from workspace.accounts.sessions import tell_changed
+from workspace.audit.log import record
+from workspace.audit.models import Action
 
 MOST_NAMES = 200  # offered while a name is typed; any other may be typed in full
 GROUP = " (group)"  # what tells a group's name from a person's
@@ -74,6 +76,7 @@ def _change(chat: Chat, by: Person, share: str, name: str, rights: str) -> None:
         if rights == "none":
             people = _people_of(one)
             one.delete()
+            record(Action.UNSHARED, about=chat, name="", words=f"With {one.person or one.group}.")
         else:
             found = {"person": one.person, "group": one.group}
             given = {"may_write": rights == "write"}
@@ -81,6 +84,7 @@ def _change(chat: Chat, by: Person, share: str, name: str, rights: str) -> None:
                 chat=chat, **found, defaults=given, create_defaults={**given, "by": by}
             )
             people = _people_of(one)
+            record(Action.SHARED, about=chat, name="", words=f"With {one.person or one.group}, to {rights}.")
         tell_changed(people)
 
 

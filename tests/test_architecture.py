@@ -23,6 +23,7 @@ FLOOR = (
     "workspace.types", "workspace.ids", "workspace.wire", "workspace.blobs", "workspace.sealing", "workspace.pictures",
 )  # fmt: skip
 PLUMBING = ("workspace.hub", "workspace.loops", "workspace.writes")
+AUDIT = "workspace.audit"
 ACCOUNTS = "workspace.accounts"
 ADMIN = "workspace.admin_site"
 TAGS = "workspace.templatetags"
@@ -30,9 +31,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(FLOOR, FLOOR),
     "workspace.settings": (),
     **dict.fromkeys(PLUMBING, FLOOR),
-    ACCOUNTS: (*FLOOR, *PLUMBING),
-    ADMIN: (*FLOOR, ACCOUNTS),
-    "workspace.accounts.admin": (*FLOOR, *PLUMBING, ACCOUNTS, ADMIN),
+    AUDIT: FLOOR,
+    ACCOUNTS: (*FLOOR, *PLUMBING, AUDIT),
+    ADMIN: (*FLOOR, AUDIT, ACCOUNTS),
+    "workspace.audit.admin": (*FLOOR, AUDIT, ACCOUNTS, ADMIN),
+    "workspace.accounts.admin": (*FLOOR, *PLUMBING, AUDIT, ACCOUNTS, ADMIN),
     TAGS: FLOOR,
     "workspace.hosts": FLOOR,
     "workspace.providers": (*FLOOR, "workspace.writes", "workspace.hosts", ADMIN),
@@ -41,10 +44,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *FLOOR, *PLUMBING, ACCOUNTS, "workspace.hosts", ADMIN, TAGS, "workspace.providers", "retrieval",
     ),
     "chat": (
-        *FLOOR, *PLUMBING, ACCOUNTS, "workspace.hosts", ADMIN, TAGS, "workspace.providers", "retrieval",
+        *FLOOR, *PLUMBING, AUDIT, ACCOUNTS, "workspace.hosts", ADMIN, TAGS, "workspace.providers", "retrieval",
         "workspace.router",
     ),
-    "workspace.api": (*FLOOR, *PLUMBING, ACCOUNTS, "workspace.providers", "retrieval", "workspace.router"),
+    "workspace.api": (*FLOOR, *PLUMBING, AUDIT, ACCOUNTS, "workspace.providers", "retrieval", "workspace.router"),
     # The doors of the program (server, commands, pages, admin) may know everybody; nobody below knows them.
     "workspace": (*FLOOR, *PLUMBING, ACCOUNTS, *OURS),
 }  # fmt: skip

@@ -64,6 +64,7 @@ CHROMA_URL = env.str("CHROMA_URL", "")
 
 INSTALLED_APPS = [
     "daphne",
+    "workspace.audit",
     "workspace.accounts",
     "workspace.providers",
     "workspace.router",
@@ -96,6 +97,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "workspace.accounts.sessions.SeenMiddleware",
+    "workspace.audit.log.AuditedRequestMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]

@@ -22,6 +22,8 @@ from workspace import blobs
 from workspace.accounts import links
 from workspace.accounts.models import IdentityProvider, Invitation, Person, Role
 from workspace.api import tokens
+from workspace.audit.log import record
+from workspace.audit.models import Action
 from workspace.router.models import Budget, DailyUsage, LoggedDecision, Run
 from workspace.router.seed import ensure_defaults
 
@@ -79,6 +81,7 @@ def build() -> World:
     Invitation.objects.create(author=people[Who.ADMIN], digest="0" * 64, expires=timezone.now() + timedelta(days=1))
     IdentityProvider.objects.create(name="House", slug="house", server_url="https://id.example", client_id="onepane")
     Budget.objects.create(usd=100)
+    record(Action.CHANGED, about=member)
     DailyUsage.objects.create(person=member, day=timezone.localdate(), model="quotes", runs=1)
     LoggedDecision.objects.create(person=member, run=answer.run_id, model="plain")
     collection = Collection.objects.create(name="Orchard", owner=member)

@@ -14,6 +14,8 @@ from retrieval.models import Collection, Document
 from tests.scripted import add_model
 from workspace.accounts.models import Group, IdentityProvider, Invitation, Person
 from workspace.admin_site.pages import ReadOnlyAdmin
+from workspace.audit.log import record
+from workspace.audit.models import Action
 from workspace.ids import new_id
 from workspace.router.models import Budget, DailyUsage, LoggedDecision, Run
 from workspace.router.seed import ensure_defaults
@@ -35,6 +37,7 @@ def pages(alice: Person, bob: Person) -> list[str]:
     Group.objects.create(name="Gardeners")
     IdentityProvider.objects.create(name="Orchard ID", slug="orchard", server_url="https://id.example", client_id="us")
     Invitation.objects.create(digest="0" * 64, author=alice, expires=timezone.now() + timedelta(days=1))
+    record(Action.CHANGED, about=bob)
     found = [reverse("admin:index")]
     for model, page in admin.site._registry.items():
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"

@@ -8,6 +8,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from workspace.accounts.models import Invitation, Person
+from workspace.audit.log import record
+from workspace.audit.models import Action
 from workspace.types import sha256
 
 UNKNOWN = "This invitation is not known here."
@@ -55,6 +57,7 @@ def accept(invitation: Invitation, person: Person) -> None:
     person.invitation = locked
     person.save()
     person.groups.set(locked.groups.all())
+    record(Action.JOINED, about=locked, actor=person, words=f"As {locked.get_role_display().lower()}.")
 
 
 def revoke(invitation: Invitation) -> None:

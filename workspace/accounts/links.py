@@ -5,9 +5,12 @@ from __future__ import annotations
 import secrets
 from datetime import timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
 from workspace.accounts.models import Person, SignInLink
+from workspace.audit.log import record
+from workspace.audit.models import Action
 from workspace.types import sha256
 
 
@@ -18,7 +21,10 @@ class LinkRefused(Exception):
 def make(person: Person, *, minutes: int = 60) -> str:
     """The token of a new link."""
     token = secrets.token_urlsafe(32)
-    SignInLink.objects.create(digest=sha256(token), person=person, expires=timezone.now() + timedelta(minutes=minutes))
+    expires = timezone.now() + timedelta(minutes=minutes)
+    with transaction.atomic():
+        SignInLink.objects.create(digest=sha256(token), person=person, expires=expires)
+        record(Action.LINK_MADE, about=person, words=f"It works once, for {minutes} minutes.")
     return token
 
 

@@ -7,6 +7,8 @@ from django.db import IntegrityError, transaction
 
 from workspace.accounts import sessions
 from workspace.accounts.models import Person, Role
+from workspace.audit.log import record
+from workspace.audit.models import Action
 
 
 def ensure_owner() -> Person:
@@ -18,6 +20,7 @@ def ensure_owner() -> Person:
                 owner = Person(username="owner", role=Role.OWNER)
                 owner.set_unusable_password()
                 owner.save(force_insert=True)
+                record(Action.OWNER_MADE, about=owner, words="The first person of this workspace.")
         except IntegrityError:
             owner = Person.objects.get(role=Role.OWNER)
     return owner
@@ -36,4 +39,5 @@ def hand_over(owner: Person, to: Person) -> None:
     for person, role in ((old, Role.ADMIN), (new, Role.OWNER)):  # in this order: the database allows one owner
         person.role = role
         person.save(update_fields=["role"])
+    record(Action.OWNER_MADE, about=new, words=f"In place of {old}, who is an admin now.")
     sessions.tell_changed([old.pk, new.pk])

@@ -23,6 +23,8 @@ from django.utils import timezone
 from django.utils.deprecation import MiddlewareMixin
 
 from workspace.accounts.models import Person, Session
+from workspace.audit.log import record
+from workspace.audit.models import Action
 from workspace.hub import hub
 from workspace.types import sha256
 
@@ -66,19 +68,24 @@ def browsers(person: Person, *, here: str | None = None) -> list[Browser]:
     return sorted(found, key=lambda one: (one.here, one.seen or datetime.min.replace(tzinfo=UTC)), reverse=True)
 
 
+@transaction.atomic
 def end(person: Person, *, all_but: str | None = None) -> int:
     """End every session of a person, or every one but that with the key ``all_but``; how many there were."""
     keys = list(Session.objects.filter(person=person).exclude(pk=all_but or "").values_list("pk", flat=True))
     Session.objects.filter(pk__in=keys).delete()
+    if keys:
+        record(Action.SESSIONS_ENDED, about=person, words=f"{len(keys)} of {person}.")
     _tell(person.pk, {"ended": [sha256(key) for key in keys] if all_but else "all"})
     return len(keys)
 
 
+@transaction.atomic
 def end_one(person: Person, digest: str) -> bool:
     """End the one session whose key has this digest, if it is theirs."""
     for key in Session.objects.filter(person=person).values_list("pk", flat=True):
         if sha256(key) == digest:
             Session.objects.filter(pk=key).delete()
+            record(Action.SESSIONS_ENDED, about=person, words=f"1 of {person}.")
             tell_ended(person.pk, key)
             return True
     return False

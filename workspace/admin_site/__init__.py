@@ -9,7 +9,7 @@ from typing import Any
 from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.admin import AdminSite
+from django.contrib.admin import AdminSite, ModelAdmin
 from django.contrib.auth.views import redirect_to_login
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
@@ -17,6 +17,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from workspace.accounts.rights import may_administer
+from workspace.admin_site.audited import audited
 from workspace.admin_site.first_page import Teller
 
 SECOND_STEP_FIRST = "The admin asks for a second step here. Add an authenticator app or a passkey first."
@@ -33,6 +34,10 @@ class OnepaneAdminSite(AdminSite):
         super().__init__(name)
         self._listeners: list[Callable[[], None]] = []
         self._tellers: list[Teller] = []
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Every page's changes are logged; Django's own plain page stands where none is given."""
+        super().register(model_or_iterable, audited(admin_class or ModelAdmin), **options)
 
     def has_permission(self, request: HttpRequest) -> bool:
         return may_administer(request.user)

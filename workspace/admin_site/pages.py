@@ -141,10 +141,11 @@ class VersionedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         if refused := self.why_not(version):
             messages.error(request, refused)
         else:
+            left = obj.current.number if obj.current else "none"
             obj.current = version
             obj.save(update_fields=["current"])
             self.admin_site.changed()  # type: ignore[attr-defined]
-            self.log_change(request, obj, f"Used version {number} again.")
+            self.log_change(request, obj, f"Used version {number} again, in place of version {left}.")
             messages.success(request, f"{obj} now uses version {number}.")
         return self.back_to(obj)
 

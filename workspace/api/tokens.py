@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_chat
 from workspace.api.models import Token
+from workspace.audit.log import record
+from workspace.audit.models import Action
 from workspace.types import sha256
 
 MARK = "op_"  # what every token begins with: scanners for leaked secrets look for such marks
@@ -37,7 +40,10 @@ def make(person: Person, *, name: str, days: int | None = None) -> tuple[Token, 
     """A new row, and the token itself, which nothing keeps."""
     token = MARK + secrets.token_urlsafe(32)
     expires = timezone.now() + timedelta(days=days) if days else None
-    row = Token.objects.create(person=person, name=name, digest=sha256(token), prefix=token[:SHOWN], expires=expires)
+    digest = sha256(token)
+    with transaction.atomic():
+        row = Token.objects.create(person=person, name=name, digest=digest, prefix=token[:SHOWN], expires=expires)
+        record(Action.TOKEN_MADE, about=row, name=name, actor=person)
     return row, token
 
 
@@ -46,10 +52,14 @@ def of(person: Person) -> QuerySet[Token]:
     return Token.objects.filter(person=person, revoked=None)
 
 
+@transaction.atomic
 def revoke(person: Person, id: UUID) -> str:
     """The digest of what was revoked; empty when the person has no such token."""
-    digest = of(person).filter(pk=id).values_list("digest", flat=True).first()
-    return digest if digest and of(person).filter(pk=id).update(revoked=timezone.now()) else ""
+    row = of(person).filter(pk=id).first()
+    if row is None or not of(person).filter(pk=id).update(revoked=timezone.now()):
+        return ""
+    record(Action.TOKEN_REVOKED, about=row, name=row.name, actor=person)
+    return row.digest
 
 
 def caller_of(digest: str) -> Caller | None:

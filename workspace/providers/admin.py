@@ -127,6 +127,8 @@ class ProviderAdmin(VersionedAdmin):
         with transaction.atomic():
             chosen = [name for name in dict.fromkeys(request.POST.getlist("model")) if name and len(name) <= 200]
             added = [add_model(provider, name) for name in chosen if name not in self._known(provider)]
+            if added:
+                self.log_change(request, provider, f"Added {', '.join(map(str, added))}.")
             self.admin_site.changed()  # type: ignore[attr-defined]
         if added:
             unknown = [str(model) for model in added if model.current and model.current.price_input is None]

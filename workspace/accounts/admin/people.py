@@ -127,13 +127,11 @@ class PersonAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         person = self._changeable(request, id)
         if not person.is_active:
             raise PermissionDenied
-        self.log_change(request, person, "Made a sign-in link.")
         return self._show_link(request, person)
 
     def end_sessions(self, request: HttpRequest, id: Any) -> HttpResponse:
         person = self._changeable(request, id)
         sessions.end(person, all_but=request.session.session_key if person.pk == request.user.pk else None)
-        self.log_change(request, person, "Signed out everywhere.")
         messages.success(request, f"{person} is signed out everywhere.")
         return redirect("admin:accounts_person_change", person.pk)
 
@@ -155,7 +153,6 @@ class PersonAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return render(request, "admin/accounts/hand_over.html", {**context, "opts": self.opts})
         raise_if_reauthentication_required(request, app="allauth.mfa")
         owner.hand_over(request.user, person)  # type: ignore[arg-type]
-        self.log_change(request, person, f"Made the owner by {request.user}, who is an admin now.")
         messages.success(request, f"{person} owns this workspace now. You are an admin.")
         return redirect("admin:accounts_person_changelist")
 
