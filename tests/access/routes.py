@@ -165,7 +165,7 @@ def _urls(route: Route, world: World) -> tuple[str, str]:
 
 
 def _value(route: Route, parameter: str, world: World) -> Any:
-    if parameter == "number":
+    if parameter in ("number", "old", "new"):  # of a version
         return 1
     if route.name == "admin:view_on_site":
         person = world.rows["accounts.person"]

@@ -11,7 +11,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
 
-from workspace.admin_site.pages import History, VersionedAdmin, VersionedForm, as_json
+from workspace.admin_site.pages import as_json
+from workspace.admin_site.versions import History, VersionedAdmin, VersionedForm
 from workspace.providers import registry
 from workspace.providers.adding import add_model, known_of
 from workspace.providers.admin_forms import LanguageModelForm, NamesForm, ProviderForm, goes_elsewhere

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from django import forms
 
-from workspace.admin_site.pages import VersionedForm
+from workspace.admin_site.versions import VersionedForm
 from workspace.providers import registry
 from workspace.providers.adding import known_of
 from workspace.providers.base import ABILITIES

@@ -1,4 +1,4 @@
-"""Router configurations, prompt templates and runs in the admin. Nobody reads a prompt or an answer here."""
+"""Router configurations and runs in the admin. Nobody reads a prompt or an answer here."""
 
 from __future__ import annotations
 
@@ -12,36 +12,30 @@ from django.urls import URLPattern, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from workspace.admin_site.pages import History, ReadOnlyAdmin, VersionedAdmin, VersionedForm
-from workspace.providers.models import LanguageModel
+from workspace.admin_site.pages import ReadOnlyAdmin, Source
+from workspace.admin_site.versions import History, VersionedAdmin, VersionedForm, typed_again
 from workspace.router import (
     attention,  # noqa: F401  it tells on the first page
     budget_admin,  # noqa: F401  it registers budgets
     catalog,
     decision_admin,  # noqa: F401  it registers the log of decisions
+    editor_pages,
     replay_pages,
+    template_admin,  # noqa: F401  it registers prompt templates
     usage_pages,  # noqa: F401  it registers usage
 )
-from workspace.router.configuration import DEFAULT_SOURCE, ConfigurationError, parse, save_version
-from workspace.router.models import PromptTemplate, PromptTemplateVersion, RouterConfiguration, RouterVersion, Run
+from workspace.router.configuration import DEFAULT_SOURCE, MAX_FILE, ConfigurationError, parse, save_version
+from workspace.router.models import RouterConfiguration, RouterVersion, Run
 
 admin.site.on_change(catalog.forget)  # type: ignore[attr-defined]
-
-
-class Source(forms.CharField):
-    """Text kept to the character, with one kind of line end: browsers send two."""
-
-    def __init__(self, *, rows: int, label: str, help_text: str = "") -> None:
-        widget = forms.Textarea(attrs={"rows": rows, "spellcheck": "false", "class": "source"})
-        super().__init__(strip=False, widget=widget, label=label, help_text=help_text)
-
-    def to_python(self, value: Any) -> str:
-        return str(super().to_python(value)).replace("\r\n", "\n")
 
 
 class RouterForm(VersionedForm):
     version_fields = ("source",)
 
+    upload = forms.FileField(
+        required=False, label="From a file", help_text="A model_router.json; its text takes the place of what is below."
+    )
     source = Source(
         rows=22, label="File", help_text="model_router.json: routes are tried from the top. // starts a comment."
     )
@@ -57,31 +51,42 @@ class RouterForm(VersionedForm):
         super().__init__(*args, **kwargs)
         if self.instance.current is None:
             self.initial.setdefault("source", DEFAULT_SOURCE)
+        self.fields["source"].required = "upload" not in (self.files or {})
+
+    def clean_upload(self) -> None:
+        """Its text becomes what was typed, so that a problem is shown where it can be mended."""
+        if brought := self.cleaned_data["upload"]:
+            try:
+                text = editor_pages.read_upload(brought.read(4 * MAX_FILE + 1))
+            except ValueError as error:
+                raise forms.ValidationError(str(error)) from None
+            self.data = typed_again(self, source=text)
 
     def clean_source(self) -> str:
-        source = str(self.cleaned_data["source"])
+        source = self.fields["source"].clean(self.data.get(self.add_prefix("source"), ""))
         try:
-            parse(source, models=model_names())
+            parse(source, models=editor_pages.model_names())
         except ConfigurationError as error:
             raise forms.ValidationError([f"Line{str(problem)[4:]}" for problem in error.problems]) from None
-        return source
+        return str(source)
 
 
 class RouterHistory(History):
     model = RouterVersion
     fk_name = "configuration"
     version_columns = ("note", "short_digest", "file", "replay")
+    compared = "source"
 
     @admin.display(description="digest")
     def short_digest(self, version: RouterVersion) -> str:
         return version.digest[:12]
 
     def file(self, version: RouterVersion) -> SafeString:
-        return folded(version.source)
+        url = reverse("admin:router_routerconfiguration_file", args=[version.configuration_id, version.number])
+        return format_html('<a href="{}" download>Download</a>', url)
 
     def replay(self, version: RouterVersion) -> SafeString:
-        url = reverse("admin:router_routerconfiguration_replay", args=[version.configuration_id, version.number])
-        return format_html('<a href="{}">Replay version {}</a>', url, version.number)
+        return format_html('<a href="{}">Replay</a>', replay_of(version))
 
 
 @admin.register(RouterConfiguration)
@@ -89,13 +94,21 @@ class RouterConfigurationAdmin(VersionedAdmin):
     form = RouterForm
     version_model = RouterVersion
     version_of = "configuration"
-    fields = ("name", "source", "note")
+    drafts = True
+    change_form_template = "admin/router/file_form.html"
+    fields = ("name", "upload", "source", "note")
     inlines = (RouterHistory,)
     list_display = ("name", "version", "note")
     list_select_related = ("current",)
 
     def get_urls(self) -> list[URLPattern]:
-        return [*replay_pages.urls(self), *super().get_urls()]
+        return [*editor_pages.urls(self), *replay_pages.urls(self), *super().get_urls()]
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        return super().render_change_form(request, {**context, "guide": editor_pages.guide()}, *args, **kwargs)
+
+    def compare_context(self, obj: RouterConfiguration, version: RouterVersion) -> dict[str, Any]:
+        return {"replay": replay_of(version)}
 
     def note(self, configuration: RouterConfiguration) -> str:
         return configuration.current.note if configuration.current else ""
@@ -106,47 +119,15 @@ class RouterConfigurationAdmin(VersionedAdmin):
 
     def add_version(self, request: HttpRequest, obj: RouterConfiguration, values: dict[str, Any]) -> Model:
         note = request.POST.get("note", "")[:200]
-        return save_version(obj.name, values["source"], author=request.user, note=note)  # type: ignore[arg-type]
+        who: Any = request.user
+        return save_version(obj.name, values["source"], author=who, note=note, activate=False)
 
     def why_not(self, version: RouterVersion) -> str:
         try:
-            parse(version.source, models=model_names())
+            parse(version.source, models=editor_pages.model_names())
         except ConfigurationError as error:
             return f"Version {version.number} no longer fits: {error}"
         return ""
-
-
-class TemplateForm(VersionedForm):
-    version_fields = ("system",)
-
-    system = Source(rows=12, label="System prompt", help_text="What every language model is told before the chat.")
-
-    class Meta:
-        model = PromptTemplate
-        fields = ("name",)
-
-
-class TemplateHistory(History):
-    model = PromptTemplateVersion
-    fk_name = "template"
-    version_columns = ("text",)
-
-    def text(self, version: PromptTemplateVersion) -> SafeString:
-        return folded(version.system)
-
-
-@admin.register(PromptTemplate)
-class PromptTemplateAdmin(VersionedAdmin):
-    form = TemplateForm
-    version_model = PromptTemplateVersion
-    version_of = "template"
-    fields = ("name", "system")
-    inlines = (TemplateHistory,)
-    list_display = ("name", "version")
-    list_select_related = ("current",)
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("name",) if obj else ()
 
 
 @admin.register(Run)
@@ -174,9 +155,5 @@ class RunAdmin(ReadOnlyAdmin):
         return f"{run.failure.get('cause', '')} {run.failure.get('action', '')}" if run.failure else None
 
 
-def model_names() -> set[str]:
-    return set(LanguageModel.objects.values_list("name", flat=True))
-
-
-def folded(text: str) -> SafeString:
-    return format_html("<details><summary>Show</summary><pre>{}</pre></details>", text)
+def replay_of(version: RouterVersion) -> str:
+    return reverse("admin:router_routerconfiguration_replay", args=[version.configuration_id, version.number])

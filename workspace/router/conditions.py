@@ -215,24 +215,47 @@ _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """``takes`` holds the kinds each value may have."""
+    """``takes`` holds the kinds each value may have; ``example`` is a condition that uses it."""
 
     takes: tuple[tuple[str, ...], ...]
     gives: str
     work: Callable[..., Any]
     meaning: str
+    example: str
 
 
 FUNCTIONS: dict[str, Function] = {
-    "len": Function((("text", "list", "numbers"),), "number", len, "Characters of a text, or entries of a list."),
-    "lower": Function((("text",),), "text", str.lower, "The text in small letters."),
+    "len": Function(
+        (("text", "list", "numbers"),),
+        "number",
+        len,
+        "Characters of a text, or entries of a list.",
+        "len(prompt) < 120",
+    ),
+    "lower": Function(
+        (("text",),), "text", str.lower, "The text in small letters.", 'contains(lower(prompt), "invoice")'
+    ),
     "contains": Function(
-        (("text", "list"), ("text",)), "truth", lambda a, b: b in a, "Whether the first holds the second."
+        (("text", "list"), ("text",)),
+        "truth",
+        lambda a, b: b in a,
+        "Whether the first holds the second.",
+        'contains(groups, "research")',
     ),
     "startswith": Function(
-        (("text",), ("text",)), "truth", str.startswith, "Whether the first begins with the second."
+        (("text",), ("text",)),
+        "truth",
+        str.startswith,
+        "Whether the first begins with the second.",
+        'startswith(prompt, "/long")',
     ),
-    "endswith": Function((("text",), ("text",)), "truth", str.endswith, "Whether the first ends with the second."),
+    "endswith": Function(
+        (("text",), ("text",)),
+        "truth",
+        str.endswith,
+        "Whether the first ends with the second.",
+        'endswith(prompt, "?")',
+    ),
 }
 
 

@@ -13,6 +13,27 @@ from workspace.router.conditions import FUNCTIONS, MAX_LENGTH
 from workspace.router.configuration import ANY, MAX_ROUTES
 from workspace.router.facts import FACTS, LOOKUPS
 
+# What stands behind each key where an author has it written for them; a test holds the keys complete and the file good.
+ROUTE_EXAMPLES = {
+    "name": '"short questions"',
+    "condition": '"len(prompt) < 120"',
+    "model": '"any"',
+    "models": '{"any": 9, "quotes": 1}',
+    "groups": '["research"]',
+    "mode": '"background"',
+    "parameters": '{"temperature": 0.2, "max_tokens": 2000}',
+    "grounding": '{"documents": true}',
+    "first_token_s": "10",
+    "total_s": "120",
+    "fallbacks": '["quotes"]',
+    "budget": '{"usd": 0.05}',
+}
+FILE_EXAMPLES = {
+    "fallback": '"quotes"',
+    "autocomplete": '"any"',
+    "hedge": '{"after_s": 2, "percent": 5}',
+}
+
 
 def schema(models: Collection[str]) -> dict[str, Any]:
     """``models`` are the names a file may use. ``//`` comments are taken out before it is held against this."""
@@ -48,9 +69,14 @@ def _route(model: dict[str, Any]) -> dict[str, Any]:
         "required": ["condition"],
         "oneOf": [{"required": ["model"]}, {"required": ["models"]}],
         "properties": {
-            "name": {"type": "string", "minLength": 1, "maxLength": 60},
+            "name": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 60,
+                "description": "What the route is called in every explanation.",
+            },
             "condition": {"type": "string", "minLength": 1, "maxLength": MAX_LENGTH, "description": _language()},
-            "model": model,
+            "model": {**model, "description": "Answers when the condition is true. “any” is the oldest that can."},
             "models": {
                 "type": "object",
                 "minProperties": 1,
@@ -63,18 +89,27 @@ def _route(model: dict[str, Any]) -> dict[str, Any]:
                 "items": {"type": "string", "minLength": 1, "maxLength": 60},
                 "description": "The route serves people of these groups alone.",
             },
-            "mode": {"enum": ["interactive", "background"]},
-            "parameters": _object(
-                temperature={"type": "number", "minimum": 0, "maximum": 2},
-                top_p={"type": "number", "exclusiveMinimum": 0, "maximum": 1},
-                max_tokens={"type": "integer", "minimum": 1, "maximum": 10_000_000},
-                stop={"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 4},
-            ),
-            "grounding": _object(documents={"type": "boolean"}, web={"type": "boolean"}),
+            "mode": {
+                "enum": ["interactive", "background"],
+                "description": "In the background the person goes on chatting, and is told when the answer lands.",
+            },
+            "parameters": {
+                **_object(
+                    temperature={"type": "number", "minimum": 0, "maximum": 2},
+                    top_p={"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+                    max_tokens={"type": "integer", "minimum": 1, "maximum": 10_000_000},
+                    stop={"type": "array", "items": {"type": "string", "minLength": 1}, "maxItems": 4},
+                ),
+                "description": "Sent with the question, over the model's own.",
+            },
+            "grounding": {
+                **_object(documents={"type": "boolean"}, web={"type": "boolean"}),
+                "description": "What the answer stands on, whatever the person chose.",
+            },
             "first_token_s": {**seconds, "description": "Seconds to the first token, at most."},
             "total_s": {**seconds, "description": "Seconds to the last token, at most."},
-            "fallbacks": {"type": "array", "items": model},
-            "budget": _object(usd=weight),
+            "fallbacks": {"type": "array", "items": model, "description": "Asked in this order when the model fails."},
+            "budget": {**_object(usd=weight), "description": "US dollars that an answer may cost at most."},
         },
     }
 
