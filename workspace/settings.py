@@ -115,6 +115,8 @@ USE_TZ = True
 USE_I18N = False
 DATE_FORMAT = "j M Y"
 DATETIME_FORMAT = "j M Y H:i"
+DATE_FORMAT = "j M Y"
+DATETIME_FORMAT = "j M Y H:i"
 TIME_FORMAT = "H:i"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},

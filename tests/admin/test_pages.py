@@ -2,51 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 from django.contrib import admin
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
-from django.utils import timezone
 
-from retrieval.models import Collection, Document
+from tests.admin.rows import one_of_each
 from tests.scripted import add_model
-from workspace.accounts.models import Group, IdentityProvider, Invitation, Person
-from workspace.admin_site.pages import ReadOnlyAdmin
-from workspace.audit.log import record
-from workspace.audit.models import Action
-from workspace.ids import new_id
-from workspace.router.models import Budget, DailyUsage, LoggedDecision, Run
-from workspace.router.seed import ensure_defaults
+from workspace.accounts.models import Group, IdentityProvider, Person
+from workspace.router.models import Budget
 
 
 @pytest.fixture
 def pages(alice: Person, bob: Person) -> list[str]:
     """The address of every list, every form and one row of each."""
     add_model("quotes")
-    ensure_defaults()
-    Run.objects.create(person=bob, text="a private answer")
-    LoggedDecision.objects.create(person=bob, run=new_id(), model="quotes")
-    Budget.objects.create(person=bob, usd=5)
-    DailyUsage.objects.create(person=bob, day=timezone.localdate(), model="quotes", runs=1)
-    collection = Collection.objects.create(name="Orchard", owner=bob)
-    Document.objects.create(
-        collection=collection, title="Pruning", name="pruning.md", digest="0" * 64, text="secret text"
-    )
-    Group.objects.create(name="Gardeners")
-    IdentityProvider.objects.create(name="Orchard ID", slug="orchard", server_url="https://id.example", client_id="us")
-    Invitation.objects.create(digest="0" * 64, author=alice, expires=timezone.now() + timedelta(days=1))
-    record(Action.CHANGED, about=bob)
-    found = [reverse("admin:index")]
-    for model, page in admin.site._registry.items():
-        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
-        row = model._default_manager.first()
-        assert row is not None, model
-        found += [reverse(f"{name}_changelist"), reverse(f"{name}_change", args=[row.pk])]
-        if not isinstance(page, ReadOnlyAdmin):
-            found.append(reverse(f"{name}_add"))
-    return found
+    return one_of_each()
 
 
 def test_the_owner_opens_every_page(client: Client, alice: Person, pages: list[str]) -> None:

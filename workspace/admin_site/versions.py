@@ -98,7 +98,7 @@ class History(admin.TabularInline):  # type: ignore[type-arg]
     @property
     def fields(self) -> Sequence[str]:  # type: ignore[override]
         counted = ("change",) if self.compared else ()
-        return ("number", *self.version_columns, *counted, "author", "created", "use")
+        return ("number", "use", *self.version_columns, *counted, "author", "created")
 
     @property
     def readonly_fields(self) -> Sequence[str]:  # type: ignore[override]
@@ -129,7 +129,7 @@ class History(admin.TabularInline):  # type: ignore[type-arg]
         more, less = count(earlier, getattr(version, self.compared))
         return f"+{more} −{less} line{'' if more + less == 1 else 's'}" if more or less else "the same lines"
 
-    @admin.display(description="")
+    @admin.display(description="use")
     def use(self, version: Any) -> str | SafeString:
         of = getattr(version, self.fk_name or "")
         if of.current_id == version.pk:

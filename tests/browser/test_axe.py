@@ -1,0 +1,125 @@
+"""Every page, in both themes, held against axe's rules for WCAG 2.2 AA: nothing that a machine can find is wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.reader import answers, ask, composer, expect_state
+from tests.serving import ROOT, Served
+from tests.upstream import Upstream
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+RULES = {
+    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+}
+COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}  # what a theme changes
+OURS = [
+    "/", "/account/", "/account/usage/", "/account/tokens/", "/account/password/first/", "/account/app/",
+    "/account/passkeys/new/", "/account/connected/", "/documents/", "/no/such/page/",
+]  # fmt: skip
+OUTSIDE = ["/sign-in/", "/join/no-such-invitation/", "/sign-in/no-such-link/", "/sign-in/off/"]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Served]:
+    served = Served(tmp_path_factory.mktemp("axe"))
+    served.people(1, upstream.url)
+    yield served.start()
+    served.end()
+
+
+@pytest.fixture(scope="module")
+def admin_pages(site: Served) -> list[str]:
+    made = subprocess.run(
+        [sys.executable, "-m", "tests.admin.rows"],
+        cwd=ROOT, env=site.environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found: list[str] = json.loads(made.stdout)
+    return found
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, bypass_csp=True)
+    context.set_default_timeout(15_000)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def owner(page: Page, site: Served) -> Page:
+    made = subprocess.run(
+        [sys.executable, "manage.py", "sign_in_link"],
+        cwd=ROOT, env=site.environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    page.goto(made.stdout.strip())
+    expect(composer(page)).to_be_visible()
+    return page
+
+
+def home(site: Served) -> str:
+    """By the name that the sign-in link has: a cookie belongs to one."""
+    return f"http://localhost:{site.port}"
+
+
+def go(page: Page, site: Served, address: str) -> None:
+    """There, and not at the door."""
+    page.goto(home(site) + address)
+    assert page.url.endswith(address), page.url
+
+
+def wrong(page: Page, where: str = "") -> list[str]:
+    """What axe finds in both themes, with the first element that shows it."""
+    found = []
+    for theme, rules in (("light", RULES), ("dark", COLOURS)):
+        page.emulate_media(color_scheme=theme, reduced_motion="reduce")  # type: ignore[arg-type]
+        for one in Axe().run(page, options=rules).response["violations"]:
+            places = [node["target"][0] for node in one["nodes"]][:3]
+            found.append(f"{where} {theme} {one['id']}: {one['help']} {places}")
+    return found
+
+
+def test_pages_for_nobody_yet(page: Page, site: Served) -> None:
+    found = []
+    for address in OUTSIDE:
+        page.goto(home(site) + address)
+        found += wrong(page, address)
+    assert not found, "\n".join(found)
+
+
+def test_pages_of_a_person(owner: Page, site: Served) -> None:
+    found = []
+    for address in OURS:
+        go(owner, site, address)
+        found += wrong(owner, address)
+    assert not found, "\n".join(found)
+
+
+def test_a_chat_with_an_answer(owner: Page, site: Served) -> None:
+    owner.goto(home(site))
+    ask(owner, "How does Onepane stay up?", model="quotes")
+    expect_state(answers(owner).first, "done")
+    assert not (found := wrong(owner, "chat")), "\n".join(found)
+
+
+def test_every_page_of_the_admin(owner: Page, site: Served, admin_pages: list[str]) -> None:
+    assert len(admin_pages) > 40
+    found = []
+    for address in admin_pages:
+        go(owner, site, address)
+        found += wrong(owner, address)
+    assert not found, "\n".join(found)
+
+
+def test_a_page_that_is_wrong_would_be_found(page: Page) -> None:
+    """The premise of the tests above."""
+    page.set_content("<main><h1>x</h1><img src=x><input></main>")
+    assert len(wrong(page)) >= 4
