@@ -9,13 +9,17 @@ from typing import Any, ClassVar
 import orjson
 
 from workspace.providers import http
-from workspace.providers.base import Address, Call, Ended, ProviderError, Said, Sent, Source, Wire
+from workspace.providers.asking import Question, ask
+from workspace.providers.base import Address, Call, Ended, Said, Secret, Source, Wire
 from workspace.providers.errors import failed, from_object
-from workspace.providers.exchange import GO_ON, exchange, image_of, object_of, tool_call
+from workspace.providers.exchange import GO_ON, image_of, object_of, tool_call
+from workspace.providers.quirks import quirks_of, takes_sampling, thinking_of
 from workspace.types import Delta, PromptMessage, Reasoning, Usage
 
 VERSION = "2023-06-01"
 MAX_TOKENS = 8_192  # the protocol wants a limit; this one every current model takes
+COUNTED = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+MIN_BUDGET = 1_024  # the least they take
 NOT_PARAMETERS = {"messages", "model", "stream", "system"}
 
 
@@ -24,64 +28,69 @@ class Anthropic:
     label: ClassVar[str] = "Anthropic (Messages)"
 
     async def stream(self, call: Call) -> AsyncGenerator[Said, None]:
-        body = await body_of(call)
-        try:
-            async with aclosing(self._attempt(call, body)) as pieces:
-                async for said in pieces:
-                    yield said
-        except ProviderError as error:
-            # Newer models take no beginning of their answer: asked to go on in words instead.
-            if error.failure.code != "bad_request" or "prefill" not in error.failure.cause or not call.so_far:
-                raise
-            body["messages"].append({"role": "user", "content": GO_ON})
-            async with aclosing(self._attempt(call, body)) as pieces:
-                async for said in pieces:
-                    yield said
+        def amended(body: dict[str, Any], words: str) -> dict[str, Any] | None:
+            """Newer models take no beginning of their answer: asked to go on in words instead."""
+            if "prefill" not in words or not call.so_far:
+                return None
+            return {**body, "messages": [*body["messages"], {"role": "user", "content": GO_ON}]}
+
+        question = Question(
+            path="/messages",
+            body=await body_of(call),
+            headers=headers_of(call.address),
+            reader=Reader,
+            not_parameters=NOT_PARAMETERS,
+            amend=amended,
+        )
+        async with aclosing(ask(call, question)) as pieces:
+            async for said in pieces:
+                yield said
 
     async def models(self, address: Address) -> list[str]:
         rows = await http.listed(address, "/models?limit=1000", key="data", headers=headers_of(address))
         return sorted(str(row["id"]) for row in rows if "id" in row)
 
-    async def _attempt(self, call: Call, body: Mapping[str, Any]) -> AsyncGenerator[Said, None]:
-        yield Sent(parameters={name: value for name, value in body.items() if name not in NOT_PARAMETERS})
-        answer = exchange(call, "/messages", body, headers=headers_of(call.address), reader=Reader())
-        async with aclosing(answer) as pieces:
-            async for said in pieces:
-                yield said
-
 
 async def body_of(call: Call) -> dict[str, Any]:
-    """The request. While a model thinks it refuses sampling parameters, so they are left out."""
+    """The request. Thoughts of earlier answers and their signatures stay here: only a loop of tools needs them back."""
     messages = [
         {"role": "assistant" if message.role == "model" else "user", "content": await _content(message, call)}
         for message in call.messages
     ]
     if call.so_far:
         messages.append({"role": "assistant", "content": call.so_far.rstrip()})
-    ours = {name: value for name, value in call.parameters.items() if value is not None}
-    body: dict[str, Any] = {
-        "model": call.model,
-        "messages": messages,
-        "max_tokens": ours.get("max_tokens", MAX_TOKENS),
-        "stream": True,
-    }
+    body: dict[str, Any] = {"model": call.model, "messages": messages, "stream": True}
     if call.system:
         body["system"] = call.system
+    return body | _parameters(call)
+
+
+def _parameters(call: Call) -> dict[str, Any]:
+    """Ours in their words. A budget for thoughts is part of ``max_tokens``, which must be more."""
+    quirks = quirks_of(call.address, call.model)
+    ours = {name: value for name, value in call.parameters.items() if value is not None}
+    thinking = thinking_of(quirks, ours)
+    theirs: dict[str, Any] = {"max_tokens": ours.get("max_tokens", MAX_TOKENS)}
     if stop := ours.get("stop"):
-        body["stop_sequences"] = [stop] if isinstance(stop, str) else stop
-    if effort := ours.get("reasoning_effort"):
-        body["thinking"] = {"type": "adaptive", "display": "summarized"}
-        body["output_config"] = {"effort": effort}
-    elif budget := ours.get("thinking_budget"):
-        body["thinking"] = {"type": "enabled", "budget_tokens": budget}
-        body["max_tokens"] = max(body["max_tokens"], budget + 1_024)
-    else:
-        body |= {name: ours[name] for name in ("temperature", "top_p") if name in ours}
-    return body
+        theirs["stop_sequences"] = [stop] if isinstance(stop, str) else stop
+    if thinking.off:
+        theirs["thinking"] = {"type": "disabled"}
+    elif thinking.level:
+        theirs["thinking"] = {"type": "adaptive", "display": "summarized"}
+        theirs["output_config"] = {"effort": thinking.level}
+    elif thinking.budget is not None:
+        budget = max(thinking.budget, MIN_BUDGET)
+        theirs["thinking"] = {"type": "enabled", "budget_tokens": budget}
+        theirs["max_tokens"] = max(theirs["max_tokens"], budget + 1_024)
+    if takes_sampling(quirks, thinking) and (thinking.off or not thinking.asked):
+        theirs |= {name: ours[name] for name in ("temperature", "top_p") if name in ours}
+    if "temperature" in theirs:
+        theirs["temperature"] = min(theirs["temperature"], 1)  # ours go to 2
+    return theirs
 
 
 def headers_of(address: Address) -> dict[str, str]:
-    return {"anthropic-version": VERSION} | ({"x-api-key": address.key} if address.key else {})
+    return {"anthropic-version": VERSION} | ({"x-api-key": Secret(address.key)} if address.key else {})
 
 
 class Reader:
@@ -199,11 +208,19 @@ async def _content(message: PromptMessage, call: Call) -> str | list[dict[str, A
 
 
 def _usage(raw: Mapping[str, Any]) -> Usage:
-    cached, written = raw.get("cache_read_input_tokens") or 0, raw.get("cache_creation_input_tokens") or 0
+    billed = billed_of(raw)
+    cached, written = billed["cache_read_input_tokens"], billed["cache_creation_input_tokens"]
     return Usage(
-        input=(raw.get("input_tokens") or 0) + cached + written,
-        output=raw.get("output_tokens") or 0,
+        input=billed["input_tokens"] + cached + written,
+        output=billed["output_tokens"],
         cached=cached,
         cache_write=written,
         reasoning=(raw.get("output_tokens_details") or {}).get("thinking_tokens") or 0,
     )
+
+
+def billed_of(raw: Mapping[str, Any]) -> dict[str, int]:
+    """What is paid for. After a compaction or a fallback the counts are of the last round alone: all are added."""
+    rounds = [one for one in raw.get("iterations") or () if isinstance(one, dict)]
+    paid = rounds if any(one.get("type") in ("compaction", "fallback_message") for one in rounds) else [raw]
+    return {name: sum(one.get(name) or 0 for one in paid) for name in COUNTED}

@@ -18,12 +18,22 @@ ABILITIES = ("images", "audio", "tools", "reasoning", "seed", "system")
 ReadBlob = Callable[[str], Awaitable[bytes]]
 
 
+class Secret(str):
+    """A key, or a header that holds one: itself where it is sent, and nothing where values are listed for a reader,
+    as in a log or the page of a traceback."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'(key)'"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
     """Where and as whom: the base URL (or a Unix socket) and the key, decrypted for this call only."""
 
     base_url: str = ""
-    key: str = ""
+    key: str = field(default="", repr=False)
     socket: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 

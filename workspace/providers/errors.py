@@ -6,9 +6,13 @@ Each has a cause and a next step in words, says if trying again can help, and ne
 from __future__ import annotations
 
 import re
+import socket
+import ssl
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
+import aiohttp
 import httpx
 import orjson
 
@@ -78,34 +82,76 @@ _BY_WORD = (
     (r"model_not_found|does not exist|model .{1,80} not found", "not_found"),
     (r"content_filter|content_policy|safety", "refused_content"),
 )
+PROXY = "Let the proxy pass this host, or correct the address in Providers."
+OTHER_KIND = "Choose the kind of this server in Providers, or correct its address."
+_RETRY_CONNECTING = "Retry, or correct the address in Providers."
+# What lies beneath a connection that failed: kinds of error, the cause in words, what to do. The first that fits.
+_UNREACHED: tuple[tuple[tuple[type[BaseException], ...], str, str], ...] = (
+    ((httpx.ProxyError,), "The proxy on the way to {host} refused or can't be reached.", PROXY),
+    ((socket.gaierror,), "No host called {host} is found.", "Correct the address in Providers, or check the network."),
+    (
+        (ssl.SSLCertVerificationError, ssl.CertificateError),
+        "The certificate of {host} can't be trusted.",
+        "Renew it, or name its authority in the server's environment (SSL_CERT_FILE).",
+    ),
+    (
+        (ssl.SSLError,),
+        "{host} does not speak TLS as it should.",
+        "Check whether the address begins with http:// or https://, and its port.",
+    ),
+    ((ConnectionRefusedError,), "Nothing listens at {address}.", ACTIONS["unreachable"]),
+    (
+        (ConnectionResetError, aiohttp.ServerDisconnectedError),
+        "{host} closed the connection without an answer.",
+        "Check whether the address begins with http:// or https://, and its port.",
+    ),
+    ((httpx.ConnectTimeout,), "{host} does not answer: connecting took too long.", _RETRY_CONNECTING),
+    (
+        (httpx.UnsupportedProtocol, httpx.InvalidURL),
+        "{address} is no address of a server.",
+        "Correct the address in Providers.",
+    ),
+)
 _WAIT = re.compile(r"(?:try again|retry) in ((?:\d+h)?(?:\d+m(?!s))?(?:[\d.]+(?:ms|s| seconds?))?)", re.I)
 
 
 def failed(
-    code: str, said: str = "", *, retry_after: float | None = None, wire: Wire | None = None, finish_reason: str = ""
+    code: str,
+    said: str = "",
+    *,
+    why: str = "",
+    action: str = "",
+    retry_after: float | None = None,
+    wire: Wire | None = None,
+    finish_reason: str = "",
 ) -> ProviderError:
-    """An error of one of our codes, with the provider's own words where there are any."""
+    """An error of one of our codes. ``said`` is what the provider said, in its words; ``why`` and ``action`` are ours
+    where they can be closer than the code's."""
     said = _safe(said)
     failure = Failure(
         code=code,
-        cause=CAUSES[code] + (f" It says: {said}" if said else ""),
-        action=ACTIONS[code],
+        cause=(why or CAUSES[code]) + (f" It says: {said}" if said else ""),
+        action=action or ACTIONS[code],
         permanent=code in PERMANENT,
         retry_after=retry_after,
     )
     return ProviderError(failure, wire=wire, finish_reason=finish_reason)
 
 
-def from_response(status: int, headers: Mapping[str, str], body: bytes) -> ProviderError:
+def from_response(status: int, headers: Mapping[str, str], body: bytes, *, address: str = "") -> ProviderError:
     """An HTTP answer that is an error. The body may be JSON of any shape, HTML or nothing."""
+    if 300 <= status < 400:
+        return _elsewhere(headers.get("location", ""))
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError:
-        said = _words_of_page(body)
-        return failed(
-            code_of(status, said), said or f"HTTP {status}", retry_after=hint(headers, said), wire=Wire(status=status)
-        )
+        return _from_page(status, headers, body, address=address)
     return _from_content(content, status=status, headers=headers)
+
+
+def no_api(address: str) -> ProviderError:
+    """Something answers, but with a page for people."""
+    return failed("garbage", why="A web page answers there, not a model's API.", action=_address_action(address))
 
 
 def from_object(error: Any, *, finish_reason: str = "") -> ProviderError:
@@ -114,9 +160,10 @@ def from_object(error: Any, *, finish_reason: str = "") -> ProviderError:
 
 
 def from_exception(error: Exception, *, address: str = "") -> ProviderError:
-    """A failure of the transport."""
-    if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError | httpx.UnsupportedProtocol | httpx.InvalidURL):
-        return failed("unreachable", f"no connection to {address}" if address else "")
+    """A failure of the transport: before anything was sent, while it was waited for, or half-way."""
+    before = (httpx.ConnectTimeout, httpx.ConnectError, httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.ProxyError)
+    if isinstance(error, before):
+        return _unreached(error, address)
     if isinstance(error, httpx.TimeoutException | TimeoutError):
         return failed("timeout")
     return failed("cut_off")
@@ -132,14 +179,64 @@ def code_of(status: int, said: str) -> str:
     return "bad_request" if 400 <= status < 500 else "server_error"
 
 
+def _unreached(error: Exception, address: str) -> ProviderError:
+    """Why no connection came about, by the kinds of error beneath this one."""
+    beneath, host = _beneath(error), urlsplit(address).hostname or "that address"
+    for kinds, why, action in _UNREACHED:
+        if isinstance(error, kinds) or any(isinstance(one, kinds) for one in beneath):
+            return failed("unreachable", why=why.format(host=host, address=address or host), action=action)
+    return failed("unreachable", why=f"There is no connection to {address}." if address else "")
+
+
+def _beneath(error: BaseException) -> list[BaseException]:
+    found: list[BaseException] = []
+    pending: list[Any] = [error]
+    while pending and len(found) < 20:
+        one = pending.pop()
+        if isinstance(one, BaseException) and one not in found:
+            found.append(one)
+            pending += [one.__cause__, one.__context__, getattr(one, "os_error", None)]
+    return found
+
+
+def _elsewhere(location: str) -> ProviderError:
+    to = urlsplit(location)
+    where = f" to {to.scheme}://{to.netloc.rpartition('@')[2]}{to.path}" if to.netloc else ""
+    return failed(
+        "not_found",
+        why=f"The address leads on{where}, and keys are not sent after it.",
+        action="Enter the address it leads to in Providers." if where else "Correct the address in Providers.",
+    )
+
+
+def _from_page(status: int, headers: Mapping[str, str], body: bytes, *, address: str) -> ProviderError:
+    """An error that is no JSON: a page of a server in between, plain words, or nothing."""
+    said = _words_of_page(body)
+    code = code_of(status, said)
+    wait, wire = hint(headers, said), Wire(status=status)
+    if code == "not_found":
+        why = f"Nothing is found at {address}." if address else ""
+        return failed(code, said, why=why, action=_address_action(address), retry_after=wait, wire=wire)
+    if status == 407:
+        return failed(code, said, why="A proxy on the way wants a password.", action=PROXY, wire=wire)
+    why = f"{CAUSES[code].rstrip('.')} (HTTP {status})."
+    return failed(code, said, why=why, retry_after=wait, wire=wire)
+
+
+def _address_action(address: str) -> str:
+    if not address or urlsplit(address).path.strip("/"):
+        return ACTIONS["not_found"]
+    return "Correct the address in Providers: most end in /v1, and this one has no path."
+
+
 def _from_content(content: Any, *, status: int, headers: Mapping[str, str], finish_reason: str = "") -> ProviderError:
     wire, error = _wire_of(content, status)
     said = _inner_words(wire.message or "", error)
     number = int(str(wire.code)) if re.fullmatch(r"[45]\d\d", str(wire.code)) else 0
     code = code_of(status or number or 500, f"{wire.type or ''} {wire.code or ''} {said}")
     wait = hint(headers, said) or _retry_info(error)
-    said = said or (f"HTTP {status}" if status else "")
-    return failed(code, said, retry_after=wait, wire=wire, finish_reason=finish_reason)
+    why = "" if said or not status else f"{CAUSES[code].rstrip('.')} (HTTP {status})."
+    return failed(code, said, why=why, retry_after=wait, wire=wire, finish_reason=finish_reason)
 
 
 def _wire_of(content: Any, status: int) -> tuple[Wire, Mapping[str, Any]]:

@@ -18,6 +18,7 @@ import orjson
 from workspace.providers import http
 from workspace.providers.base import Call, Ended, ProviderError, Said, Source, ToolCall
 from workspace.providers.errors import failed
+from workspace.providers.masking import Mask
 from workspace.providers.sse import Decoder
 from workspace.types import Delta, Part, Reasoning, Usage
 
@@ -112,7 +113,7 @@ async def _answer(
         if "json" in response.headers.get("content-type", ""):
             async with asyncio.timeout(call.idle_deadline):
                 whole = await response.aread()
-            for said in reader.whole(whole):
+            for said in reader.whole(Mask(call.address.key)(whole)):
                 yield said
         else:
             async with aclosing(_streamed(call, response, reader)) as pieces:
@@ -154,7 +155,7 @@ def _sound(said: Said) -> Said:
 
 async def _streamed(call: Call, response: httpx.Response, reader: Reader) -> AsyncGenerator[Said, None]:
     """Until the first word one deadline holds for all; then each piece, be it only a keep-alive, begins another."""
-    loop, decoder = asyncio.get_running_loop(), Decoder()
+    loop, decoder, masked = asyncio.get_running_loop(), Decoder(), Mask(call.address.key)
     pieces = aiter(response.aiter_bytes())
     limit, spoke = loop.time() + call.first_token_deadline, False
     while True:
@@ -166,14 +167,14 @@ async def _streamed(call: Call, response: httpx.Response, reader: Reader) -> Asy
         except TimeoutError:
             raise failed("timeout", "the answer stopped coming" if spoke else "no word of an answer came") from None
         for name, data in decoder.feed(piece):
-            for said in reader.read(name, data):
+            for said in reader.read(name, masked(data)):
                 spoke = True
                 yield said
         if spoke:
             limit = loop.time() + call.idle_deadline
     for name, data in decoder.end():
         try:
-            for said in reader.read(name, data):
+            for said in reader.read(name, masked(data)):
                 yield said
         except ProviderError as error:
             if error.failure.code != "garbage":  # half an event: the end says that it was cut off

@@ -12,9 +12,11 @@ from urllib.parse import quote
 import orjson
 
 from workspace.providers import http
-from workspace.providers.base import Address, Call, Ended, Said, Sent, Source, ToolCall
+from workspace.providers.asking import Question, ask
+from workspace.providers.base import Address, Call, Ended, Said, Secret, Sent, Source, ToolCall
 from workspace.providers.errors import failed, from_object
-from workspace.providers.exchange import GO_ON, exchange, image_of, object_of
+from workspace.providers.exchange import GO_ON, image_of, object_of
+from workspace.providers.quirks import quirks_of, thinking_of
 from workspace.types import Delta, PromptMessage, Reasoning, Usage
 
 PARAMETERS = {
@@ -32,12 +34,16 @@ class Gemini:
     label: ClassVar[str] = "Google Gemini"
 
     async def stream(self, call: Call) -> AsyncGenerator[Said, None]:
-        body = await body_of(call)
-        yield Sent(parameters=body.get("generationConfig", {}))
-        path = f"/models/{quote(call.model.removeprefix('models/'))}:streamGenerateContent?alt=sse"
-        async with aclosing(exchange(call, path, body, headers=headers_of(call.address), reader=Reader())) as pieces:
+        question = Question(
+            path=f"/models/{quote(call.model.removeprefix('models/'))}:streamGenerateContent?alt=sse",
+            body=await body_of(call),
+            headers=headers_of(call.address),
+            reader=Reader,
+            not_parameters=("contents", "systemInstruction"),
+        )
+        async with aclosing(ask(call, question)) as pieces:
             async for said in pieces:
-                yield said
+                yield Sent(parameters=said.parameters.get("generationConfig", {})) if isinstance(said, Sent) else said
 
     async def models(self, address: Address) -> list[str]:
         rows = await http.listed(address, "/models?pageSize=1000", key="models", headers=headers_of(address))
@@ -46,6 +52,7 @@ class Gemini:
 
 
 async def body_of(call: Call) -> dict[str, Any]:
+    """The request. Thoughts and their signatures stay here: only calls of tools must come back signed."""
     contents = [
         {"role": "model" if message.role == "model" else "user", "parts": await _parts(message, call)}
         for message in call.messages
@@ -63,7 +70,7 @@ async def body_of(call: Call) -> dict[str, Any]:
 
 def headers_of(address: Address) -> dict[str, str]:
     """The key goes in a header: addresses get logged."""
-    return {"x-goog-api-key": address.key} if address.key else {}
+    return {"x-goog-api-key": Secret(address.key)} if address.key else {}
 
 
 class Reader:
@@ -216,10 +223,13 @@ def _configuration(call: Call) -> dict[str, Any]:
         theirs["stopSequences"] = [stop] if isinstance(stop, str) else stop
     if call.seed is not None and "seed" in call.abilities:
         theirs["seed"] = call.seed
-    if effort := ours.get("reasoning_effort"):
-        theirs["thinkingConfig"] = {"thinkingLevel": effort, "includeThoughts": True}
-    elif (budget := ours.get("thinking_budget")) is not None:
-        theirs["thinkingConfig"] = {"thinkingBudget": budget, "includeThoughts": True}
+    quirks = quirks_of(call.address, call.model)
+    thinking = thinking_of(quirks, ours)
+    shown = {} if thinking.off else {"includeThoughts": True}
+    if thinking.level and thinking.level != "none":
+        theirs["thinkingConfig"] = {"thinkingLevel": thinking.level, **shown}
+    elif thinking.asked:
+        theirs["thinkingConfig"] = {"thinkingBudget": thinking.budget or 0, **shown}
     return theirs
 
 

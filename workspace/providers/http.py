@@ -14,10 +14,12 @@ from contextvars import ContextVar
 from typing import Any
 
 import httpx
+import orjson
 from httpx_aiohttp import AiohttpTransport
 
-from workspace.providers.base import Address
-from workspace.providers.errors import failed, from_exception, from_response
+from workspace.providers.base import Address, ProviderError
+from workspace.providers.errors import OTHER_KIND, failed, from_exception, from_response, no_api
+from workspace.providers.masking import Mask
 
 CONNECT = 10.0  # seconds
 LIMITS = httpx.Limits(max_connections=2_000, max_keepalive_connections=500, keepalive_expiry=60)
@@ -78,7 +80,7 @@ async def posting(
             if response.status_code != 200:
                 async with asyncio.timeout(idle):
                     refusal = await _start_of(response)
-                raise from_response(response.status_code, response.headers, refusal)
+                raise _refused(address, response, refusal)
             yield response
         finally:
             await response.aclose()
@@ -94,11 +96,11 @@ async def getting(address: Address, path: str, *, headers: Mapping[str, str]) ->
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError) as error:
         raise from_exception(error, address=address.base_url) from None
     if response.status_code != 200:
-        raise from_response(response.status_code, response.headers, response.content[:MAX_ERROR_BODY])
+        raise _refused(address, response, response.content)
     try:
-        return response.json()
-    except ValueError:
-        raise from_response(502, {}, b"the answer is not JSON") from None
+        return orjson.loads(Mask(address.key)(response.content))
+    except orjson.JSONDecodeError:
+        raise no_api(address.base_url) from None
 
 
 async def listed(address: Address, path: str, *, key: str, headers: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -106,8 +108,15 @@ async def listed(address: Address, path: str, *, key: str, headers: Mapping[str,
     answer = await getting(address, path, headers=headers)
     rows = answer.get(key) if isinstance(answer, dict) else None
     if not isinstance(rows, list):
-        raise failed("garbage", "/models gave no list")
+        raise failed("garbage", why="The server answers, but not with a list of models.", action=OTHER_KIND)
     return [row for row in rows if isinstance(row, dict)]
+
+
+def _refused(address: Address, response: httpx.Response, body: bytes) -> ProviderError:
+    """An answer that is no answer, in words. The key is masked before anything is cut off, lest half of it stays."""
+    masked = Mask(address.key)
+    headers = {name.lower(): masked.text(value) for name, value in response.headers.items()}
+    return from_response(response.status_code, headers, masked(body)[:MAX_ERROR_BODY], address=address.base_url)
 
 
 async def _start_of(response: httpx.Response) -> bytes:
@@ -115,6 +124,6 @@ async def _start_of(response: httpx.Response) -> bytes:
     with contextlib.suppress(httpx.HTTPError):
         async for piece in response.aiter_bytes():
             body += piece
-            if len(body) > MAX_ERROR_BODY:
+            if len(body) > 2 * MAX_ERROR_BODY:
                 break
     return body

@@ -14,14 +14,17 @@ from urllib.parse import urlsplit
 import orjson
 
 from workspace.providers import http
-from workspace.providers.base import Address, Call, Ended, ProviderError, Said, Sent, Source
+from workspace.providers.asking import Question, ask
+from workspace.providers.base import Address, Call, Ended, Said, Secret, Source
 from workspace.providers.errors import failed, from_object
-from workspace.providers.exchange import exchange, image_of, object_of, tool_call
+from workspace.providers.exchange import image_of, object_of, tool_call
+from workspace.providers.quirks import Quirks, quirks_of, takes_sampling, thinking_of
 from workspace.providers.think import Think
 from workspace.types import Delta, PromptMessage, Reasoning, Usage
 
 ROLES = {"person": "user", "model": "assistant", "system": "system"}
 OURS = ("temperature", "top_p", "stop", "max_tokens", "presence_penalty", "frequency_penalty", "reasoning_effort")
+SAMPLING = {"temperature", "top_p", "presence_penalty", "frequency_penalty"}
 NOT_PARAMETERS = {"messages", "model", "stream", "stream_options"}
 
 
@@ -30,46 +33,39 @@ class OpenAI:
     label: ClassVar[str] = "OpenAI-compatible (chat completions)"
 
     async def stream(self, call: Call) -> AsyncGenerator[Said, None]:
-        body = await body_of(call)
-        try:
-            async with aclosing(self._attempt(call, body)) as pieces:
-                async for said in pieces:
-                    yield said
-        except ProviderError as error:
-            # Some servers refuse the one field that asks for usage: once more without it.
-            if error.failure.code != "bad_request" or "stream_options" not in error.failure.cause:
-                raise
-            del body["stream_options"]
-            async with aclosing(self._attempt(call, body)) as pieces:
-                async for said in pieces:
-                    yield said
+        question = Question(
+            path="/chat/completions",
+            body=await body_of(call),
+            headers=headers_of(call.address),
+            reader=Reader,
+            not_parameters=NOT_PARAMETERS,
+            amend=amended,
+        )
+        async with aclosing(ask(call, question)) as pieces:
+            async for said in pieces:
+                yield said
 
     async def models(self, address: Address) -> list[str]:
         rows = await http.listed(address, "/models", key="data", headers=headers_of(address))
         return sorted(str(row["id"]) for row in rows if "id" in row)
 
-    async def _attempt(self, call: Call, body: Mapping[str, Any]) -> AsyncGenerator[Said, None]:
-        yield Sent(parameters={name: value for name, value in body.items() if name not in NOT_PARAMETERS})
-        answer = exchange(call, "/chat/completions", body, headers=headers_of(call.address), reader=Reader())
-        async with aclosing(answer) as pieces:
-            async for said in pieces:
-                yield said
-
 
 async def body_of(call: Call) -> dict[str, Any]:
-    """The request. Nothing is sent that was not asked for: strict servers refuse strangers."""
-    messages: list[dict[str, Any]] = [{"role": "system", "content": call.system}] if call.system else []
+    """The request. Nothing is sent that was not asked for: strict servers refuse strangers. Reasoning of earlier
+    answers stays here: some servers refuse it, and without tools none needs it."""
+    quirks = quirks_of(call.address, call.model)
+    messages: list[dict[str, Any]] = []
+    if call.system:
+        messages.append({"role": "system" if quirks.system else "user", "content": call.system})
     for message in call.messages:
-        messages.append({"role": ROLES[message.role], "content": await _content(message, call)})
-    host = urlsplit(call.address.base_url).hostname or ""
+        role = ROLES[message.role] if quirks.system or message.role != "system" else "user"
+        messages.append({"role": role, "content": await _content(message, call)})
     if call.so_far:
-        prefix = {"prefix": True} if host.endswith("mistral.ai") else {}
+        prefix = {"prefix": True} if quirks.marks_prefix else {}
         messages.append({"role": "assistant", "content": call.so_far, **prefix})
-    parameters = {name: call.parameters[name] for name in OURS if call.parameters.get(name) is not None}
-    if host.endswith(("openai.com", "azure.com")) and "max_tokens" in parameters:
-        parameters["max_completion_tokens"] = parameters.pop("max_tokens")
+    parameters = _parameters(call, quirks)
     if call.seed is not None and "seed" in call.abilities:
-        parameters["random_seed" if host.endswith("mistral.ai") else "seed"] = call.seed
+        parameters[quirks.seed] = call.seed
     return {
         "model": call.model,
         "messages": messages,
@@ -79,12 +75,37 @@ async def body_of(call: Call) -> dict[str, Any]:
     }
 
 
+def amended(body: dict[str, Any], words: str) -> dict[str, Any] | None:
+    """Some servers refuse the field that asks for usage; some want the limit under its newer name; DeepSeek's thinking
+    models want a field for the reasoning of each earlier answer, and an empty one will do."""
+    if "stream_options" in words:
+        return {name: value for name, value in body.items() if name != "stream_options"}
+    if "max_completion_tokens" in words and "max_tokens" in body:
+        return {("max_completion_tokens" if name == "max_tokens" else name): value for name, value in body.items()}
+    if "reasoning_content" in words and "passed back" in words:
+        back = [m | {"reasoning_content": ""} if m["role"] == "assistant" else m for m in body["messages"]]
+        return {**body, "messages": back}
+    return None
+
+
+def _parameters(call: Call, quirks: Quirks) -> dict[str, Any]:
+    ours = {name: call.parameters[name] for name in OURS if call.parameters.get(name) is not None}
+    thinking = thinking_of(quirks, ours)
+    if thinking.level:
+        ours["reasoning_effort"] = thinking.level
+    if not takes_sampling(quirks, thinking):
+        ours = {name: value for name, value in ours.items() if name not in SAMPLING}
+    if "max_tokens" in ours:
+        ours[quirks.limit] = ours.pop("max_tokens")
+    return ours
+
+
 def headers_of(address: Address) -> dict[str, str]:
     if not address.key:
         return {}
     if (urlsplit(address.base_url).hostname or "").endswith("azure.com"):
-        return {"api-key": address.key}
-    return {"authorization": f"Bearer {address.key}"}
+        return {"api-key": Secret(address.key)}
+    return {"authorization": Secret(f"Bearer {address.key}")}
 
 
 class Reader:

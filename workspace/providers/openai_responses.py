@@ -6,10 +6,12 @@ from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any, ClassVar
 
-from workspace.providers.base import Call, Ended, Said, Sent, Source
+from workspace.providers.asking import Question, ask
+from workspace.providers.base import Call, Ended, Said, Source
 from workspace.providers.errors import failed, from_object
-from workspace.providers.exchange import GO_ON, exchange, image_of, object_of, tool_call
+from workspace.providers.exchange import GO_ON, image_of, object_of, tool_call
 from workspace.providers.openai import OpenAI, headers_of
+from workspace.providers.quirks import quirks_of, takes_sampling, thinking_of
 from workspace.types import Delta, PromptMessage, Reasoning, Usage
 
 NOT_PARAMETERS = {"input", "model", "stream", "instructions"}
@@ -23,16 +25,20 @@ class OpenAIResponses(OpenAI):
     label: ClassVar[str] = "OpenAI (Responses)"
 
     async def stream(self, call: Call) -> AsyncGenerator[Said, None]:
-        body = await body_of(call)
-        yield Sent(parameters={name: value for name, value in body.items() if name not in NOT_PARAMETERS})
-        answer = exchange(call, "/responses", body, headers=headers_of(call.address), reader=Reader())
-        async with aclosing(answer) as pieces:
+        question = Question(
+            path="/responses",
+            body=await body_of(call),
+            headers=headers_of(call.address),
+            reader=Reader,
+            not_parameters=NOT_PARAMETERS,
+        )
+        async with aclosing(ask(call, question)) as pieces:
             async for said in pieces:
                 yield said
 
 
 async def body_of(call: Call) -> dict[str, Any]:
-    """The request; nothing is kept at the provider."""
+    """The request; nothing is kept at the provider. Reasoning stays here: encrypted items go back only among tools."""
     messages = [
         {"role": "assistant" if message.role == "model" else "user", "content": await _content(message, call)}
         for message in call.messages
@@ -46,9 +52,14 @@ async def body_of(call: Call) -> dict[str, Any]:
         body["instructions"] = call.system
     if "max_tokens" in ours:
         body["max_output_tokens"] = ours["max_tokens"]
-    if effort := ours.get("reasoning_effort"):
-        body["reasoning"] = {"effort": effort, "summary": "auto"}
-    return body | {name: ours[name] for name in ("temperature", "top_p") if name in ours}
+    quirks = quirks_of(call.address, call.model)
+    thinking = thinking_of(quirks, ours)
+    if thinking.level:
+        shown = {} if thinking.off else {"summary": "auto"}
+        body["reasoning"] = {"effort": thinking.level, **shown}
+    if takes_sampling(quirks, thinking):
+        body |= {name: ours[name] for name in ("temperature", "top_p") if name in ours}
+    return body
 
 
 class Reader:

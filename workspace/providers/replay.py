@@ -17,6 +17,7 @@ import httpx
 import orjson
 
 from workspace.providers import http
+from workspace.providers.anthropic import billed_of
 from workspace.providers.base import Address, Call, Ended, ProviderError, Source, ToolCall
 from workspace.providers.registry import provider
 from workspace.types import Delta, PromptMessage, Reasoning, Usage, text_part
@@ -132,7 +133,7 @@ class _Pieces(httpx.AsyncByteStream):
 
 def _call(case: Case) -> Call:
     messages = (PromptMessage(role="person", parts=(text_part("recorded"),)),)
-    address = Address(base_url="http://recorded.invalid/v1", key="recorded")
+    address = Address(base_url="http://recorded.invalid/v1", key="")
     return Call(address=address, model=case.meta.get("model") or "recorded", messages=messages)
 
 
@@ -188,6 +189,9 @@ def _usage(expected: Mapping[str, Any] | None, protocol: str) -> Usage | None:
     if not any(isinstance(expected.get(name), int) for name in ("input", "output", "total")):
         return None
     if protocol == "anthropic":
+        billed = billed_of(expected.get("raw") or {})
+        if (expected.get("raw") or {}).get("iterations"):
+            counts |= dict(zip(("input", "output", "cached", "cache_write"), billed.values(), strict=True))
         counts["input"] += counts["cached"] + counts["cache_write"]
     if protocol == "gemini":
         counts["input"] += expected.get("tool_prompt") or 0
