@@ -67,7 +67,8 @@ async def test_sampling_goes_only_where_a_model_takes_it(
         ("claude-sonnet-5", {"thinking_budget": 4096}, "adaptive", "medium", False),
         ("claude-sonnet-5-5", {"reasoning_effort": "minimal"}, "adaptive", "low", False),
         ("claude-fable-5", {"reasoning_effort": "low"}, "adaptive", "low", False),
-        ("claude-opus-4-20250514", {"reasoning_effort": "medium"}, {"type": "enabled", "budget_tokens": 8192}, None, False),
+        ("claude-opus-4-20250514", {"thinking_budget": 8192}, {"type": "enabled", "budget_tokens": 8192}, None, False),
+        ("claude-octave-9-1", {"reasoning_effort": "none"}, {"type": "disabled"}, None, False),
     ],
 )  # fmt: skip
 async def test_claude_thinks_in_the_measure_its_model_takes(

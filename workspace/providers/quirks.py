@@ -37,7 +37,6 @@ class Quirks:
 
 GPT_LEVELS = ("minimal", "low", "medium", "high")
 NO_MINIMAL = ("none", "low", "medium", "high", "xhigh")
-CLAUDE_LEVELS = ("none", "low", "medium", "high", "max")
 
 # (end of the host, name of the model, what differs); an empty host is any, and so is an empty name.
 RULES: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
@@ -50,13 +49,13 @@ RULES: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ("", r"gpt-5\.[1-4].*", {"thinks": False, "levels": NO_MINIMAL}),
     ("", r"gpt-5\.[5-9].*", {"levels": NO_MINIMAL}),
     ("", r"gpt-5(\.\d)?-pro.*|gpt-5\.[1-9]-chat.*|gpt-5\.1-codex.*", {"thinks": True, "sampling": "never"}),
-    ("", r"claude.*", {"thinking": "budget", "sampling": "without thinking", "levels": CLAUDE_LEVELS}),
-    ("", r"claude-(opus|sonnet)-4[-.]6.*", {"thinking": "level"}),
+    ("", r".*claude.*", {"sampling": "never", "levels": (*NO_MINIMAL, "max")}),
     (
         "",
-        r"claude-opus-4[-.]([7-9]|\d\d)(-.*)?|claude-(opus|sonnet|haiku|fable|mythos)-([5-9]|\d\d)([-.].*)?",
-        {"thinking": "level", "sampling": "never", "levels": ("none", "low", "medium", "high", "xhigh", "max")},
+        r"claude-3.*|claude-(opus|sonnet|haiku)-4([-.][0-6])?([-@]\d{8}.*|-latest)?",
+        {"thinking": "budget", "sampling": "without thinking", "levels": ("none", "low", "medium", "high", "max")},
     ),
+    ("", r"claude-(opus|sonnet)-4[-.]6.*", {"thinking": "level"}),
     ("", r"gemini-([3-9]|\d\d).*", {"levels": ("minimal", "low", "medium", "high")}),
     ("", r"gemini-([3-9]|\d\d).*-pro.*", {"levels": ("low", "medium", "high")}),
     ("", r"gemini-2.*", {"thinking": "budget"}),
