@@ -13,6 +13,7 @@ from functools import lru_cache
 
 SHORTEST = 10
 MASK = b"(key)"
+NAMED = {"&": b"&amp;", "<": b"&lt;", ">": b"&gt;", '"': b"&quot;", "'": b"&apos;"}
 
 
 class Mask:
@@ -48,4 +49,6 @@ def _escaped(sign: str) -> bytes:
     number, utf8 = ord(sign), sign.encode()
     ways = [rb"\\*(?-i:%s)" % re.escape(utf8), rb"\\+u%04x" % number, rb"&#0*%d;" % number, rb"&#x0*%x;" % number]
     ways.append(b"".join(rb"%%(?:25)*%02x" % byte for byte in utf8))
+    if sign in NAMED:
+        ways.append(NAMED[sign])
     return b"(?:" + b"|".join(ways) + b")"
