@@ -105,6 +105,8 @@ class ProviderAdmin(VersionedAdmin):
         if names is not None:
             count = f"{len(names)} model{'' if len(names) == 1 else 's'}"
             messages.success(request, f"{provider} answers and serves {count}.")
+            if unlisted := sorted(self._known(provider) - set(names)):
+                messages.warning(request, f"It does not list {', '.join(unlisted)}. Check the name there.")
         return self.back_to(provider)
 
     def find(self, request: HttpRequest, id: int) -> HttpResponse:

@@ -5,10 +5,13 @@ Each has a cause and a next step in words, says if trying again can help, and ne
 
 from __future__ import annotations
 
+import math
 import re
 import socket
 import ssl
+import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -283,23 +286,34 @@ def _retry_info(error: Mapping[str, Any]) -> float | None:
     for detail in error.get("details") or []:
         delay = detail.get("retryDelay") if isinstance(detail, dict) else None
         if isinstance(delay, str) and re.fullmatch(r"[\d.]+s", delay):
-            return min(float(delay[:-1]), MAX_WAIT)
+            return min(_seconds(delay[:-1]), MAX_WAIT) or None
     return None
 
 
 def hint(headers: Mapping[str, str], said: str) -> float | None:
     """Seconds until it may work again, by header or by the words."""
     for name, scale in (("retry-after", 1.0), ("retry-after-ms", 0.001)):
-        try:
-            if (value := float(headers[name]) * scale) > 0:
-                return min(value, MAX_WAIT)
-        except (KeyError, ValueError):
-            continue
+        seconds = _seconds(headers.get(name, "")) * scale
+        if seconds > 0:
+            return min(seconds, MAX_WAIT)
     if (found := _WAIT.search(said)) and found[1]:
         units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, " second": 1.0, " seconds": 1.0}
         parts = re.findall(r"([\d.]+)(ms|h|m|s| seconds?)", found[1])
-        return min(sum(float(number) * units[unit] for number, unit in parts), MAX_WAIT)
+        wait = sum(max(_seconds(number), 0.0) * units[unit] for number, unit in parts)
+        return min(wait, MAX_WAIT) or None
     return None
+
+
+def _seconds(written: str) -> float:
+    """A number, or a date of HTTP as the time until then; 0 when it is neither."""
+    try:
+        seconds = float(written)
+    except ValueError:
+        try:
+            return parsedate_to_datetime(written).timestamp() - time.time()
+        except (ValueError, OverflowError):
+            return 0.0
+    return 0.0 if math.isnan(seconds) else seconds
 
 
 def _safe(said: str) -> str:
