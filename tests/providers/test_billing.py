@@ -1,4 +1,4 @@
-"""What Claude's counts mean for the bill, where one answer took several rounds."""
+"""What counts mean for the bill, where their sum is not plain."""
 
 from __future__ import annotations
 
@@ -43,3 +43,13 @@ async def test_a_recorded_fallback_pays_for_both_models() -> None:
     usage = (await hear(case)).usage
     assert usage is not None
     assert (usage.input, usage.output) == (408 + 412, 264)
+
+
+@pytest.mark.parametrize(("total", "output"), [(323, 291), (33, 1), (None, 1)])
+async def test_reasoning_that_is_counted_apart_is_paid_for_too(total: int | None, output: int) -> None:
+    counts = {"prompt_tokens": 32, "completion_tokens": 1, "total_tokens": total}
+    details = {"completion_tokens_details": {"reasoning_tokens": 290}}
+    chunk = {"choices": [{"delta": {}, "finish_reason": "stop"}], "usage": counts | details}
+    with upstream(events(b"data: " + orjson.dumps(chunk) + b"\n\n")):
+        said = [piece async for piece in provider("openai").stream(call())]
+    assert [piece.output for piece in said if isinstance(piece, Usage)] == [output]
