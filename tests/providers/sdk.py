@@ -113,7 +113,9 @@ def _lower(value: Any) -> Any:
 def _plain(value: Any, hint: Any, at: str) -> list[str]:
     if hint in (Any, object):
         return []
-    taken = {float: (int, float), int: int, str: str, bool: bool, type(None): type(None), None: type(None)}.get(hint)
+    taken: Any = {float: (int, float), int: int, str: str, bool: bool, type(None): type(None), None: type(None)}.get(
+        hint
+    )
     if taken is None:
         return [f"{at}: {hint} is no type of JSON"]
     fits = isinstance(value, taken) and (hint is bool or not isinstance(value, bool))
@@ -147,7 +149,7 @@ def chat_completions(words: Words) -> Iterator[bytes]:
 
 
 def responses(words: Words) -> Iterator[bytes]:
-    common = {"item_id": "i", "sequence_number": 1}
+    common: dict[str, Any] = {"item_id": "i", "sequence_number": 1}
     yield _event(
         ResponseReasoningSummaryTextDeltaEvent(
             **common,
