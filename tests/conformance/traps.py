@@ -125,7 +125,9 @@ TRAPS: dict[str, tuple[str, ...]] = {
         CHAT + "openai-gpt-5-moderation-chunk-after-usage",
     ),
     "the field that asks for usage may be refused": (AGAIN,),
-    "one provider counts its reasoning apart": ("providers/test_billing.py::test_reasoning_that_is_counted_apart_is_paid_for_too",),
+    "one provider counts its reasoning apart": (
+        "providers/test_billing.py::test_reasoning_that_is_counted_apart_is_paid_for_too",
+    ),
     "cached tokens have two names": (CHAT + "deepseek-chat-long-emoji",),
     "the limit has two names": ("providers/test_requests.py::test_the_limit_has_the_name_its_host_knows", AGAIN),
     "models that reason refuse sampling": (SAMPLING,),
