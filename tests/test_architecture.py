@@ -41,7 +41,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "workspace.providers": (*FLOOR, "workspace.writes", "workspace.hosts", ADMIN),
     "retrieval": (*FLOOR, "workspace.writes", ACCOUNTS, "workspace.hosts", ADMIN),
     "workspace.router": (
-        *FLOOR, *PLUMBING, ACCOUNTS, "workspace.hosts", ADMIN, TAGS, "workspace.providers", "retrieval",
+        *FLOOR, *PLUMBING, AUDIT, ACCOUNTS, "workspace.hosts", ADMIN, TAGS, "workspace.providers", "retrieval",
     ),
     "chat": (
         *FLOOR, *PLUMBING, AUDIT, ACCOUNTS, "workspace.hosts", ADMIN, TAGS, "workspace.providers", "retrieval",

@@ -25,8 +25,8 @@ from workspace.hosts import link
 from workspace.hosts.supervisor import Supervisor
 from workspace.hub import hub
 from workspace.providers import discovery, http
-from workspace.router import catalog, decisions, run_rows, runs, score
-from workspace.router.models import RouterLabel
+from workspace.router import catalog, decisions, rollouts, run_rows, runs, score
+from workspace.router.models import Rollout, RouterLabel
 from workspace.wire import MAX_FRAME
 from workspace.writes import writer
 
@@ -37,6 +37,7 @@ STOP_WITHIN = 8.0  # seconds from Ctrl-C to the end of the process
 LOOK_AROUND = 60.0  # seconds between two looks for model servers on this machine
 LEARN = 60.0  # seconds between two looks for new labels of the learned score
 JUDGE = 6 * 3600.0  # seconds between two trials of it on held-out prompts
+WATCH = 60.0  # seconds between two looks at how a version on trial does
 FORGET = 3600.0  # seconds between two looks for decisions that have been kept long enough
 REAP = 5.0  # seconds between two looks for answers of dead processes
 
@@ -88,6 +89,7 @@ class Server:
         self._every(LEARN, _learn)
         self._every(JUDGE, _judge)
         self._every(FORGET, decisions.forget_old)
+        self._every(WATCH, _watch)
         if settings.DISCOVER:
             self._every(LOOK_AROUND, _discover)
         await self._warm_up()
@@ -138,6 +140,11 @@ async def _discover() -> None:
 
 async def _learn() -> None:
     await database_sync_to_async(score.refresh)()
+
+
+async def _watch() -> None:
+    if await Rollout.objects.filter(ended=None).aexists():
+        await database_sync_to_async(rollouts.watch)()
 
 
 async def _judge() -> None:

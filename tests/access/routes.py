@@ -167,6 +167,8 @@ def _urls(route: Route, world: World) -> tuple[str, str]:
 def _value(route: Route, parameter: str, world: World) -> Any:
     if parameter in ("number", "old", "new"):  # of a version
         return 1
+    if parameter == "rollout":
+        return world.values[parameter]
     if route.name == "admin:view_on_site":
         person = world.rows["accounts.person"]
         return person.pk if parameter == "object_id" else ContentType.objects.get_for_model(person).pk

@@ -24,6 +24,9 @@ from workspace.accounts.models import IdentityProvider, Invitation, Person, Role
 from workspace.api import tokens
 from workspace.audit.log import record
 from workspace.audit.models import Action
+from workspace.router import rollouts
+from workspace.router.catalog import ACTIVE
+from workspace.router.configuration import DEFAULT_SOURCE, save_version
 from workspace.router.models import Budget, DailyUsage, LoggedDecision, Run
 from workspace.router.seed import ensure_defaults
 
@@ -81,6 +84,8 @@ def build() -> World:
     Invitation.objects.create(author=people[Who.ADMIN], digest="0" * 64, expires=timezone.now() + timedelta(days=1))
     IdentityProvider.objects.create(name="House", slug="house", server_url="https://id.example", client_id="onepane")
     Budget.objects.create(usd=100)
+    version = save_version(ACTIVE, DEFAULT_SOURCE + "\n", models=["quotes"], activate=False)
+    rollout = rollouts.begin(version, percent=0, most=10)
     record(Action.CHANGED, about=member)
     DailyUsage.objects.create(person=member, day=timezone.localdate(), model="quotes", runs=1)
     LoggedDecision.objects.create(person=member, run=answer.run_id, model="plain")
@@ -95,6 +100,7 @@ def build() -> World:
         "run": answer.run_id,
         "blob": digest,
         "document": document.pk,
+        "rollout": rollout.pk,
         "sign-in-link": links.make(member, minutes=5),
         "join": "no-such-invitation",
         "openid_connect_login": "nowhere",

@@ -200,7 +200,7 @@ def test_using_an_older_version_says_in_place_of_which(owned: Client) -> None:
     )
     assert newest().changes == {"system": ["One.", "Two."]}
     owned.post(reverse("admin:router_prompttemplate_use", args=[template, 1]))
-    assert newest().words == "Used version 1 again, in place of version 2."
+    assert newest().words == "Used version 1, in place of version 2."
     assert model.pk
 
 

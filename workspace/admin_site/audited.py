@@ -55,6 +55,8 @@ def changes_of(form: forms.BaseForm) -> Changes:
     found: dict[str, tuple[Any, Any]] = {}
     for name in form.changed_data:
         field, new = form.fields[name], form.cleaned_data.get(name)
+        if field.widget.is_hidden:
+            continue
         if name in SECRETS or isinstance(field.widget, forms.PasswordInput):
             found[name] = ("", "set" if new else "removed")
         else:

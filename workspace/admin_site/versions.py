@@ -195,6 +195,7 @@ class VersionedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             else:
                 obj.current = version
                 obj.save(update_fields=["current"])
+                self.moved(obj)
         self.admin_site.changed()  # type: ignore[attr-defined]
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: str | None = None) -> HttpResponse:
@@ -291,10 +292,14 @@ class VersionedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
                 left = obj.current.number if obj.current else "none"
                 obj.current = version
                 obj.save(update_fields=["current"])
+                self.moved(obj)
                 self.admin_site.changed()  # type: ignore[attr-defined]
                 self.log_change(request, obj, f"Used version {number}, in place of version {left}.")
                 messages.success(request, f"{obj} now uses version {number}. Version {left} stays one click away.")
         return self.back_to(obj)
+
+    def moved(self, obj: Any) -> None:
+        """Another version is in use from now on."""
 
     def why_not(self, version: Any) -> str:
         """Why a version can't be used again, in words; empty when it can."""

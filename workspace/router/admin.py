@@ -21,6 +21,8 @@ from workspace.router import (
     decision_admin,  # noqa: F401  it registers the log of decisions
     editor_pages,
     replay_pages,
+    rollout_pages,
+    rollouts,
     template_admin,  # noqa: F401  it registers prompt templates
     usage_pages,  # noqa: F401  it registers usage
 )
@@ -102,13 +104,19 @@ class RouterConfigurationAdmin(VersionedAdmin):
     list_select_related = ("current",)
 
     def get_urls(self) -> list[URLPattern]:
-        return [*editor_pages.urls(self), *replay_pages.urls(self), *super().get_urls()]
+        pages = rollout_pages.Pages(self).urls()
+        return [*editor_pages.urls(self), *replay_pages.urls(self), *pages, *super().get_urls()]
 
     def render_change_form(self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        return super().render_change_form(request, {**context, "guide": editor_pages.guide()}, *args, **kwargs)
+        obj = kwargs.get("obj")
+        context |= {"guide": editor_pages.guide(), "live_trial": rollout_pages.live(obj) if obj else None}
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def compare_context(self, obj: RouterConfiguration, version: RouterVersion) -> dict[str, Any]:
-        return {"replay": replay_of(version)}
+        return {"replay": replay_of(version), "trial": "admin/router/_try.html"}
+
+    def moved(self, obj: RouterConfiguration) -> None:
+        rollouts.end_all(obj, why=f"Version {obj.current.number if obj.current else 0} was put in use.")
 
     def note(self, configuration: RouterConfiguration) -> str:
         return configuration.current.note if configuration.current else ""

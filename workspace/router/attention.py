@@ -20,7 +20,7 @@ from workspace.router import catalog, decisions, money, usage
 from workspace.router.catalog import ACTIVE, Candidate, Catalog
 from workspace.router.configuration import ConfigurationError, parse
 from workspace.router.health import health
-from workspace.router.models import Budget, RouterConfiguration
+from workspace.router.models import Budget, Rollout, RouterConfiguration
 from workspace.router.usage import Span
 from workspace.templatetags.onepane import dollars
 
@@ -32,7 +32,7 @@ FEW = 5  # answers that say nothing yet about how many fail
 def tell() -> Told:
     kept = catalog.load_sync()
     called = [one for one in kept.candidates.values() if one.enabled]
-    notices = [*_models(called), *_providers(called), *_router(kept), *_money(kept, called), *_failures()]
+    notices = [*_models(called), *_providers(called), *_router(kept), *_trials(), *_money(kept, called), *_failures()]
     return Told(notices=notices, figures=_figures())
 
 
@@ -69,6 +69,15 @@ def _router(kept: Catalog) -> Iterator[Notice]:
             action="Correct it",
             url=reverse("admin:router_routerconfiguration_change", args=[stored.pk]),
         )
+
+
+def _trials() -> Iterator[Notice]:
+    """A trial that ended by itself, until its version is used or another is tried."""
+    newest = Rollout.objects.select_related("version", "configuration__current").order_by("-pk").first()
+    if newest and newest.ended and newest.configuration.current_id == newest.against_id:
+        url = reverse("admin:router_routerconfiguration_trial", args=[newest.configuration_id, newest.pk])
+        words = f"The trial of version {newest.version.number} is over. {newest.why_ended}"
+        yield Notice(words=words, action="See how it did", url=url)
 
 
 def _money(kept: Catalog, called: list[Candidate]) -> Iterator[Notice]:

@@ -15,12 +15,13 @@ from decimal import Decimal
 from typing import Any
 
 from channels.db import database_sync_to_async
+from django.db.models import QuerySet
 
 from workspace.providers.base import Address
 from workspace.providers.models import LanguageModel, LanguageModelVersion, Provider
 from workspace.providers.secrets import key_of, lacks
 from workspace.router.configuration import DEFAULT_SOURCE, Configuration, ConfigurationError, parse
-from workspace.router.models import PromptTemplate, RouterConfiguration, RouterVersion
+from workspace.router.models import PromptTemplate, Rollout, RouterConfiguration, RouterVersion
 from workspace.router.money import Limit, limits
 from workspace.router.prompts import DEFAULT_SYSTEM
 from workspace.types import Usage
@@ -63,6 +64,16 @@ class Template:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """A version that is tried on real requests; ``percent`` of the chats are its own, none in the shadow."""
+
+    rollout_id: int
+    configuration: Configuration
+    version_id: int
+    percent: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Catalog:
     """``candidates`` by name, oldest model first."""
 
@@ -71,6 +82,16 @@ class Catalog:
     router_version_id: int | None
     template: Template
     limits: tuple[Limit, ...] = ()
+    trial: Trial | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Every fact that a condition needs, of the file in use or of one that is tried."""
+        return self.configuration.names | (self.trial.configuration.names if self.trial else frozenset())
+
+    @property
+    def lookups(self) -> frozenset[tuple[str, str]]:
+        return self.configuration.lookups | (self.trial.configuration.lookups if self.trial else frozenset())
 
 
 _lock = threading.Lock()
@@ -117,7 +138,7 @@ def cost(candidate: Candidate | LanguageModelVersion, usage: Usage) -> Decimal |
 
 
 def _stamp() -> tuple[Any, ...]:
-    """Changes whenever a pointer moves, a model is switched or a key is renewed. Six small queries, once a second."""
+    """Changes whenever a pointer moves, a model is switched or a key is renewed. Seven small queries, once a second."""
     models = tuple(LanguageModel.objects.order_by("id").values_list("id", "name", "current_id", "enabled", "for_all"))
     allowed = tuple(_allowed())
     providers = tuple(
@@ -125,7 +146,8 @@ def _stamp() -> tuple[Any, ...]:
     )
     router = tuple(RouterConfiguration.objects.filter(name=ACTIVE).values_list("current_id", flat=True))
     template = tuple(PromptTemplate.objects.filter(name=ACTIVE).values_list("current_id", flat=True))
-    return models, allowed, providers, router, template, limits()
+    trial = tuple(_rollouts().values_list("pk", flat=True))
+    return models, allowed, providers, router, template, limits(), trial
 
 
 def _allowed() -> list[tuple[int, str]]:
@@ -156,7 +178,20 @@ def _read() -> Catalog:
         if template and template.current
         else Template(),
         limits=limits(),
+        trial=_trial(),
     )
+
+
+def _rollouts() -> QuerySet[Rollout]:
+    return Rollout.objects.filter(configuration__name=ACTIVE, ended=None)
+
+
+def _trial() -> Trial | None:
+    live = _rollouts().select_related("version").first()
+    configuration = _configuration(live.version) if live else None
+    if live is None or configuration is None:
+        return None
+    return Trial(rollout_id=live.pk, configuration=configuration, version_id=live.version_id, percent=live.percent)
 
 
 def _configuration(version: RouterVersion | None) -> Configuration | None:

@@ -18,6 +18,7 @@ from django.utils import timezone
 from workspace.router.configuration import DEFAULT_SOURCE, Configuration, ConfigurationError, parse
 from workspace.router.models import LoggedDecision, RouterVersion
 from workspace.router.replay import Record
+from workspace.router.rollout import Shadow
 from workspace.router.run_rows import Outcome
 from workspace.types import plain
 from workspace.writes import writer
@@ -43,14 +44,14 @@ class DecisionLog:
         self._most = most
         self._some = asyncio.Event()
 
-    def note(self, outcome: Outcome, *, routed: str = "") -> None:
+    def note(self, outcome: Outcome, *, routed: str = "", shadow: Shadow | None = None) -> None:
         """Keep how a run was decided and how it settled. It returns at once, and drops what finds no room."""
         if outcome.manifest.decision is None:
             return
         if len(self._waiting) >= self._most:
             _drop(1)
             return
-        self._waiting.append(_row(outcome, routed))
+        self._waiting.append(_row(outcome, routed, shadow))
         self._some.set()
 
     async def drain(self) -> None:
@@ -111,7 +112,7 @@ def records(last: int = LAST) -> list[Record]:
     ]
 
 
-def _row(outcome: Outcome, routed: str) -> LoggedDecision:
+def _row(outcome: Outcome, routed: str, shadow: Shadow | None) -> LoggedDecision:
     manifest = outcome.manifest
     decision, usage = manifest.decision, manifest.usage
     assert decision is not None
@@ -125,6 +126,9 @@ def _row(outcome: Outcome, routed: str) -> LoggedDecision:
         mode=decision.mode,
         facts=plain(decision.facts),
         routed=routed,
+        rollout_id=shadow.rollout_id if shadow else None,
+        shadow_route=shadow.route if shadow else "",
+        shadow_model=shadow.model if shadow else "",
         state=outcome.state,
         tokens_input=usage.input if usage else None,
         tokens_output=usage.output if usage else None,

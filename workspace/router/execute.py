@@ -20,7 +20,7 @@ from retrieval.search import search
 from workspace.blobs import read_blob
 from workspace.providers.base import Call, ProviderError
 from workspace.router import catalog as catalogs
-from workspace.router import money, situation
+from workspace.router import money, rollout, situation
 from workspace.router.attempt import Calling
 from workspace.router.catalog import Candidate, Catalog
 from workspace.router.chain import Chain, Next
@@ -30,6 +30,7 @@ from workspace.router.health import health
 from workspace.router.joining import Joiner
 from workspace.router.prompts import build
 from workspace.router.race import allowance, race
+from workspace.router.rollout import Shadow
 from workspace.router.situation import Situation
 from workspace.types import (
     Attempt,
@@ -99,6 +100,12 @@ class Execution:
         except NoModel:
             return ""
 
+    def shadowed(self) -> Shadow | None:
+        """What the version that is tried says of this request, where the routes chose."""
+        if self._catalog is None or self._catalog.trial is None or self._request.model:
+            return None
+        return rollout.shadow(self._request, self._catalog, self._situation)
+
     async def events(self) -> AsyncGenerator[Event, None]:
         """The story, in order; the last event is ``Finished`` unless the caller closes or cancels."""
         failure: Failure | None = None
@@ -151,7 +158,7 @@ class Execution:
 
     async def _decide(self) -> Decision:
         await health.listen()
-        self._catalog = await catalogs.load()
+        self._catalog = rollout.arm(await catalogs.load(), self._request)
         self._situation = await situation.look(self._request, self._catalog)
         if self._decided:
             decision = still_fit(self._decided, self._request, self._catalog)

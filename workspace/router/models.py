@@ -42,6 +42,42 @@ class RouterVersion(models.Model):
         return f"{self.configuration} v{self.number}"
 
 
+class Rollout(models.Model):
+    """A version that is tried on real requests before it is used: beside the one in use, or on a share of the chats.
+
+    In the shadow it decides and nothing is called by it; in a split it decides for ``percent`` of the chats. It ends
+    when somebody says so, when ``most`` answers of it were counted, or when it fails more for sure; ``why_ended`` says
+    which. One at a time for each configuration.
+    """
+
+    class Mode(models.TextChoices):
+        SHADOW = "shadow"
+        SPLIT = "split"
+
+    configuration = models.ForeignKey(RouterConfiguration, on_delete=models.CASCADE, related_name="rollouts")
+    version = models.ForeignKey(RouterVersion, on_delete=models.PROTECT, related_name="+")
+    against = models.ForeignKey(RouterVersion, on_delete=models.PROTECT, related_name="+")
+    mode = models.CharField(max_length=6, choices=Mode)
+    percent = models.PositiveSmallIntegerField(default=0)
+    most = models.PositiveIntegerField(default=1_000)
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    started = models.DateTimeField(auto_now_add=True)
+    ended = models.DateTimeField(null=True)
+    why_ended = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["configuration"], condition=models.Q(ended__isnull=True), name="one_rollout_at_a_time"
+            ),
+            models.CheckConstraint(condition=models.Q(percent__lte=99), name="rollout_leaves_some"),
+        ]
+
+    def __str__(self) -> str:
+        share = f"on {self.percent} % of chats" if self.mode == self.Mode.SPLIT else "in the shadow"
+        return f"version {self.version.number} {share}"
+
+
 class PromptTemplate(models.Model):
     name = models.SlugField(max_length=60, unique=True)
     current = models.ForeignKey("PromptTemplateVersion", null=True, on_delete=models.PROTECT, related_name="+")
@@ -128,6 +164,7 @@ class LoggedDecision(models.Model):
 
     Rows hold facts and no words, know their run by its id alone and go after ``RETENTION_DAYS``. ``model`` is the name
     it had; ``routed``, where a person chose, is the model that the routes would have called: the label of an override.
+    ``rollout`` is what was being tried; ``shadow_model`` what it would have called, empty where nothing could be.
     Figures are of the run's last part where it was continued.
     """
 
@@ -144,6 +181,9 @@ class LoggedDecision(models.Model):
     mode = models.CharField(max_length=11)
     facts = models.JSONField(default=dict)
     routed = models.CharField(max_length=80, blank=True)
+    rollout = models.ForeignKey(Rollout, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
+    shadow_route = models.CharField(max_length=60, blank=True)
+    shadow_model = models.CharField(max_length=80, blank=True)
     state = models.CharField(max_length=11, choices=[(s.value, s.value) for s in RunState])
     tokens_input = models.PositiveIntegerField(null=True)
     tokens_output = models.PositiveIntegerField(null=True)
@@ -155,7 +195,7 @@ class LoggedDecision(models.Model):
         # Ids sort by time, so each of these serves a filtered page from its newest row on.
         indexes = [
             models.Index(fields=[field, "-id"], name=f"decisions_by_{field}")
-            for field in ("person", "model", "route", "chosen_by", "state")
+            for field in ("person", "model", "route", "chosen_by", "state", "rollout")
         ]
 
 

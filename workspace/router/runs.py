@@ -213,7 +213,9 @@ class LiveRun:
             wrote = await writer.submit(lambda: self._write(outcome))
             await self.observer.settled(outcome)
             if wrote:
-                self._registry.decisions.note(outcome, routed=self._execution.routed())
+                self._registry.decisions.note(
+                    outcome, routed=self._execution.routed(), shadow=self._execution.shadowed()
+                )
         except Exception:
             logger.exception("Run %s could not be settled; the reaper will find it.", self.run_id)
         finally:

@@ -46,7 +46,7 @@ class Situation:
 
 async def look(request: Request, catalog: Catalog) -> Situation:
     """For one request, before it is decided."""
-    names, lookups = catalog.configuration.names, catalog.configuration.lookups
+    names, lookups = catalog.names, catalog.lookups
     limits = tuple(limit for limit in catalog.limits if limit.covers(request.person_id, request.groups))
     past = await history.load() if limits or _needs(lookups, "cost", "p50_ms") else {}
     also: dict[str, Any] = {}
