@@ -40,6 +40,7 @@ class Send:
     blobs: tuple[str, ...] = ()
     model: str = ""
     documents: bool = False
+    reasoning: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +132,7 @@ def _send(fields: _Fields) -> Send:
         blobs=fields.digests("blobs"),
         model=fields.text("model"),
         documents=fields.flag("documents"),
+        reasoning=fields.flag("reasoning"),
     )
     if not send.text and not send.blobs:
         raise fields.refuse("empty", "The message is empty.", "Write something, or attach an image.")

@@ -74,6 +74,7 @@ class Message(models.Model):
     run = models.OneToOneField("router.Run", null=True, on_delete=models.PROTECT, related_name="message")
     parts = models.JSONField(default=list)
     grounding = models.JSONField(default=dict)
+    reasoning = models.BooleanField(default=False, help_text="The person asked for a model that reasons.")
     digest = models.CharField(max_length=64, blank=True)
     depth = models.PositiveIntegerField(default=0)
     client_id = models.UUIDField(default=new_id)

@@ -199,6 +199,7 @@ def _ask(person: Person, chat: Chat, parent: Message | None, send: Send) -> Open
         author=person,
         parts=parts,
         grounding={"documents": True} if send.documents else {},
+        reasoning=send.reasoning,
         digest=sha256(canonical(parts)),
         depth=parent.depth + 1 if parent else 0,
         client_id=send.client_id,
@@ -235,6 +236,7 @@ def _request(person: Person, chat: Chat, question: Message, *, model: str, so_fa
         chat_id=str(chat.pk),
         model=model,
         grounding=Grounding(collections=readable if question.grounding.get("documents") else (), offered=readable),
+        requires_reasoning=question.reasoning,
         so_far=so_far,
     )
 

@@ -53,6 +53,7 @@ def chat(request: HttpRequest, id: UUID | None = None) -> HttpResponse:
         "why_not": "" if may_write else _why_not(person, one),
         "shares": sharing.shares_of(one) if one else [],
         "documents_on": _documents_on(path, models),
+        "reasoning_on": any(m.reasoning for m in [m for m in path if m.role == Message.Role.PERSON][-1:]),
         "examples": EXAMPLES,
         "marks": range(-1, 2 * len(MARKS)),
     }

@@ -13,7 +13,7 @@ class Ask(StrEnum):
     """What a browser may send. Fields in brackets may be missing or null.
 
     open      chat, [seen {run: seq}]      follow this chat; missed frames of its live runs come first
-    send      client_id, [chat], [parent], text, [blobs [digest]], [model], [documents bool]
+    send      client_id, [chat], [parent], text, [blobs [digest]], [model], [documents bool], [reasoning bool]
               a question; no chat begins one; ``parent`` is the message it follows, null for a root:
               an edit is a send with the parent of the edited question
     retry     client_id, chat, message, [model]     a sibling of this answer

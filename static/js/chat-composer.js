@@ -1,4 +1,4 @@
-// <chat-composer data-upload="/blobs/">: writes questions. It says "send" with {text, blobs, images, documents, edits}
+// <chat-composer data-upload="/blobs/">: writes questions. It says "send" with {text, blobs, images, documents, reasoning, edits}
 // and keeps every word until the server has it. Drafts live in this browser, one for each chat.
 
 import { cookie } from "./cookie.js";
@@ -39,7 +39,11 @@ export class ChatComposer extends HTMLElement {
   }
 
   get documents() {
-    return this.querySelector("[data-do=documents]").getAttribute("aria-pressed") === "true";
+    return this.#isOn("documents");
+  }
+
+  get reasoning() {
+    return this.#isOn("reasoning");
   }
 
   focusText() {
@@ -105,6 +109,10 @@ export class ChatComposer extends HTMLElement {
     this.querySelector(".editing").hidden = true;
   }
 
+  #isOn(what) {
+    return this.querySelector(`[data-do=${what}]`).getAttribute("aria-pressed") === "true";
+  }
+
   #submit(event) {
     event.preventDefault();
     if (!this.mayWrite) return;
@@ -116,6 +124,7 @@ export class ChatComposer extends HTMLElement {
       blobs: this.#attached.map(({ digest }) => digest),
       images: this.#attached.map(({ url }) => url),
       documents: this.documents,
+      reasoning: this.reasoning,
       edits: this.#edits,
     };
     this.#attached = [];
@@ -165,7 +174,7 @@ export class ChatComposer extends HTMLElement {
     if (!button) return;
     if (button.dataset.do === "attach") this.querySelector("input[type=file]").click();
     if (button.dataset.do === "cancel-edit") this.#cancelEdit();
-    if (button.dataset.do === "documents") button.setAttribute("aria-pressed", String(!this.documents));
+    if (["documents", "reasoning"].includes(button.dataset.do)) button.setAttribute("aria-pressed", String(!this.#isOn(button.dataset.do)));
   }
 
   #take(event, files) {

@@ -206,7 +206,7 @@ function chat() {
     kept.set(client_id, given);
     document.getElementById("empty")?.remove();
     thread.propose({ client_id, text: given.text, images: given.images, parent: parent ?? "" });
-    const frame = { type: ASK.SEND, client_id, chat: here || null, parent, text: given.text, blobs: given.blobs, model: picker.model, documents: given.documents };
+    const frame = { type: ASK.SEND, client_id, chat: here || null, parent, text: given.text, blobs: given.blobs, model: picker.model, documents: given.documents, reasoning: given.reasoning };
     if (!socket.ask(frame)) state.textContent = "Offline: sent when the connection is back";
     picker.need({ images: false });
     follow.toEnd();

@@ -19,9 +19,14 @@ def send(**fields: object) -> str:
 
 
 def test_a_question_is_parsed() -> None:
-    frame = parse(send(chat=OTHER, model="fast-flash", documents=True, text="  What is a branch?\n"))
+    frame = parse(send(chat=OTHER, model="fast-flash", documents=True, reasoning=True, text="  What is a branch?\n"))
     assert frame == Send(
-        client_id=UUID(ID), chat=UUID(OTHER), text="What is a branch?", model="fast-flash", documents=True
+        client_id=UUID(ID),
+        chat=UUID(OTHER),
+        text="What is a branch?",
+        model="fast-flash",
+        documents=True,
+        reasoning=True,
     )
 
 
@@ -47,6 +52,7 @@ def test_stop_names_its_answer() -> None:
         (send(client_id="no id"), "bad_frame"),
         (send(client_id=None), "bad_frame"),
         (send(documents="yes"), "bad_frame"),
+        (send(reasoning=1), "bad_frame"),
         (send(blobs=["short"]), "bad_frame"),
         (send(blobs=["a" * 64] * 17), "bad_frame"),
         (send(parent=OTHER), "no_parent"),

@@ -17,6 +17,7 @@ from tests.scripted import Scripted, add_model, broken, say
 from workspace.accounts.models import Person
 from workspace.hub import PROCESS, hub
 from workspace.router import run_rows, runs
+from workspace.router.configuration import save_version
 from workspace.router.models import Run, RunEvent
 from workspace.router.runs import registry
 from workspace.router.states import RunState
@@ -172,6 +173,28 @@ async def test_a_grounded_answer_keeps_its_evidence_and_its_support(person: Pers
     assert "11434" in run.evidence[0]["text"] and run.manifest["evidence"] == run.evidence
     assert run.manifest["support"]["supported"] == 1
     assert Scripted.calls[-1].grounded and "<passage" in Scripted.calls[-1].system
+
+
+async def test_who_asks_for_reasoning_is_routed_by_it_and_gets_it_of_a_model_that_can(person: Person) -> None:
+    from channels.db import database_sync_to_async
+
+    def configure() -> None:
+        add_model("thinker", abilities=("reasoning",))
+        thinks = {"condition": "requires_reasoning", "model": "thinker"}
+        save_version("default", json.dumps({"routes": [thinks], "fallback": "plain"}), models=["thinker", "plain"])
+
+    await database_sync_to_async(configure)()
+    for reasoning, model, effort in ((True, "thinker", "medium"), (False, "plain", None)):
+        say("Hello.")
+        opened = await ask(person, "Hi", model="", reasoning=reasoning)
+        assert (await settled(opened)).decision["model"] == model
+        assert Scripted.calls[-1].parameters.get("reasoning_effort") == effort
+        say("Hello again.")
+        again = await turns.retry(person.pk, Retry(client_id=uuid4(), chat=opened.chat.pk, message=opened.answer.pk))
+        assert (await settled(again)).decision["model"] == model  # the question keeps its wish
+    say("Hello.")
+    await settled(await ask(person, "Hi", model="plain", reasoning=True))
+    assert "reasoning_effort" not in Scripted.calls[-1].parameters  # it can't
 
 
 async def test_a_killed_process_loses_no_journalled_word(person: Person) -> None:

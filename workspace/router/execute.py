@@ -57,6 +57,7 @@ from workspace.writes import writer
 
 HEDGE_AFTER = 2.0  # seconds
 HEDGES = 5.0  # of a hundred calls, at most
+EFFORT = "medium"  # of a model that is asked to reason, by no more than a switch
 
 
 class Execution:
@@ -222,6 +223,11 @@ class Execution:
                 who = "it" if step.candidate is candidate else step.candidate.name
                 yield StepTaken(f"{candidate.name} broke off; {who} goes on")
 
+    def _thinking(self, candidate: Candidate) -> dict[str, str]:
+        """Who asks for reasoning gets it from a model that can, unless somebody set how much."""
+        wanted = self._request.requires_reasoning and "reasoning" in candidate.abilities
+        return {"reasoning_effort": EFFORT} if wanted else {}
+
     async def _call(self, candidate: Candidate, chain: Chain) -> AsyncGenerator[Event | Failure, None]:
         """One call's words; a failure comes last. However it ends, it is recorded, and so is one it was raced by."""
         self._calling = self._begin(candidate)
@@ -293,7 +299,12 @@ class Execution:
             evidence=self._evidence,
             grounded=bool(self._grounding.collections),
             abilities=candidate.abilities,
-            parameters={**candidate.parameters, **self._decision.parameters, **self._request.parameters},
+            parameters={
+                **self._thinking(candidate),
+                **candidate.parameters,
+                **self._decision.parameters,
+                **self._request.parameters,
+            },
             seed=self._request.seed,
             so_far=so_far,
             first_token_deadline=(self._route.first_token_s if self._route else None) or settings.FIRST_TOKEN_DEADLINE,
