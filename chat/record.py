@@ -76,8 +76,15 @@ def open_retry(person_id: UUID, retry: Retry) -> Opened:
         return _opened_before(old.chat, before)
     question = _question_of(old)
     answer = _place_answer(person, old.chat, question, client_id=retry.client_id)
-    request = _request(person, old.chat, question, model=retry.model)
+    request = replace(_request(person, old.chat, question, model=retry.model), instead_of=_left(old, retry.model))
     return Opened(chat=old.chat, answer=answer, question=question, request=request, sibling_of=old.pk, asked=False)
+
+
+def _left(old: Message, model: str) -> str:
+    """The model that the router had chosen for an answer, where the person now chooses another."""
+    decision = (old.run.decision if old.run else None) or {}
+    chosen = decision.get("model", "") if decision.get("chosen_by") in ("route", "fallback") else ""
+    return chosen if model and chosen != model else ""
 
 
 def open_continue(person_id: UUID, ask: Continue) -> Opened:

@@ -72,7 +72,8 @@ class Request:
     ``messages`` runs from the first of the branch to the question, oldest first. ``model`` is the name
     the person chose; empty leaves the choice to the router. ``so_far`` is text an interrupted answer
     already has: the model goes on after it. ``system`` is a system prompt of the caller's own, in place of the
-    workspace's; ``None`` takes that one. ``parameters`` are ours by name (``temperature``, ``top_p``,
+    workspace's; ``None`` takes that one. ``instead_of`` names the model whose answer, the router's choice, the person
+    left for this one. ``parameters`` are ours by name (``temperature``, ``top_p``,
     ``max_tokens``, ``stop``); each provider translates them.
     """
 
@@ -89,6 +90,7 @@ class Request:
     seed: int | None = None
     so_far: str = ""
     system: str | None = None
+    instead_of: str = ""
 
     @property
     def prompt(self) -> str:

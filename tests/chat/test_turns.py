@@ -15,10 +15,11 @@ from chat.models import Chat, Message, Place
 from chat.record import Opened
 from tests.scripted import Scripted, add_model, broken, say
 from workspace.accounts.models import Person
+from workspace.hosts import link
 from workspace.hub import PROCESS, hub
 from workspace.router import run_rows, runs
 from workspace.router.configuration import save_version
-from workspace.router.models import Run, RunEvent
+from workspace.router.models import RouterLabel, Run, RunEvent
 from workspace.router.runs import registry
 from workspace.router.states import RunState
 
@@ -195,6 +196,36 @@ async def test_who_asks_for_reasoning_is_routed_by_it_and_gets_it_of_a_model_tha
     say("Hello.")
     await settled(await ask(person, "Hi", model="plain", reasoning=True))
     assert "reasoning_effort" not in Scripted.calls[-1].parameters  # it can't
+
+
+async def test_asking_another_model_in_place_of_the_routers_is_a_label_of_both(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from channels.db import database_sync_to_async
+
+    async def embed(texts: list[str]) -> list[list[float]]:
+        assert texts == ["What is a branch?"]
+        return [[0.5] * 4]
+
+    monkeypatch.setattr(link, "aembed", embed)
+    await database_sync_to_async(lambda: add_model("spare"))()
+    say("One.")
+    opened = await ask(person, model="")
+    assert (await settled(opened)).decision["chosen_by"] != "person"
+
+    async def again(model: str, message: UUID) -> Opened:
+        say("Two.")
+        return await turns.retry(person.pk, Retry(client_id=uuid4(), chat=opened.chat.pk, message=message, model=model))
+
+    await settled(await again("", opened.answer.pk))  # no choice, no label
+    await settled(await again("plain", opened.answer.pk))  # the same model once more says nothing
+    taken = await again("spare", opened.answer.pk)
+    await settled(taken)
+    await settled(await again("plain", taken.answer.pk))  # nor does leaving what the person chose
+    labels = [
+        (label.model.name, label.outcome, label.source) async for label in RouterLabel.objects.select_related("model")
+    ]
+    assert sorted(labels) == [("plain", 0.0, "override"), ("spare", 1.0, "override")]
 
 
 async def test_a_killed_process_loses_no_journalled_word(person: Person) -> None:

@@ -21,6 +21,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from workspace.hub import hub
+from workspace.router import overrides
 from workspace.router.decisions import DecisionLog
 from workspace.router.execute import Execution
 from workspace.router.journal import Entry, Journal
@@ -220,6 +221,8 @@ class LiveRun:
             logger.exception("Run %s could not be settled; the reaper will find it.", self.run_id)
         finally:
             self._registry.gone(self)
+        if state is RunState.DONE and self.request.instead_of:
+            await overrides.note(self.request.prompt, left=self.request.instead_of, taken=self.request.model)
 
     def _write(self, outcome: Outcome) -> bool:
         changed = settle_row(outcome)
