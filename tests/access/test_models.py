@@ -33,6 +33,7 @@ from workspace.router.facts import facts_of
 from workspace.router.models import Run
 from workspace.router.race import allowance
 from workspace.router.states import RunState
+from workspace.router.suggest import suggest
 from workspace.types import PromptMessage, Request, text_part
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("live", "scripted")]
@@ -143,6 +144,19 @@ async def test_a_model_answers_its_people_and_is_absent_to_others(allowed: Perso
     assert (theirs["failure"] is None) == (entry in ("weighted route", "any", "hedge"))
     if theirs["failure"]:
         assert theirs["failure"]["code"] == "no_model"
+
+
+async def test_it_finishes_sentences_for_its_people_alone(allowed: Person, other: Person) -> None:
+    await configure({**NO_ROUTES, "autocomplete": SECRET})
+
+    async def suggested(person: Person) -> list[str]:
+        groups = tuple([group.name async for group in person.groups.all()])
+        asker = Request(messages=(), person_id=str(person.pk), user=person.username, groups=groups)
+        return [words async for words in suggest("When are apple trees", asker)]
+
+    assert await suggested(other) == [] and Scripted.calls == []
+    say(" pruned?")
+    assert await suggested(allowed) == [" pruned?"] and len(Scripted.calls) == 1
 
 
 async def test_what_a_rule_asks_of_a_model_is_not_known_to_others(allowed: Person, other: Person) -> None:
