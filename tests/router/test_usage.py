@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
@@ -167,7 +168,10 @@ def test_a_quiet_workspace_has_nothing_to_do(alice: Person, add_echo: None) -> N
     assert "Needs you" not in first_page(alice)
 
 
-def test_a_model_that_fails_and_one_without_a_price_are_named(alice: Person, add_echo: None) -> None:
+def test_a_model_that_fails_and_one_without_a_price_are_named(
+    alice: Person, add_echo: None, settings: LazySettings
+) -> None:
+    settings.REDIS_URL = ""  # no other process is told of it
     candidate = catalog.load_sync().candidates["echo"]
     refused = Failure(code="auth", cause="The key was refused.", action="Renew it.", permanent=True)
     health.note(candidate, refused)
