@@ -264,6 +264,7 @@ IDLE_DEADLINE = env.float("IDLE_DEADLINE", 60.0)  # seconds between two pieces o
 TOTAL_DEADLINE = env.float("TOTAL_DEADLINE", 900.0)  # seconds for a whole answer, all calls together
 RETENTION_DAYS = env.int("RETENTION_DAYS", 90)  # of the router's log of decisions
 LOCAL_MODELS = env.bool("LOCAL_MODELS", True)  # start the model host and the index host
+LOCAL_MEMORY_GIB = env.float("LOCAL_MEMORY_GIB", 0.0)  # that local models may take; 0 is 60 % of the memory
 
 LOGGING = {
     "version": 1,

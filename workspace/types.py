@@ -251,7 +251,7 @@ class Timings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One call of a model: how it ended, and what it cost. ``offset`` is where in the answer its words begin; ``cost``
-    is ``None`` when its price is not known."""
+    is ``None`` when its price is not known. ``steps`` are what it had to wait for, or do without, in words."""
 
     model: str
     model_version: int
@@ -262,6 +262,7 @@ class Attempt:
     failure: Failure | None = None
     usage: Usage | None = None
     cost: Decimal | None = None
+    steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

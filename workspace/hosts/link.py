@@ -24,6 +24,10 @@ class HostUnavailable(Exception):
     """The host does not answer yet, or not any more."""
 
 
+class Refused(Exception):
+    """The host would not do it; why, in words."""
+
+
 Clients = dict[str, httpx.AsyncClient]
 _clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, Clients] = weakref.WeakKeyDictionary()
 
@@ -48,6 +52,25 @@ def embed(texts: Sequence[str]) -> list[list[float]]:
 
 async def aembed(texts: Sequence[str]) -> list[list[float]]:
     return _vectors(await _apost(MODEL_HOST, "/v1/embeddings", {"model": "minilm", "input": list(texts)}))
+
+
+async def models(also: Sequence[str] = ()) -> dict[str, Any]:
+    """Local models: those in memory, those of ``also``, those of the Hugging Face cache; and how much room is left."""
+    return await _apost(MODEL_HOST, "/models", {"models": list(also)})
+
+
+async def ask(action: str, model: str) -> dict[str, Any]:
+    """Have a local model looked at, loaded, unloaded, pinned, unpinned, downloaded or deleted. Raises Refused."""
+    try:
+        response = await _aclient(MODEL_HOST).post(
+            f"/models/{action}", content=orjson.dumps({"model": model}), timeout=120.0
+        )
+    except httpx.HTTPError as error:
+        raise _unavailable(MODEL_HOST, error) from None
+    answer: dict[str, Any] = orjson.loads(response.content)
+    if response.status_code != 200:
+        raise Refused(answer["error"]["message"])
+    return answer
 
 
 def upsert(collection: str, *, document: str, ids: Sequence[str], vectors: Sequence[Sequence[float]]) -> None:

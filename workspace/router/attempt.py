@@ -13,13 +13,13 @@ from collections.abc import AsyncGenerator
 from decimal import Decimal
 from typing import Any
 
-from workspace.providers.base import Call, Ended, Sent
+from workspace.providers.base import Call, Ended, Sent, Step
 from workspace.providers.errors import failed
 from workspace.providers.registry import provider
 from workspace.router import catalog as catalogs
 from workspace.router.catalog import Candidate
 from workspace.router.prompts import Prompt, estimate_tokens
-from workspace.types import Attempt, Delta, Failure, Reasoning, Usage
+from workspace.types import Attempt, Delta, Failure, Reasoning, StepTaken, Usage
 
 MAY_BE_BILLED = {"timeout", "cut_off", "garbage", "outrun"}  # the provider had begun, though no word came
 UNBILLED = Usage(estimated=True)
@@ -38,6 +38,7 @@ class Calling:
         self.usage: Usage | None = None
         self.ended: Ended | None = None
         self.first_token: float | None = None
+        self.steps: list[str] = []
         self._call = call
         self._began = began
         self._deadline = deadline
@@ -45,7 +46,7 @@ class Calling:
         self._started = time.monotonic() - began
         self._said = 0
 
-    async def pieces(self) -> AsyncGenerator[Delta | Reasoning, None]:
+    async def pieces(self) -> AsyncGenerator[Delta | Reasoning | StepTaken, None]:
         """What the model says. Raises ProviderError."""
         stream = provider(self.candidate.kind).stream(self._call)
         async with contextlib.aclosing(stream) as said:  # type: ignore[type-var]
@@ -62,6 +63,9 @@ class Calling:
                         self.first_token = time.monotonic() - self._began
                     self._said += len(piece.text)
                     yield piece
+                elif isinstance(piece, Step):
+                    self.steps.append(piece.text)
+                    yield StepTaken(piece.text)
                 elif isinstance(piece, Usage):
                     self.usage = piece
                 elif isinstance(piece, Sent):
@@ -81,6 +85,7 @@ class Calling:
             offset=self._offset,
             failure=failure,
             usage=usage,
+            steps=tuple(self.steps),
             cost=catalogs.cost(self.candidate, usage) if usage != UNBILLED else Decimal(0),
         )
 

@@ -237,6 +237,9 @@ class Execution:
         try:
             async with contextlib.aclosing(self._pieces(self._calling, chain)) as pieces:
                 async for piece in pieces:
+                    if isinstance(piece, StepTaken):
+                        yield piece
+                        continue
                     self._note_first(piece)
                     text = joiner.take(piece.text) if joiner and type(piece) is Delta else piece.text
                     if type(piece) is not Delta:
@@ -259,7 +262,7 @@ class Execution:
         if failure:
             yield failure
 
-    async def _pieces(self, calling: Calling, chain: Chain) -> AsyncGenerator[Delta | Reasoning, None]:
+    async def _pieces(self, calling: Calling, chain: Chain) -> AsyncGenerator[Delta | Reasoning | StepTaken, None]:
         """What the model says; where a slow one is raced, what the first to speak says."""
         assert self._catalog is not None
         spare = chain.spare
@@ -307,6 +310,7 @@ class Execution:
             },
             seed=self._request.seed,
             so_far=so_far,
+            chat=self._request.chat_id,
             first_token_deadline=(self._route.first_token_s if self._route else None) or settings.FIRST_TOKEN_DEADLINE,
             idle_deadline=settings.IDLE_DEADLINE,
             read_blob=read_blob,

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from workspace.providers.base import ProviderError
 from workspace.router.attempt import Calling
-from workspace.types import Delta, Failure, Reasoning
+from workspace.types import Delta, Failure, Reasoning, StepTaken
 
 Piece = Delta | Reasoning
 Said = tuple[Calling, Piece | Failure | Exception | None]  # None: that one is over
@@ -84,7 +84,8 @@ async def _pump(calling: Calling, said: asyncio.Queue[Said]) -> None:
     try:
         async with contextlib.aclosing(calling.pieces()) as pieces:
             async for piece in pieces:
-                said.put_nowait((calling, piece))
+                if not isinstance(piece, StepTaken):  # a wait is no word: it wins no race
+                    said.put_nowait((calling, piece))
         said.put_nowait((calling, None))
     except ProviderError as error:
         said.put_nowait((calling, error.failure))

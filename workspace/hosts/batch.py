@@ -1,0 +1,247 @@
+"""One loaded model and the answers it writes, all of them a token at a time (continuous batching).
+
+A new answer joins between two tokens of the others; its prompt is read in parts, so that a long one stalls nobody.
+Chats take turns for free places. The prompt of a chat's next question begins with what was read before, and is read
+from there. It runs in the engine's thread alone, and knows no socket and no budget.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+
+import torch
+
+from workspace.hosts.columns import Alone, Columns, Past, forward
+from workspace.hosts.jobs import End, Failed, Job, Piece, Step
+from workspace.hosts.loading import Loaded, lower, to_cpu
+from workspace.hosts.sampling import choose
+from workspace.hosts.threads import Threads
+
+Tell = Callable[[Job, Piece], None]
+
+PART = {"cpu": 256, "cuda": 4096}  # tokens of prompts that are read between two tokens of the others
+PLACES = {"cpu": 16, "cuda": 128}  # answers at once
+KEPT = 8  # prompts of finished answers that are kept to begin from
+SHORTEST = 64  # tokens under which a context is not cut
+OOM_WORDS = ("can't allocate memory", "not enough memory", "out of memory", "cannot allocate memory")
+
+
+class Batch:
+    """``tokens`` is how many the cache of all answers together may hold."""
+
+    def __init__(self, loaded: Loaded, tell: Tell, *, tokens: int) -> None:
+        self.loaded = loaded
+        self.tokens = tokens
+        self.waiting: list[Job] = []
+        self.rows: list[Job] = []
+        self._tell = tell
+        self._threads = Threads(useful=loaded.kind == "cpu")
+        self._columns: Columns | Alone = Columns(loaded.layers)
+        self._reading: tuple[Job, Columns | Alone] | None = None
+        self._kept: list[tuple[list[int], Past]] = []
+        self._next: list[int] = []  # the last chosen token of each row, not yet read
+        self._places = self._most = 1 if loaded.serial else PLACES[loaded.kind]
+
+    @property
+    def busy(self) -> bool:
+        return bool(self.rows or self.waiting or self._reading)
+
+    @property
+    def places(self) -> int:
+        return self._places
+
+    def round(self) -> None:
+        """Read a part of what waits, then one token for everybody."""
+        try:
+            self._forget_gone()
+            self._read()
+            if self.rows:
+                self._write()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            del error
+            self._out_of_memory()
+        if not self.busy:
+            self._places = self._most  # a crowd is over
+
+    def fail(self, message: str, status: int = 500) -> None:
+        """Everybody here gets this answer."""
+        for job in self._everybody():
+            self._tell(job, Failed(status, message))
+        self.waiting, self.rows, self._next, self._reading = [], [], [], None
+        self._columns = Columns(self.loaded.layers)
+
+    def forget_prefixes(self) -> None:
+        self._kept.clear()
+
+    def _everybody(self) -> list[Job]:
+        return [*self.rows, *([self._reading[0]] if self._reading else []), *self.waiting]
+
+    def _forget_gone(self) -> None:
+        self.waiting = [job for job in self.waiting if not job.gone.is_set()]
+        if self._reading and self._reading[0].gone.is_set():
+            self._reading = None
+        for row in reversed(range(len(self.rows))):
+            if self.rows[row].gone.is_set():
+                self._leave(row)
+
+    def _read(self) -> None:
+        """Prompts, up to a part's tokens of them."""
+        left = PART[self.loaded.kind]
+        while left > 0:
+            if self._reading is None and not self._begin():
+                return
+            assert self._reading is not None
+            job, columns = self._reading
+            tokens = job.tokens
+            read = columns.lengths[0]
+            part = tokens[read : read + left]
+            scores = forward(self.loaded.model, columns, [part])
+            left -= len(part)
+            if read + len(part) == len(tokens):
+                self._join(job, columns, scores)
+
+    def _begin(self) -> bool:
+        """Take the next answer, if it has a place."""
+        job = self._whose_turn()
+        if job is None:
+            return False
+        self.waiting.remove(job)
+        if self.loaded.serial:
+            self._reading = (job, Alone(self.loaded.model))
+            return True
+        columns = Columns(self.loaded.layers)
+        known, past = self._known(job.tokens)
+        if past is not None:
+            columns.join(past, known)
+            job.cached = max(job.cached, known)
+        else:
+            columns.lengths.append(0)
+        self._reading = (job, columns)
+        return True
+
+    def _whose_turn(self) -> Job | None:
+        """The chat with the fewest answers running goes first, then who came first."""
+        if not self.waiting or len(self.rows) >= self._places:
+            return None
+        running = [row.chat for row in self.rows]
+        job = min(self.waiting, key=lambda job: running.count(job.chat))
+        most = max(job.claim, *(row.claim for row in self.rows)) if self.rows else 0
+        return job if (len(self.rows) + 1) * most <= self.tokens else None
+
+    def _join(self, job: Job, past: Columns | Alone, scores: torch.Tensor) -> None:
+        self._reading = None
+        if job.generator is None:
+            job.generator = job.sampling.generator(scores.device)
+        token = self._choose(job, scores[0])
+        if not self._say(job, token):
+            self._keep(job, past, 0)
+            return
+        if isinstance(past, Alone) or isinstance(self._columns, Alone):
+            self._columns = past
+        else:
+            self._columns.join(past.view(0), past.lengths[0])
+        self.rows.append(job)
+        self._next.append(token)
+
+    def _write(self) -> None:
+        """One token for each row."""
+        self._threads.began(len(self.rows))
+        scores = forward(self.loaded.model, self._columns, [[token] for token in self._next])
+        self._threads.ended()
+        best = scores.argmax(-1).tolist()
+        for row in reversed(range(len(self.rows))):
+            job = self.rows[row]
+            token = best[row] if job.sampling.is_greedy else self._choose(job, scores[row])
+            self._next[row] = token
+            if not self._say(job, token):
+                self._keep(job, self._columns, row)
+                self._leave(row)
+
+    def _choose(self, job: Job, scores: torch.Tensor) -> int:
+        return choose(scores, job.sampling, written=job.written, prompt=job.prompt, generator=job.generator)
+
+    def _say(self, job: Job, token: int) -> bool:
+        """Tell what is new; whether the answer goes on."""
+        pieces = job.take(token)
+        for piece in pieces:
+            self._tell(job, piece)
+        return not (pieces and isinstance(pieces[-1], End))
+
+    def _leave(self, row: int) -> None:
+        if isinstance(self._columns, Columns):
+            self._columns.leave(row)
+        for rows in (self.rows, self._next):
+            rows[row] = rows[-1]  # type: ignore[call-overload]
+            rows.pop()
+
+    def _keep(self, job: Job, columns: Columns | Alone, row: int) -> None:
+        """The last token was chosen and not read."""
+        if isinstance(columns, Alone):
+            return
+        past = columns.past(row)
+        tokens = job.tokens[: past[0][0].shape[2]]
+        self._kept = [kept for kept in self._kept if kept[0] != tokens[: len(kept[0])]]
+        self._kept.append((tokens, past))
+        room = max(0, self.tokens // 4)
+        while len(self._kept) > KEPT or (self._kept and sum(len(kept) for kept, _ in self._kept) > room):
+            self._kept.pop(0)
+
+    def _known(self, tokens: list[int]) -> tuple[int, Past | None]:
+        """How much of it was read before; the last token is read again, for its scores."""
+        found: tuple[int, Past | None] = (0, None)
+        for kept, past in self._kept:
+            same = min(_common(kept, tokens), len(tokens) - 1)
+            if same > found[0]:
+                found = (same, past)
+        return found if found[0] >= 16 else (0, None)
+
+    def _out_of_memory(self) -> None:
+        """Everybody goes back to wait, and the next rung of the ladder is taken."""
+        concerned = [*self.rows, *([self._reading[0]] if self._reading else [])]
+        self.waiting = concerned + [job for job in self.waiting if job not in concerned]
+        self.rows, self._next, self._reading = [], [], None
+        self._columns = Columns(self.loaded.layers)
+        self.forget_prefixes()
+        gc.collect()
+        if self.loaded.kind == "cuda":
+            torch.cuda.empty_cache()
+        said = next(self._rungs(concerned or self.waiting[:1]), "")
+        for job in concerned or self.waiting[:1]:
+            if job in self.waiting:
+                self._tell(job, Step(f"Out of memory: {said}"))
+
+    def _rungs(self, concerned: list[Job]) -> Iterator[str]:
+        """Smaller batch, lower precision, shorter context, the CPU; then the router's own fallback."""
+        if self._places > 1 and len(concerned) > 1:
+            self._places = max(1, len(concerned) // 2)
+            yield f"{self._places} answer{'s' if self._places > 1 else ''} at a time instead of {len(concerned)}"
+        self._places = 1
+        if precision := lower(self.loaded):
+            yield f"the model goes on in {precision}"
+        for job in concerned[:1]:
+            if len(job.tokens) > SHORTEST and len(job.prompt) > SHORTEST:
+                size = max(SHORTEST, len(job.prompt) // 2)
+                job.shorten(size)
+                yield f"only the last {size} tokens of the conversation are read"
+        if to_cpu(self.loaded):
+            yield "the model goes on without the GPU"
+        for job in concerned[:1]:
+            self.waiting.remove(job)
+            self._tell(job, Failed(507, "out of memory: nothing is left to save"))
+        yield ""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return any(word in str(error).lower() for word in OOM_WORDS)
+
+
+def _common(a: list[int], b: list[int]) -> int:
+    for at, (x, y) in enumerate(zip(a, b, strict=False)):
+        if x != y:
+            return at
+    return min(len(a), len(b))

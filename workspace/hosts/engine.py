@@ -1,0 +1,109 @@
+"""The one thread that generates: every loaded model's batch gets a round in turn.
+
+Whoever hands it an answer hears of it in an event loop, in one call for all that a round told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import torch
+
+from workspace.hosts.batch import Batch
+from workspace.hosts.jobs import Job, Piece
+
+logger = logging.getLogger(__name__)
+
+NICE = 10  # the socket, and the server beside us, go before the next token
+
+
+class Engine:
+    """``hear`` is called in the loop with what was told, in order."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, hear: Callable[[list[tuple[Job, Piece]]], None]) -> None:
+        self._loop = loop
+        self._hear = hear
+        self._told: list[tuple[Job, Piece]] = []
+        self._batches: dict[str, Batch] = {}
+        self._asked: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._wake = threading.Condition()
+        threading.Thread(target=self._run, name="engine", daemon=True).start()
+
+    def add(self, name: str, batch: Batch) -> None:
+        self._soon(lambda: self._batches.__setitem__(name, batch))
+
+    async def remove(self, name: str) -> None:
+        """Let go of a model; whoever it was answering is told that it failed."""
+
+        def drop() -> None:
+            if batch := self._batches.pop(name, None):
+                batch.fail("the model was unloaded", 503)
+
+        await asyncio.wrap_future(self._soon(drop))
+
+    async def do(self, work: Callable[[], Any]) -> Any:
+        """Run something between two rounds: tokenizers are not made for two threads at once."""
+        return await asyncio.wrap_future(self._soon(work))
+
+    def submit(self, name: str, job: Job) -> None:
+        self._soon(lambda: self._batches[name].waiting.append(job))
+
+    def forget_prefixes(self) -> None:
+        self._soon(lambda: [batch.forget_prefixes() for batch in self._batches.values()])
+
+    def tell(self, job: Job, piece: Piece) -> None:
+        """What a batch has to tell; in the engine's thread."""
+        self._told.append((job, piece))
+
+    def _soon(self, work: Callable[[], Any]) -> Future[Any]:
+        done: Future[Any] = Future()
+        with self._wake:
+            self._asked.append((work, done))
+            self._wake.notify()
+        return done
+
+    def _run(self) -> None:
+        if hasattr(os, "setpriority"):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        with torch.inference_mode():
+            while True:
+                self._take()
+                for name, batch in list(self._batches.items()):
+                    if batch.busy:
+                        self._round(name, batch)
+
+    def _take(self) -> None:
+        """What was asked for; waits for it while there is nothing to write."""
+        while True:
+            with self._wake:
+                while not self._asked and not any(batch.busy for batch in self._batches.values()):
+                    self._wake.wait()
+                asked, self._asked = self._asked, deque()
+            if not asked:
+                return
+            for work, done in asked:
+                try:
+                    done.set_result(work())
+                except Exception as error:
+                    done.set_exception(error)
+            self._flush()
+
+    def _round(self, name: str, batch: Batch) -> None:
+        try:
+            batch.round()
+        except Exception as error:  # whatever a model's own code raises is the error of its answers alone
+            logger.warning("%s failed", name, exc_info=True)
+            batch.fail(f"{type(error).__name__}: {error}")
+        self._flush()
+
+    def _flush(self) -> None:
+        if self._told:
+            told, self._told = self._told, []
+            self._loop.call_soon_threadsafe(self._hear, told)

@@ -1,0 +1,111 @@
+"""One answer on its way through the model host, and what it tells."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from workspace.hosts.sampling import Sampling
+from workspace.hosts.wording import Wording
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something the answer had to wait for or to do without, in words."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """Why it ended, what it took, and seconds from its coming to its first token."""
+
+    reason: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    first_token_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """``status`` as HTTP would say it."""
+
+    status: int
+    message: str
+
+
+Piece = Text | Step | End | Failed
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Job:
+    """``prompt`` are tokens, ``limit`` is how many may be written; ``chat`` is whose turn it is among others."""
+
+    prompt: list[int]
+    sampling: Sampling
+    wording: Wording
+    limit: int
+    ends: frozenset[int]
+    hear: Callable[[Piece], None]
+    chat: str = ""
+    generator: Any = None
+    written: list[int] = field(default_factory=list)
+    cached: int = 0
+    context: int | None = None  # tokens it was cut to, when memory was short
+    came: float = field(default_factory=time.monotonic)
+    first: float | None = None
+    gone: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def tokens(self) -> list[int]:
+        """All that the model must have read before the next token."""
+        return self.prompt + self.written
+
+    @property
+    def claim(self) -> int:
+        """Tokens that it may grow to."""
+        return len(self.prompt) + self.limit
+
+    def take(self, token: int) -> list[Piece]:
+        """A token was chosen; what there is to tell of it."""
+        if self.first is None:
+            self.first = time.monotonic() - self.came
+        if token in self.ends:
+            return self._ended("stop")
+        self.written.append(token)
+        text = self.wording.take(token)
+        pieces: list[Piece] = [Text(text)] if text else []
+        if self.wording.stopped:
+            return [*pieces, self._end("stop")]
+        if len(self.written) >= self.limit:
+            return [*pieces, *self._ended("length")]
+        return pieces
+
+    def shorten(self, tokens: int) -> None:
+        """Forget the oldest of the prompt but its first few tokens, so that so many are left."""
+        first: Sequence[int] = self.prompt[:4]
+        self.prompt = [*first, *self.prompt[len(self.prompt) - max(1, tokens - len(first)) :]]
+        self.context = tokens
+        self.limit = min(self.limit, max(tokens, len(self.written) + 16))
+
+    def _ended(self, reason: str) -> list[Piece]:
+        rest = self.wording.rest()
+        return [*([Text(rest)] if rest else []), self._end(reason)]
+
+    def _end(self, reason: str) -> End:
+        return End(
+            reason=reason,
+            prompt_tokens=len(self.prompt),
+            completion_tokens=len(self.written),
+            cached_tokens=self.cached,
+            first_token_s=self.first,
+        )

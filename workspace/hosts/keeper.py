@@ -1,0 +1,180 @@
+"""Keeping local models: what there is, in which state, how large; load, unload, pin, download, delete.
+
+Downloads run in a process each, which alone may reach a network; what it tells is the progress.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from workspace.hosts import weights
+from workspace.hosts.child import answering
+from workspace.hosts.references import NotHere, Reference
+from workspace.hosts.tenants import Tenant, Tenants
+
+OFFLINE = os.environ.get("HF_HUB_OFFLINE", "")  # as whoever started the server set it
+
+
+@dataclass(slots=True)
+class Download:
+    reference: Reference
+    progress: float = 0.0
+    size: int = 0
+    why: str = ""
+    process: asyncio.subprocess.Process | None = None
+
+
+class Keeper:
+    def __init__(self, tenants: Tenants) -> None:
+        self._tenants = tenants
+        self._downloads: dict[str, Download] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def add_to(self, router: web.UrlDispatcher) -> None:
+        router.add_post("/models", answering(self._list))
+        for name in ("look", "load", "unload", "pin", "unpin", "download", "delete"):
+            router.add_post(f"/models/{name}", answering(self._handler(getattr(self, f"_{name}"))))
+
+    def _handler(self, work: Any) -> Any:
+        async def handle(request: web.Request) -> web.Response:
+            body = orjson.loads(await request.read())
+            try:
+                return web.json_response(await work(Reference.parse(str(body["model"]))))
+            except (NotHere, OSError) as error:
+                return web.json_response({"error": {"message": str(error), "type": "not_found"}}, status=404)
+
+        return handle
+
+    async def _list(self, request: web.Request) -> web.Response:
+        body = orjson.loads(await request.read())
+        cached = await asyncio.to_thread(lambda: [f"{name}@{commit}" for name, commit, _ in weights.cached()])
+        names = dict.fromkeys([*self._tenants.known, *body.get("models", ()), *self._downloads, *cached])
+        rows = [await self._row(name, cached=name in cached) for name in names]
+        budget = sum(self._tenants.budgets.values())
+        return web.json_response(
+            {"models": rows, "free": self._tenants.free(), "budget": budget, "offline": bool(OFFLINE)}
+        )
+
+    async def _row(self, name: str, *, cached: bool) -> dict[str, Any]:
+        row: dict[str, Any] = {"model": name, "cached": cached, "pinned": name in self._tenants.shelf.pinned}
+        row |= {"state": "unloaded", "why": "", "progress": 0.0, "disk": 0, "memory": 0, "answering": 0}
+        if download := self._downloads.get(name):
+            state = "failed" if download.why else "downloading"
+            return row | {"state": state, "why": download.why, "progress": download.progress, "disk": download.size}
+        tenant = self._tenants.known.get(name)
+        try:
+            tenant = tenant or await self._tenants.find(name)
+        except (NotHere, ValueError) as error:
+            return row | {"state": "absent", "why": str(error)}
+        return row | _told(tenant)
+
+    async def _look(self, reference: Reference) -> dict[str, Any]:
+        """What it is exactly, and what it will need, without loading it."""
+        exact = await asyncio.to_thread(self._tenants.shelf.exact, reference)
+        return {"model": str(exact), **_told(await self._tenants.find(str(exact)))}
+
+    async def _load(self, reference: Reference) -> dict[str, Any]:
+        """Begins it; the list tells how far it is."""
+        await self._tenants.find(str(reference))
+
+        async def load() -> None:
+            with contextlib.suppress(Exception):  # the state says why
+                async with self._tenants.using(str(reference), lambda words: None):
+                    pass
+
+        self._start(load())
+        return {}
+
+    async def _unload(self, reference: Reference) -> dict[str, Any]:
+        await self._tenants.unload(str(reference))
+        return {}
+
+    async def _pin(self, reference: Reference) -> dict[str, Any]:
+        self._tenants.shelf.pin(str(reference), True)
+        return {}
+
+    async def _unpin(self, reference: Reference) -> dict[str, Any]:
+        self._tenants.shelf.pin(str(reference), False)
+        return {}
+
+    async def _delete(self, reference: Reference) -> dict[str, Any]:
+        """Its files in the Hugging Face cache; a folder is its owner's, and stays."""
+        if reference.is_folder:
+            raise ValueError("A folder is yours: delete it where it lies.")
+        if (download := self._downloads.pop(str(reference), None)) and download.process:
+            with contextlib.suppress(ProcessLookupError):
+                download.process.kill()
+        await self._tenants.unload(str(reference))
+        self._tenants.known.pop(str(reference), None)
+        self._tenants.shelf.pin(str(reference), False)
+        place = weights.hub_cache() / f"models--{reference.name.replace('/', '--')}"
+        await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+        return {}
+
+    async def _download(self, reference: Reference) -> dict[str, Any]:
+        """Begin to fetch it, once the hub has said which commit that is."""
+        if reference.is_folder:
+            raise ValueError("A folder is not downloaded.")
+        if OFFLINE:
+            raise ValueError("HF_HUB_OFFLINE is set: nothing is downloaded. Add a folder, or a model of the cache.")
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "workspace.hosts.downloads", reference.name, reference.pin,
+            stdout=asyncio.subprocess.PIPE, stdin=asyncio.subprocess.DEVNULL,
+            env={**os.environ, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_PROGRESS_BARS": "1"},
+        )  # fmt: skip
+        first = await _line(process)
+        if "commit" not in first:
+            raise ValueError(first.get("error") or "the download did not start")
+        exact = Reference(reference.name, first["commit"])
+        download = self._downloads[str(exact)] = Download(exact, size=first["size"], process=process)
+        self._start(self._follow(download, process))
+        return {"model": str(exact)}
+
+    async def _follow(self, download: Download, process: asyncio.subprocess.Process) -> None:
+        while line := await _line(process):
+            download.progress = line.get("progress", download.progress)
+            download.why = line.get("error", "")
+        if await process.wait() and not download.why:
+            download.why = f"the download ended early (exit status {process.returncode})"
+        if not download.why:
+            self._downloads.pop(str(download.reference), None)
+
+    def _start(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _told(tenant: Tenant) -> dict[str, Any]:
+    plan, about = tenant.plan, tenant.facts
+    return {
+        "state": tenant.state,
+        "why": tenant.why,
+        "progress": tenant.progress,
+        "disk": about.disk,
+        "memory": tenant.memory,
+        "estimate": about.weights("float32") + about.cache("float32", min(about.window, 2048)),
+        "window": about.window,
+        "parameters": about.parameters,
+        "architecture": about.architecture,
+        "precision": plan.precision if plan and tenant.state == "ready" else "",
+        "device": plan.device if plan and tenant.state == "ready" else "",
+        "answering": tenant.users,
+        "is_folder": Path(tenant.reference.name).is_absolute(),
+    }
+
+
+async def _line(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    assert process.stdout is not None
+    line = await process.stdout.readline()
+    return dict(orjson.loads(line)) if line else {}

@@ -1,0 +1,173 @@
+"""What the files of a model say without loading it: what it is, how large, what it will need, and which one exactly.
+
+Sizes come from the headers of the safetensors files. It knows folders and the Hugging Face cache, and no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1,
+         "F8_E4M3": 1, "F8_E5M2": 1}  # fmt: skip
+WIDTHS = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "int8": 1.1}
+OVERHEAD = 1.08  # what buffers, and the moments of loading, add to the weights
+CHAT = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
+
+
+class NotAModel(ValueError):
+    """The folder holds no language model that can be loaded; why, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """``kv_bytes`` is what one token takes in the cache, at two bytes a number."""
+
+    architecture: str
+    parameters: int
+    dtype: str
+    disk: int
+    window: int
+    kv_bytes: int
+
+    def weights(self, precision: str) -> int:
+        """Bytes in memory."""
+        return int(self.parameters * WIDTHS[precision] * OVERHEAD)
+
+    def cache(self, precision: str, tokens: int) -> int:
+        return int(self.kv_bytes * (2 if precision == "float32" else 1) * tokens)
+
+
+def facts(folder: Path) -> Facts:
+    """Raises NotAModel."""
+    config = _json(folder / "config.json")
+    text = config.get("text_config") or config
+    architectures = config.get("architectures") or [""]
+    layers = _number(text, "num_hidden_layers", "n_layer")
+    hidden = _number(text, "hidden_size", "n_embd")
+    heads = _number(text, "num_attention_heads", "n_head") or 1
+    size = text.get("head_dim") or hidden // heads
+    parameters, dtype = _stored(folder)
+    return Facts(
+        architecture=architectures[0],
+        parameters=parameters,
+        dtype=dtype,
+        disk=sum(path.stat().st_size for path in files(folder)),
+        window=_number(text, "max_position_embeddings", "n_positions") or 2048,
+        kv_bytes=2 * 2 * layers * (text.get("num_key_value_heads") or heads) * size,
+    )
+
+
+def is_for_chat(folder: Path) -> bool:
+    """Whether its configuration says that it writes text."""
+    try:
+        names = _json(folder / "config.json").get("architectures") or []
+    except NotAModel:
+        return False
+    return any(name.endswith(CHAT) for name in names) and any(_weight_files(folder))
+
+
+def files(folder: Path) -> list[Path]:
+    """The model's own files, in order; folders below hold other formats."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 over names and bytes of all files: the same folder, or another model."""
+    whole = hashlib.sha256()
+    for path in files(folder):
+        with path.open("rb") as file:
+            whole.update(f"{path.name}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return whole.hexdigest()
+
+
+def stamp(folder: Path) -> str:
+    """Changes whenever a file does, without reading one."""
+    rows = [(path.name, stat.st_size, stat.st_mtime_ns) for path in files(folder) if (stat := path.stat())]
+    return hashlib.sha256(repr(rows).encode()).hexdigest()
+
+
+def hub_cache() -> Path:
+    """Where Hugging Face's libraries keep what they download."""
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+
+
+def cached() -> Iterator[tuple[str, str, Path]]:
+    """Language models of the cache: id, commit, folder."""
+    for place in sorted(hub_cache().glob("models--*")):
+        name = place.name.removeprefix("models--").replace("--", "/")
+        found = snapshot(name)
+        if found and is_for_chat(found):
+            yield name, found.name, found
+
+
+def snapshot(name: str, revision: str = "") -> Path | None:
+    """The folder of a model in the cache: of this commit, or of the branch ``main``, or the newest there is."""
+    place = hub_cache() / f"models--{name.replace('/', '--')}"
+    main = place / "refs" / "main"
+    wanted = revision or (main.read_text().strip() if main.exists() else "")
+    folders = sorted((place / "snapshots").glob("*"), key=lambda folder: folder.stat().st_mtime)
+    matching = [folder for folder in folders if wanted and folder.name.startswith(wanted)]
+    return next(iter(matching or (folders[-1:] if not revision else [])), None)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise NotAModel(f"{path.parent} holds no model: there is no {path.name}") from None
+    except (ValueError, OSError) as error:
+        raise NotAModel(f"{path} can't be read: {error}") from None
+    if not isinstance(content, dict):
+        raise NotAModel(f"{path} is no JSON object")
+    return content
+
+
+def _number(config: dict[str, Any], *names: str) -> int:
+    return next((int(config[name]) for name in names if isinstance(config.get(name), int)), 0)
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    for pattern in WEIGHT_FILES:
+        if found := sorted(folder.glob(pattern)):
+            return found
+    return []
+
+
+def _stored(folder: Path) -> tuple[int, str]:
+    """How many numbers the weights are, and how most are stored."""
+    found = _weight_files(folder)
+    if not found:
+        raise NotAModel(f"{folder} holds no weights: no safetensors file and no pytorch_model.bin")
+    counts: dict[str, int] = {}
+    for path in found:
+        if path.suffix != ".safetensors":
+            counts["F16"] = counts.get("F16", 0) + path.stat().st_size // 2
+            continue
+        for dtype, count in _header(path):
+            counts[dtype] = counts.get(dtype, 0) + count
+    most = max(counts, key=lambda dtype: counts[dtype], default="F32")
+    return sum(counts.values()), most
+
+
+def _header(path: Path) -> Iterator[tuple[str, int]]:
+    try:
+        with path.open("rb") as file:
+            (size,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(size)) if size < 2**28 else None
+        for name, tensor in header.items():
+            if name != "__metadata__":
+                count = 1
+                for extent in tensor["shape"]:
+                    count *= extent
+                yield tensor["dtype"], count
+    except (OSError, ValueError, struct.error, AttributeError, KeyError, TypeError):
+        raise NotAModel(f"{path} is cut off or no safetensors file. Download it again.") from None
