@@ -142,6 +142,7 @@ ROUTES: dict[str, tuple[Access, Access]] = {
     "admin:accounts_person_owner": (refuse(ADMIN), OWNER_ONLY),
     "admin:accounts_invitation_revoke": (refuse(ADMIN), ADMIN),
     "admin:providers_languagemodel_names": (ADMIN, ADMIN),
+    "admin:providers_languagemodel_local": (ADMIN, ADMIN),
     "admin:providers_provider_test": (refuse(ADMIN), ADMIN),
     "admin:providers_provider_find": (refuse(ADMIN), ADMIN),
     "admin:providers_provider_add_found": (refuse(ADMIN), ADMIN),

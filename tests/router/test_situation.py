@@ -171,3 +171,11 @@ async def test_a_score_is_asked_for_only_when_it_is_on_and_a_file_names_it(monke
 
     monkeypatch.setattr(link, "aembed", away)
     assert (await decided(asked(), 'score("cheap") > 0.5')).model == "dear"
+
+
+async def test_free_memory_is_what_the_model_host_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def free() -> int:
+        return 3 * 2**29
+
+    monkeypatch.setattr(link, "free_memory", free)
+    assert (await situation(asked(), "free_memory_gib > 0")).facts["free_memory_gib"] == 1.5

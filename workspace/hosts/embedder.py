@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from workspace.hosts.making import LOADING
+
 NAME = "minilm"
 WINDOW = 256  # word-pieces MiniLM was made for; more are cut
 BATCH = 32
@@ -26,7 +28,8 @@ class Embedder:
         folder = _minilm()
         self._torch = torch
         self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        self._model = AutoModel.from_pretrained(folder).eval()
+        with LOADING:
+            self._model = AutoModel.from_pretrained(folder).eval()
 
     def embed(self, texts: list[str]) -> Any:
         """An array of one row of 384 numbers for each text."""

@@ -18,6 +18,7 @@ import torch
 
 from workspace.hosts.batch import Batch
 from workspace.hosts.jobs import Job, Piece
+from workspace.hosts.making import MAKING
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +98,8 @@ class Engine:
 
     def _round(self, name: str, batch: Batch) -> None:
         try:
-            batch.round()
+            with MAKING:
+                batch.round()
         except Exception as error:  # whatever a model's own code raises is the error of its answers alone
             logger.warning("%s failed", name, exc_info=True)
             batch.fail(f"{type(error).__name__}: {error}")

@@ -42,6 +42,7 @@ class Keeper:
 
     def add_to(self, router: web.UrlDispatcher) -> None:
         router.add_post("/models", answering(self._list))
+        router.add_post("/memory", answering(self._memory))
         for name in ("look", "load", "unload", "pin", "unpin", "download", "delete"):
             router.add_post(f"/models/{name}", answering(self._handler(getattr(self, f"_{name}"))))
 
@@ -64,6 +65,9 @@ class Keeper:
         return web.json_response(
             {"models": rows, "free": self._tenants.free(), "budget": budget, "offline": bool(OFFLINE)}
         )
+
+    async def _memory(self, request: web.Request) -> web.Response:
+        return web.json_response({"free": self._tenants.free()})
 
     async def _row(self, name: str, *, cached: bool) -> dict[str, Any]:
         row: dict[str, Any] = {"model": name, "cached": cached, "pinned": name in self._tenants.shelf.pinned}

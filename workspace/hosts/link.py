@@ -59,6 +59,11 @@ async def models(also: Sequence[str] = ()) -> dict[str, Any]:
     return await _apost(MODEL_HOST, "/models", {"models": list(also)})
 
 
+async def free_memory() -> int:
+    """Bytes that one more local model could take."""
+    return int((await _apost(MODEL_HOST, "/memory", {}))["free"])
+
+
 async def ask(action: str, model: str) -> dict[str, Any]:
     """Have a local model looked at, loaded, unloaded, pinned, unpinned, downloaded or deleted. Raises Refused."""
     try:

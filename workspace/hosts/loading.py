@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from workspace.hosts.columns import Columns, forward
+from workspace.hosts.making import LOADING, guard
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,9 @@ def load(folder: Path, *, device: str, precision: str) -> Loaded:
 
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     dtype = torch.bfloat16 if precision == "int8" else getattr(torch, precision)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True).eval()
+    guard()
+    with LOADING:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True).eval()
     if precision == "int8":
         _to_int8(model)
     model.to(device)

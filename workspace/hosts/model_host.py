@@ -101,9 +101,11 @@ class ModelHost:
                 if response is None:
                     response = web.StreamResponse(headers={"content-type": "text/event-stream"})
                     await response.prepare(request)
-                await response.write(_frame(piece, body["model"]))
+                with contextlib.suppress(ConnectionResetError):  # the reader left: we are told by a cancellation
+                    await response.write(_frame(piece, body["model"]))
         assert response is not None
-        await response.write(b"data: [DONE]\n\n")
+        with contextlib.suppress(ConnectionResetError):
+            await response.write(b"data: [DONE]\n\n")
         return response
 
     async def _answer(self, body: dict[str, Any]) -> AsyncIterator[Piece | None]:

@@ -17,6 +17,7 @@ from workspace.providers import registry
 from workspace.providers.adding import add_model, known_of
 from workspace.providers.admin_forms import LanguageModelForm, NamesForm, ProviderForm, goes_elsewhere
 from workspace.providers.base import Address, ProviderError
+from workspace.providers.local_admin import LocalPages
 from workspace.providers.models import LanguageModel, LanguageModelVersion, Provider, ProviderVersion
 from workspace.providers.names import tie
 from workspace.providers.presets import PRESETS, preset
@@ -182,7 +183,7 @@ class LanguageModelHistory(History):
 
 
 @admin.register(LanguageModel)
-class LanguageModelAdmin(VersionedAdmin):
+class LanguageModelAdmin(LocalPages, VersionedAdmin):
     form = LanguageModelForm
     version_model = LanguageModelVersion
     version_of = "model"
@@ -236,7 +237,7 @@ class LanguageModelAdmin(VersionedAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         names = path("names/", self.admin_site.admin_view(self.names), name="providers_languagemodel_names")
-        return [names, *super().get_urls()]
+        return [names, *self.local_urls(self.admin_site.admin_view), *super().get_urls()]
 
     def names(self, request: HttpRequest) -> HttpResponse:
         """Tie the names of the article's router file to models."""

@@ -29,6 +29,7 @@ from workspace.router.prompts import tokens_of
 from workspace.types import Failure, Request, Usage
 
 USUAL_OUTPUT = 500  # tokens of an answer, while none has been written
+LOOK_WITHIN = 0.5  # seconds that the model host has to tell its memory
 EMBED_WITHIN = 0.5  # seconds: a score is not worth a longer wait
 GIB = 1024**3
 
@@ -60,7 +61,7 @@ async def look(request: Request, catalog: Catalog) -> Situation:
             await asyncio.to_thread(languages.load)
         also["language"] = languages.language(request.prompt) or None
     if "free_memory_gib" in names:
-        also["free_memory_gib"] = round(psutil.virtual_memory().available / GIB, 2)
+        also["free_memory_gib"] = await _free_memory()
     scores = await _scores(request) if _needs(lookups, "score") else {}
     for function, model in lookups:
         candidate = catalog.candidates.get(model)
@@ -93,6 +94,15 @@ def _look_up(function: str, candidate: Candidate | None, request: Request, past:
         case "healthy":
             return not health.why_not(candidate)
     return None
+
+
+async def _free_memory() -> float:
+    """What a local model could still take: as the model host tells, or what the machine has while it is away."""
+    try:
+        async with asyncio.timeout(LOOK_WITHIN):
+            return round(await link.free_memory() / GIB, 2)
+    except (link.HostUnavailable, TimeoutError):
+        return round(psutil.virtual_memory().available / GIB, 2)
 
 
 async def _scores(request: Request) -> Mapping[str, float]:

@@ -1,0 +1,35 @@
+// <live-part every="1500">: a part of the page that is fetched again while it says so.
+
+class LivePart extends HTMLElement {
+  #timer = 0;
+
+  connectedCallback() {
+    this.#wait();
+  }
+
+  disconnectedCallback() {
+    clearTimeout(this.#timer);
+  }
+
+  #wait() {
+    const every = Number(this.getAttribute("every"));
+    if (every) this.#timer = setTimeout(() => this.#renew(), every);
+  }
+
+  async #renew() {
+    try {
+      const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.getElementById(this.id);
+      if (answer.ok && fresh && !this.contains(document.activeElement)) {
+        this.toggleAttribute("every", fresh.hasAttribute("every"));
+        if (fresh.hasAttribute("every")) this.setAttribute("every", fresh.getAttribute("every"));
+        this.replaceChildren(...fresh.childNodes);
+      }
+    } catch {
+      // the server is away; it is asked again
+    }
+    this.#wait();
+  }
+}
+customElements.define("live-part", LivePart);

@@ -1,0 +1,136 @@
+"""Local models in the admin: added, seen in every state, loaded, pinned, unloaded; the host is a scripted one here.
+
+``tests/hosts`` holds the real host to the same words.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from workspace.accounts.models import Person
+from workspace.hosts import link
+from workspace.providers.models import LanguageModel
+
+COMMIT = "c" * 40
+
+
+def row(model: str, **values: Any) -> dict[str, Any]:
+    plain = {"cached": False, "pinned": False, "state": "unloaded", "why": "", "progress": 0.0, "disk": 4_000_000,
+             "memory": 0, "answering": 0, "window": 2048, "estimate": 9_000_000, "precision": "", "device": "",
+             "is_folder": model.startswith("/")}  # fmt: skip
+    return {"model": model, **plain, **values}
+
+
+class ScriptedHost:
+    """What a host would say, and what it was asked."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self.here = {"/models/orchard": f"/models/orchard@{'d' * 12}", "club/cached": f"club/cached@{COMMIT}"}
+        self.hub = {"club/remote": f"club/remote@{COMMIT}"}
+        self.asked: list[tuple[str, str]] = []
+        self.gone = False
+
+    async def models(self, also: list[str]) -> dict[str, Any]:
+        if self.gone:
+            raise link.HostUnavailable("the model host is not there yet")
+        known = [each["model"] for each in self.rows]
+        rows = self.rows + [row(name) for name in also if name not in known]
+        return {"models": rows, "free": 6 * 2**30, "budget": 8 * 2**30, "offline": False}
+
+    async def ask(self, action: str, model: str) -> dict[str, Any]:
+        self.asked.append((action, model))
+        places = {"look": self.here, "download": self.hub}.get(action)
+        if places is None:
+            return {}
+        if model not in places:
+            raise link.Refused("The hub can't be reached: this machine is offline." if places is self.hub else "no")
+        return {"model": places[model], "window": 2048}
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> ScriptedHost:
+    made = ScriptedHost()
+    monkeypatch.setattr(link, "models", made.models)
+    monkeypatch.setattr(link, "ask", made.ask)
+    return made
+
+
+@pytest.fixture
+def page(client: Client, alice: Person) -> str:
+    client.force_login(alice)
+    return reverse("admin:providers_languagemodel_local")
+
+
+def test_a_folder_becomes_a_model_pinned_by_its_digest(client: Client, page: str, host: ScriptedHost) -> None:
+    answer = client.post(page, {"action": "add", "model": " /models/orchard "}, follow=True)
+    assert "Added orchard. It is loaded when it is first asked." in answer.text
+    model = LanguageModel.objects.get(name="orchard")
+    assert model.current is not None and model.current.provider.current is not None
+    assert model.current.upstream == f"/models/orchard@{'d' * 12}"
+    assert (model.current.window, model.current.price_input) == (2048, 0)
+    assert model.current.provider.current.kind == "local"
+
+    again = client.post(page, {"action": "add", "model": "/models/orchard"}, follow=True)
+    assert "orchard is that model already." in again.text
+    assert LanguageModel.objects.filter(current__provider__current__kind="local").count() == 1
+
+
+def test_what_is_not_here_is_downloaded_and_pinned_to_its_commit(client: Client, page: str, host: ScriptedHost) -> None:
+    client.post(page, {"action": "add", "model": "club/remote"})
+    assert host.asked == [("look", "club/remote"), ("download", "club/remote")]
+    model = LanguageModel.objects.get(name="remote")
+    assert model.current is not None and model.current.upstream == f"club/remote@{COMMIT}"
+
+
+@pytest.mark.parametrize("wrong", ["", "/no/such/folder", "club/nobody"])
+def test_what_can_not_be_had_is_said_and_adds_nothing(
+    client: Client, page: str, host: ScriptedHost, wrong: str
+) -> None:
+    answer = client.post(page, {"action": "add", "model": wrong}, follow=True)
+    assert "messagelist" in answer.text and "error" in answer.text
+    assert not LanguageModel.objects.filter(current__provider__current__kind="local").exists()
+    if wrong == "club/nobody":
+        assert "this machine is offline" in answer.text
+
+
+def test_every_state_is_shown_with_what_can_be_done(client: Client, page: str, host: ScriptedHost) -> None:
+    client.post(page, {"action": "add", "model": "/models/orchard"})
+    upstream = f"/models/orchard@{'d' * 12}"
+    for state, shown, button in (
+        (row(upstream, state="ready", memory=7_000_000, precision="float32", device="cpu"), "in memory", "unload"),
+        (row(upstream), "on disk", "load"),
+        (row(upstream, state="loading", progress=0.42), "loading 42 %", None),
+        (row(upstream, state="downloading", progress=0.07), "downloading 7 %", None),
+        (row(upstream, state="absent", why="The folder does not exist", disk=0), "not here", "download"),
+        (row(upstream, state="failed", why="out of memory: it is too large"), "it is too large", "load"),
+    ):
+        host.rows = [state]
+        answer = client.get(page)
+        assert shown in answer.text, state["state"]
+        assert ('value="' + button + '"' in answer.text) if button else ("<progress" in answer.text), state["state"]
+        assert ('every="1500"' in answer.text) is (button is None)
+
+
+@pytest.mark.parametrize("action", ["load", "unload", "pin", "unpin", "delete", "download"])
+def test_a_button_asks_the_host(client: Client, page: str, host: ScriptedHost, action: str) -> None:
+    answer = client.post(page, {"action": action, "model": "club/cached"}, follow=True)
+    assert "club/cached" in answer.text or action == "download"
+    assert host.asked == [(action, "club/cached")]
+
+
+def test_a_model_of_the_cache_is_offered_until_it_is_added(client: Client, page: str, host: ScriptedHost) -> None:
+    host.rows = [row(f"club/cached@{COMMIT}", cached=True)]
+    assert "Found on this machine" in client.get(page).text
+    client.post(page, {"action": "add", "model": "club/cached"})
+    assert "Found on this machine" not in client.get(page).text
+
+
+def test_a_host_that_is_away_is_said(client: Client, page: str, host: ScriptedHost) -> None:
+    host.gone = True
+    assert "The states are not known: the model host is not there yet." in client.get(page).text
+    assert client.post(page, {"action": "nothing", "model": "x"}).status_code == 302

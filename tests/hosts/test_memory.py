@@ -1,0 +1,173 @@
+"""Short memory: models take turns, steps of the ladder are told, and a killed host is waited for.
+
+Memory is made short for real: by a budget, and by the kernel's limit on the host's address space.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+import pytest_asyncio
+from django.conf import LazySettings
+
+from tests.hosts.small import small_models
+from tests.hosts.test_model_host import answer, call_of
+from workspace.hosts import link, supervisor
+from workspace.hosts.supervisor import Supervisor
+from workspace.hosts.weights import facts
+from workspace.providers import http
+from workspace.providers.base import ProviderError
+from workspace.providers.local import Local
+from workspace.types import Delta
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    place = tmp_path_factory.mktemp("models")
+    tiny = small_models(place / "tiny", "llama", "gpt2")
+    return {**tiny, "large": small_models(place / "large", "llama", size="30m")["llama"]}
+
+
+class Host:
+    """A supervised model host, made when the test has set its budget."""
+
+    def __init__(self, settings: LazySettings) -> None:
+        self._settings = settings
+        self._kept: Supervisor | None = None
+
+    async def start(self, *, budget: float | None = None) -> int:
+        """Its process id."""
+        if budget is not None:
+            self._settings.LOCAL_MEMORY_GIB = budget / 2**30
+        self._kept = Supervisor((link.MODEL_HOST,))
+        await self._kept.start()
+        await self._kept.serving()
+        return self.pid
+
+    @property
+    def pid(self) -> int:
+        assert self._kept is not None
+        return int(self._kept.status()[link.MODEL_HOST]["pid"])
+
+    async def stop(self) -> None:
+        if self._kept:
+            await self._kept.stop()
+
+
+@pytest_asyncio.fixture
+async def host(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Host]:
+    monkeypatch.setattr(supervisor, "PATIENCE", (0.0,))
+    made = Host(settings)
+    yield made
+    await http.close()
+    await made.stop()
+
+
+def test_what_a_model_needs_is_read_from_its_files(models: dict[str, str]) -> None:
+    about = facts(Path(models["large"]))
+    assert about.architecture == "LlamaForCausalLM"
+    assert about.parameters == 31_400_448  # what torch counts
+    assert about.weights("float32") == pytest.approx(4 * about.parameters, rel=0.1)
+    assert about.weights("bfloat16") * 2 == pytest.approx(about.weights("float32"), rel=0.01)
+    assert about.kv_bytes == 2 * 2 * 8 * 4 * 64  # keys and values, two bytes, layers, heads, size
+
+
+async def test_models_that_do_not_fit_together_take_turns(host: Host, models: dict[str, str]) -> None:
+    one, other = models["llama"], models["gpt2"]
+    needs = [facts(Path(model)) for model in (one, other)]
+    sizes = [about.weights("float32") + about.cache("float32", min(about.window, 2048)) for about in needs]
+    await host.start(budget=max(sizes) * 1.05)
+    long = asyncio.create_task(answer(call_of(one, "Count.", max_tokens=400, temperature=0)))
+    async with asyncio.timeout(30):
+        while not any(row["state"] == "ready" for row in (await link.models())["models"]):
+            pass
+    waited = await answer(call_of(other, "Hello", max_tokens=8, temperature=0))
+    assert waited.steps == [
+        f"Waiting for {one} to finish: they do not fit into memory together",
+        f"Loading {other}",
+    ]
+    assert long.done()
+    assert (await long).ended in ("length", "stop")
+    rows = {row["model"]: row["state"] for row in (await link.models())["models"]}
+    assert rows == {one: "unloaded", other: "ready"}
+
+    await link.ask("pin", other)
+    with pytest.raises(ProviderError) as caught:
+        await answer(call_of(models["large"], "Hello"))
+    assert caught.value.failure.code == "out_of_memory"
+    assert "LOCAL_MEMORY_GIB" in caught.value.failure.cause
+    squeezed = await answer(call_of(one, "Hello", max_tokens=4, temperature=0))
+    assert "is loaded in bfloat16" in squeezed.steps[0]  # beside the pinned one, which stays
+    rows = {row["model"]: row["state"] for row in (await link.models())["models"]}
+    assert rows == {one: "ready", other: "ready", models["large"]: "failed"}
+
+
+async def test_a_budget_too_small_for_one_precision_takes_the_next_and_says_so(
+    host: Host, models: dict[str, str]
+) -> None:
+    about = facts(Path(models["large"]))
+    await host.start(budget=(about.weights("bfloat16") + about.cache("bfloat16", 2048)) * 1.1)
+    found = await answer(call_of(models["large"], "Hello", max_tokens=4, temperature=0))
+    assert len(found.steps) == 2
+    assert "is loaded in bfloat16" in found.steps[0]
+    [row] = (await link.models())["models"]
+    assert (row["state"], row["precision"]) == ("ready", "bfloat16")
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the kernel of Linux does this")
+async def test_an_allocation_that_fails_takes_a_rung_and_the_answer_goes_on(host: Host, models: dict[str, str]) -> None:
+    """Eight long answers on a model whose cache for all of them the kernel refuses."""
+    pid = await host.start()
+    large = models["large"]
+    words = "What grows in an orchard? " * 60
+    alone = await answer(call_of(large, "0 " + words, max_tokens=12, temperature=0))
+    await asyncio.gather(*(answer(call_of(large, f"{n}", max_tokens=4)) for n in range(2)))
+    now = psutil.Process(pid).memory_info().vms
+    resource.prlimit(pid, resource.RLIMIT_AS, (now + 90 * 2**20, resource.RLIM_INFINITY))
+    calls = [call_of(large, f"{n} {words}", max_tokens=12, temperature=0) for n in range(12)]
+    crowd = await asyncio.gather(*(answer(call) for call in calls), return_exceptions=True)
+    failures = [each for each in crowd if isinstance(each, BaseException)]
+    assert failures == []
+    steps = {step for each in crowd if not isinstance(each, BaseException) for step in each.steps}
+    assert any(step.startswith("Out of memory: ") for step in steps), steps
+    assert host.pid == pid  # the host itself lived
+    first = crowd[0]
+    assert not isinstance(first, BaseException)
+    assert first.ended == alone.ended
+
+
+async def test_a_killed_host_breaks_its_answers_off_and_the_next_call_waits_for_the_new_one(
+    host: Host, models: dict[str, str]
+) -> None:
+    pid = await host.start()
+    stream = Local().stream(call_of(models["llama"], "Go on.", max_tokens=1900, temperature=0))
+    async for said in stream:
+        if isinstance(said, Delta):
+            os.kill(pid, 9)
+            break
+    with pytest.raises(ProviderError) as caught:
+        [said async for said in stream]
+    assert caught.value.failure.code == "cut_off"
+    found = await answer(call_of(models["llama"], "Go on.", max_tokens=8, temperature=0))
+    assert found.steps[0] in (
+        "The model host is starting",
+        "The model host is starting again",
+        f"Loading {models['llama']}",
+    )
+    assert found.ended in ("length", "stop")
+    assert host.pid != pid
+
+
+@pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="the kernel of Linux has it")
+async def test_the_kernel_takes_the_model_host_first(host: Host) -> None:
+    pid = await host.start()
+    score = await asyncio.to_thread(Path(f"/proc/{pid}/oom_score_adj").read_text)
+    assert int(score) == supervisor.FIRST_TO_GO

@@ -1,0 +1,133 @@
+"""Local models in the admin: what is on this machine and in memory, and what to do with it.
+
+Asks the model host and draws what it says; the host does the work, and this page never waits for it to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from asgiref.sync import async_to_sync
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import URLPattern, path
+
+from workspace.hosts import link
+from workspace.providers.adding import add_model
+from workspace.providers.models import LanguageModel, LanguageModelVersion, Provider, ProviderVersion
+
+PAGE = "providers_languagemodel_local"
+ACTIONS = {
+    "load": "{} is being loaded.",
+    "unload": "{} was taken out of memory. Its files stay.",
+    "pin": "{} now stays in memory once it is loaded.",
+    "unpin": "{} may be unloaded again when memory is short.",
+    "delete": "The files of {} were deleted.",
+    "download": "{} is being downloaded.",
+}
+
+
+class LocalPages:
+    """For the admin of language models: one more page."""
+
+    def local_urls(self, view: Callable[..., Any]) -> list[URLPattern]:
+        return [path("local/", view(self.local), name=PAGE)]
+
+    def local(self, request: HttpRequest) -> HttpResponse:
+        if request.method == "POST":
+            self._do(request, request.POST.get("action", ""), request.POST.get("model", "").strip())
+            return redirect(f"admin:{PAGE}")
+        ours = _ours()
+        try:
+            told = async_to_sync(_told)(list(ours))
+            missing = ""
+        except link.HostUnavailable as error:
+            told, missing = {"models": [], "offline": False, "free": 0, "budget": 0}, str(error)
+        rows = [{**row, "name": ours.get(row["model"], ""), **_shown(row)} for row in told["models"]]
+        context = {
+            **self.admin_site.each_context(request),  # type: ignore[attr-defined]
+            "title": "Local models",
+            "opts": self.opts,  # type: ignore[attr-defined]
+            "told": told,
+            "missing": missing,
+            "rows": [row for row in rows if row["name"]],
+            "offered": [row for row in rows if not row["name"] and row["state"] != "absent"],
+            "moving": any(row["moving"] for row in rows),
+        }
+        return render(request, "admin/providers/local.html", context)
+
+    def _do(self, request: HttpRequest, action: str, model: str) -> None:
+        try:
+            if action == "add":
+                self._add(request, model)
+            elif action in ACTIONS:
+                async_to_sync(_ask)(action, model)
+                messages.success(request, ACTIONS[action].format(model.partition("@")[0]))
+        except (link.Refused, link.HostUnavailable) as error:
+            messages.error(request, str(error))
+
+    def _add(self, request: HttpRequest, model: str) -> None:
+        """A folder or a model of the cache as it is now; else what the hub has, which is fetched."""
+        if not model:
+            messages.error(request, "Write the id of a model, such as org/name, or the path of a folder.")
+            return
+        try:
+            found = async_to_sync(_ask)("look", model)
+        except link.Refused:
+            if model.startswith(("/", "~")):
+                raise
+            found = async_to_sync(_ask)("download", model)
+        exact = found["model"]
+        if exact in _ours():
+            messages.info(request, f"{_ours()[exact]} is that model already.")
+            return
+        added = add_model(_provider(), exact, name=exact.partition("@")[0].rstrip("/").rpartition("/")[2])
+        if window := found.get("window"):
+            LanguageModelVersion.objects.filter(pk=added.current_id).update(window=window)
+        self.log_addition(request, added, [{"added": {}}])  # type: ignore[attr-defined]
+        self.admin_site.changed()  # type: ignore[attr-defined]
+        messages.success(request, f"Added {added}. It is loaded when it is first asked.")
+
+
+async def _told(names: list[str]) -> dict[str, Any]:
+    try:
+        return await link.models(names)
+    finally:
+        await link.close()
+
+
+async def _ask(action: str, model: str) -> dict[str, Any]:
+    try:
+        return await link.ask(action, model)
+    finally:
+        await link.close()
+
+
+def _ours() -> dict[str, str]:
+    """What the host calls each local model of the workspace, and its name here."""
+    rows = LanguageModel.objects.filter(current__provider__current__kind="local").order_by("-pk")
+    return dict(rows.values_list("current__upstream", "name"))
+
+
+def _provider() -> Provider:
+    """The one that local models are of."""
+    found = Provider.objects.filter(current__kind="local").order_by("pk").first()
+    if found is None:
+        found = Provider.objects.create(name="local")
+        found.current = ProviderVersion.objects.create(provider=found, number=1, kind="local")
+        found.save(update_fields=["current"])
+    return found
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    name, _, pin = row["model"].partition("@")
+    moving = row["state"] in ("downloading", "loading")
+    return {
+        "title": name,
+        "pin": pin[:12],
+        "moving": moving,
+        "percent": round(100 * row["progress"]),
+        "words": {"absent": "not here", "ready": "in memory", "unloaded": "on disk"}.get(row["state"], row["state"]),
+    }
