@@ -51,6 +51,10 @@ class Batch:
     def places(self) -> int:
         return self._places
 
+    @property
+    def threads(self) -> int:
+        return self._threads.count
+
     def round(self) -> None:
         """Read a part of what waits, then one token for everybody."""
         try:

@@ -1,0 +1,111 @@
+"""``measure_latency`` and ``latency_benchmark``: figures that can be checked, and refusals in words."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from tests.hosts.small import small_models
+from workspace.hosts.spread import spread
+from workspace.http_latency import Asked, measure
+
+
+def called(*arguments: str) -> str:
+    out = StringIO()
+    call_command(*arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_a_spread_tells_the_middle_and_where_it_would_lie_again() -> None:
+    found = spread([float(n) for n in range(1, 101)])
+    assert (found["count"], found["median"], found["mean"], found["p95"]) == (100, 50.5, 50.5, 95.05)
+    low, high = found["median_interval"]
+    assert 35 < low < 50.5 < high < 66
+    assert spread([2.0, 2.0])["p95_interval"] == [2.0, 2.0]
+    assert spread([]) == {}
+
+
+@pytest.mark.timeout(170)
+def test_a_local_model_is_measured_beside_plain_generate(tmp_path: Path) -> None:
+    model = small_models(tmp_path, "llama")["llama"]
+    found = json.loads(called("measure_latency", "--model", model, "--tokens", "24", "--runs", "3", "--json"))
+    for who in ("naive", "ours"):
+        row = found[who]
+        assert row["completion_s"]["count"] == 3
+        assert row["between_tokens_s"]["count"] == 3 * 23
+        assert row["tokens_per_s"]["median"] == pytest.approx(24 / row["completion_s"]["median"], rel=0.05)
+        assert 0 < row["first_token_s"]["median"] < row["completion_s"]["median"]
+    assert found["at_once"]["answers"] == 8
+    assert found["ratios"]["at_once_over_one"]["median"] > 1
+    assert found["memory_peak_mb"] > found["weights_mb"]
+    assert {"torch", "transformers", "python", "device", "precision"} <= found.keys()
+
+
+@pytest.mark.parametrize("arguments", [["--model", "nobody/has-this"], ["--model", "x", "--tokens", "0"]])
+def test_what_can_not_be_measured_is_said(arguments: list[str]) -> None:
+    with pytest.raises(CommandError, match=r"not on this machine|from 1 on"):
+        called("measure_latency", *arguments)
+
+
+class Paced(httpx.AsyncBaseTransport):
+    """Answers in pieces; notes how many requests were open together."""
+
+    def __init__(self) -> None:
+        self.open = self.most = self.count = 0
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.count += 1
+        self.open += 1
+        self.most = max(self.most, self.open)
+        refuse = b"refuse" in request.content
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for piece in (b"one", b"two"):
+                await asyncio.sleep(0)
+                yield piece
+            self.open -= 1
+
+        return httpx.Response(500 if refuse else 200, content=pieces())
+
+
+async def test_an_endpoint_is_asked_so_often_and_so_many_at_once() -> None:
+    server = Paced()
+    rows: list[Any] = await measure(Asked(url="http://x/", payload=b"{}", requests=20), [1, 4], server)
+    assert [(row["at_once"], row["requests"], row["failed"]) for row in rows] == [(1, 20, 0), (4, 20, 0)]
+    assert server.count == 20 + 1 + 20 + 4  # each connection's first is not counted
+    assert server.most == 4
+    for row in rows:
+        assert row["streamed"]
+        assert 0 < row["first_byte_s"]["median"] <= row["whole_s"]["median"]
+        assert row["whole_s"]["count"] == 20
+
+
+async def test_failures_are_counted_and_never_timed() -> None:
+    [row] = await measure(Asked(url="http://x/", payload=b'"refuse"', requests=3), [1], Paced())
+    assert (row["failed"], row["failures"], row["whole_s"]) == (3, ["HTTP 500"], {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["ftp://x"], "http://"),
+        (["http://x", "--payload", "{"], "no JSON"),
+        (["http://x", "--payload", "@/no/such/file"], "can't be read"),
+        (["http://x", "--requests", "0"], "from 1 on"),
+        (["http://x", "--concurrency", "1,none"], "1 to 1000"),
+        (["http://x", "--header", "nonsense"], "NAME: VALUE"),
+        (["http://127.0.0.1:9/", "--requests", "1"], "No request succeeded: ConnectError"),
+    ],
+)
+def test_a_benchmark_that_can_not_be_run_says_why(arguments: list[str], said: str) -> None:
+    with pytest.raises(CommandError, match=said):
+        called("latency_benchmark", *arguments)
