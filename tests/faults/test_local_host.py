@@ -1,0 +1,176 @@
+"""Local models in a whole server: a host that dies, that has no memory, and that works while others read.
+
+``make soak`` runs the long version of the last.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.talk import Talk, rows
+from tests.faults.test_processes import child, wait_for, words
+from tests.hosts.small import small_models
+from tests.serving import ROOT, Served
+from tests.upstream import WORDS, Upstream
+
+pytestmark = pytest.mark.timeout(240)
+
+ADD = """
+import django, sys; django.setup()
+from workspace.providers.adding import add_model
+from workspace.providers.models import Provider, ProviderVersion
+local = Provider.objects.create(name="local")
+local.current = ProviderVersion.objects.create(provider=local, number=1, kind="local")
+local.save()
+for name, folder in zip(sys.argv[1::2], sys.argv[2::2]):
+    add_model(local, folder, name=name)
+"""
+SLOW = "pace-20-20-400"  # a remote answer of eight seconds
+ROUTES = '{"routes": [{"condition": "default", "model": "small", "fallbacks": ["echo"]}], "fallback": "echo"}'
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    place = tmp_path_factory.mktemp("models")
+    return {
+        "small": small_models(place / "tiny", "llama")["llama"],
+        "large": small_models(place / "large", "llama", size="30m")["llama"],
+    }
+
+
+class Local:
+    """A server with local models, people and a remote provider."""
+
+    def __init__(self, data: Path, upstream: Upstream, models: dict[str, str], **environment: str) -> None:
+        self.served = Served(data, local_models=True, **environment)
+        self.keys = self.served.people(3, upstream.url, [SLOW])
+        added = subprocess.run(
+            [sys.executable, "-c", ADD, *(word for pair in models.items() for word in pair)],
+            cwd=ROOT, env=self.served.environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert added.returncode == 0, added.stderr
+
+    def start(self) -> Served:
+        return self.served.start()
+
+    @property
+    def host(self) -> int:
+        return child(self.served.pid, "model_host")
+
+
+@pytest.fixture
+def local(tmp_path: Path, upstream: Upstream, models: dict[str, str]) -> Iterator[Callable[..., Local]]:
+    made: list[Local] = []
+
+    def make(**environment: str) -> Local:
+        made.append(Local(tmp_path, upstream, models, **environment))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.served.end()
+
+
+def test_a_killed_host_delays_its_answer_and_touches_no_other(local: Callable[..., Local], upstream: Upstream) -> None:
+    own = local()
+    served = own.start()
+    with Talk(served, own.keys[0]) as talk, Talk(served, own.keys[1]) as other:
+        other.ask("Count.", model="gated")
+        upstream.release(3)
+        talk.ask("Go on for long.", model="large")
+        talk.until("delta", within=90)
+        os.kill(own.host, signal.SIGKILL)
+        frames = talk.all_until("settled", within=120)
+        upstream.release(WORDS)
+        settled = other.until("settled")
+    assert (frames[-1]["state"], settled["state"]) == ("done", "done")
+    steps = [frame["text"] for frame in frames if frame["type"] == "step"]
+    assert any("large broke off; it goes on" in step for step in steps), steps
+    assert any("Loading" in step for step in steps), steps
+    found = dict(rows(served, "SELECT state, count(*) FROM router_run GROUP BY state"))
+    assert found == {"done": 2}
+    assert (words(WORDS),) in rows(served, "SELECT text FROM router_run")
+
+
+def test_a_model_without_room_gives_way_to_the_routes_fallback(local: Callable[..., Local]) -> None:
+    own = local(LOCAL_MEMORY_GIB="0.0001")
+    own.served.configure(ROUTES)
+    served = own.start()
+    wait_for(lambda: own.host)
+    with Talk(served, own.keys[0]) as talk:
+        talk.ask("Hello")
+        frames = talk.all_until("settled", within=90)
+    assert frames[-1]["state"] == "done"
+    [(manifest,)] = rows(served, "SELECT manifest FROM router_run")
+    assert "out_of_memory" in str(manifest) and '"echo"' in str(manifest).replace("'", '"')
+
+
+def gaps(served: Served, key: str, seconds: float) -> list[float]:
+    """Seconds between two pieces of answers of the remote model."""
+    found: list[float] = []
+    end = time.monotonic() + seconds
+    with Talk(served, key) as talk:
+        while time.monotonic() < end:
+            talk.ask("Count.", model=SLOW)
+            talk.until("delta")
+            last = time.monotonic()
+            while talk.until("delta", "settled", within=30)["type"] == "delta" and last < end:
+                now = time.monotonic()
+                found.append(now - last)
+                last = now
+            if last >= end:
+                break
+    return found
+
+
+def p99(values: list[float]) -> float:
+    return sorted(values)[len(values) * 99 // 100]
+
+
+def trouble(own: Local, over: threading.Event) -> None:
+    """Somebody uses local models all the time, and the host is killed at random."""
+    chance = random.Random(7)
+    while not over.is_set():
+        with Talk(own.served, own.keys[1]) as talk:
+            talk.ask("Go on.", model=chance.choice(("small", "large")))
+            started = talk.until("started")
+            over.wait(chance.uniform(1.0, 6.0))
+            if (host := own.host) and chance.random() < 0.7:
+                os.kill(host, signal.SIGKILL)
+            talk.send("stop", chat=started["chat"], message=started["answer"])
+
+
+def keeps_its_pace(own: Local, seconds: float) -> None:
+    served = own.start()
+    wait_for(lambda: own.host)
+    quiet = gaps(served, own.keys[0], seconds * 0.4)
+    over = threading.Event()
+    worker = threading.Thread(target=trouble, args=(own, over))
+    worker.start()
+    try:
+        busy = gaps(served, own.keys[0], seconds * 0.6)
+    finally:
+        over.set()
+        worker.join(60)
+    assert len(busy) > 20
+    assert p99(busy) < 2 * max(p99(quiet), 0.06), (p99(quiet), p99(busy))
+
+
+def test_a_remote_answer_keeps_its_pace_while_the_host_loads_writes_and_dies(local: Callable[..., Local]) -> None:
+    keeps_its_pace(local(), 20.0)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+def test_it_keeps_its_pace_for_minutes(local: Callable[..., Local]) -> None:
+    keeps_its_pace(local(), 300.0)
