@@ -1,0 +1,141 @@
+"""Downloads, from a hub on loopback: commit and progress are told, the model answers, and offline is said plainly."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from tests.hosts.small import small_models
+from tests.hosts.test_model_host import answer, call_of
+from workspace.hosts import link
+from workspace.hosts.supervisor import Supervisor
+from workspace.providers import http
+
+pytestmark = pytest.mark.timeout(180)
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+NAME = "club/tiny"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return Path(small_models(tmp_path_factory.mktemp("models"), "llama")["llama"])
+
+
+def hub_of(folder: Path) -> web.Application:
+    """As much of the hub as a download asks."""
+    contents = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    async def info(request: web.Request) -> web.Response:
+        if request.match_info["name"] != "tiny":
+            return web.json_response(
+                {"error": "Repository not found"}, status=404, headers={"X-Error-Code": "RepoNotFound"}
+            )
+        files = [{"rfilename": name, "size": len(data)} for name, data in contents.items()]
+        return web.json_response({"id": NAME, "modelId": NAME, "sha": COMMIT, "siblings": files, "tags": []})
+
+    async def tree(request: web.Request) -> web.Response:
+        rows: list[dict[str, Any]] = [
+            {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
+            for name, data in contents.items()
+        ]
+        return web.json_response(rows)
+
+    async def file(request: web.Request) -> web.Response:
+        data = contents[request.match_info["file"]]
+        headers = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
+        return web.Response(body=data, headers=headers)
+
+    app = web.Application()
+    app.router.add_get("/api/models/club/{name}", info)
+    app.router.add_get("/api/models/club/{name}/revision/{revision}", info)
+    app.router.add_get("/api/models/club/{name}/tree/{revision}", tree)
+    app.router.add_get("/club/tiny/resolve/{revision}/{file}", file)
+    return app
+
+
+@pytest_asyncio.fixture
+async def hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    runner = web.AppRunner(hub_of(folder))
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    yield
+    await runner.cleanup()
+
+
+async def started() -> Supervisor:
+    kept = Supervisor((link.MODEL_HOST,))
+    await kept.start()
+    await kept.serving()
+    return kept
+
+
+async def row_of(model: str) -> dict[str, Any]:
+    rows = {row["model"]: row for row in (await link.models([model]))["models"]}
+    return dict(rows[model])
+
+
+@pytest.mark.usefixtures("hub")
+async def test_a_model_is_fetched_at_its_commit_answers_and_is_deleted(tmp_path: Path) -> None:
+    kept = await started()
+    try:
+        with pytest.raises(link.Refused, match="not on this machine"):
+            await link.ask("look", NAME)
+        exact = (await link.ask("download", NAME))["model"]
+        assert exact == f"{NAME}@{COMMIT}"
+        seen = []
+        while (row := await row_of(exact))["state"] == "downloading":
+            seen.append(row["progress"])
+            await asyncio.sleep(0)
+        assert row["state"] == "unloaded", row["why"]
+        assert seen == sorted(seen) and seen
+        assert row["cached"] and row["disk"] > 500_000
+
+        found = await answer(call_of(exact, "Hello", max_tokens=6, temperature=0))
+        assert found.ended in ("length", "stop")
+        assert (await row_of(exact))["state"] == "ready"
+
+        await link.ask("delete", exact)
+        assert (await row_of(exact))["state"] == "absent"
+        assert not list((tmp_path / "hf").rglob("*.safetensors"))
+
+        with pytest.raises(link.Refused, match="knows no model club/nobody"):
+            await link.ask("download", "club/nobody")
+    finally:
+        await http.close()
+        await kept.stop()
+
+
+async def test_offline_is_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    kept = await started()
+    try:
+        with pytest.raises(link.Refused, match=r"can't be reached: this machine is offline"):
+            await link.ask("download", NAME)
+        assert (await link.models())["offline"] is False
+    finally:
+        await kept.stop()
+
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    kept = await started()
+    try:
+        with pytest.raises(link.Refused, match="HF_HUB_OFFLINE is set"):
+            await link.ask("download", NAME)
+        assert (await link.models())["offline"] is True
+    finally:
+        await http.close()
+        await kept.stop()
