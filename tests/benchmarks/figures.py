@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tests.benchmarks import local
 from tests.benchmarks.load import Answer
 
 Log = Mapping[str, Mapping[str, Any]]
@@ -69,6 +70,8 @@ def table(figures: Mapping[str, Any]) -> str:
     for at_once, rows in figures.get("programs", {}).items():
         lines += ["", f"Chat completions, {at_once} program{'s' * (at_once != '1')} at once"]
         lines += [_program(who, row) for who, row in rows.items()]
+    if found := figures.get("local"):
+        lines += ["", *local.lines(found)]
     for title in ("server", "page"):
         if values := figures.get(title):
             lines += ["", title.capitalize()]

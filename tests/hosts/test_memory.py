@@ -6,8 +6,11 @@ Memory is made short for real: by a budget, and by the kernel's limit on the hos
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import resource
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -39,8 +42,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 class Host:
     """A supervised model host, made when the test has set its budget."""
 
-    def __init__(self, settings: LazySettings) -> None:
-        self._settings = settings
+    def __init__(self, own: LazySettings) -> None:
+        self._settings = own
         self._kept: Supervisor | None = None
 
     async def start(self, *, budget: float | None = None) -> int:
@@ -171,3 +174,20 @@ async def test_the_kernel_takes_the_model_host_first(host: Host) -> None:
     pid = await host.start()
     score = await asyncio.to_thread(Path(f"/proc/{pid}/oom_score_adj").read_text)
     assert int(score) == supervisor.FIRST_TO_GO
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux keeps a process from growing")
+@pytest.mark.parametrize(
+    ("precision", "megabytes", "said"),
+    [("float32", 0, "the model goes on in bfloat16"), ("int8", 2, "the last 958 tokens of the conversation are read")],
+)
+def test_a_lone_answer_takes_the_lower_rungs(models: dict[str, str], precision: str, megabytes: int, said: str) -> None:
+    """The kernel gives its process nothing more; what it gives up lets the answer be written."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.hosts.ladder", models["large"], precision, str(megabytes)]
+    done = subprocess.run(
+        [*command, "1900"], cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert any(said in step for step in found["steps"]), found
+    assert found["ended"] == "length", found

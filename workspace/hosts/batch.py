@@ -8,7 +8,7 @@ from there. It runs in the engine's thread alone, and knows no socket and no bud
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 
@@ -24,7 +24,14 @@ PART = {"cpu": 256, "cuda": 4096}  # tokens of prompts that are read between two
 PLACES = {"cpu": 16, "cuda": 128}  # answers at once
 KEPT = 8  # prompts of finished answers that are kept to begin from
 SHORTEST = 64  # tokens under which a context is not cut
-OOM_WORDS = ("can't allocate memory", "not enough memory", "out of memory", "cannot allocate memory")
+OUT = "out of memory: nothing is left to give up"
+OOM_WORDS = (
+    "could not create a primitive",
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "cannot allocate memory",
+)
 
 
 class Batch:
@@ -67,6 +74,8 @@ class Batch:
                 raise
             del error
             self._out_of_memory()
+        if self.loaded.broken:
+            self.fail(OUT, 507)
         if not self.busy:
             self._places = self._most  # a crowd is over
 
@@ -112,9 +121,9 @@ class Batch:
         job = self._whose_turn()
         if job is None:
             return False
-        self.waiting.remove(job)
         if self.loaded.serial:
             self._reading = (job, Alone(self.loaded.model))
+            self.waiting.remove(job)
             return True
         columns = Columns(self.loaded.layers)
         known, past = self._known(job.tokens)
@@ -124,6 +133,7 @@ class Batch:
         else:
             columns.lengths.append(0)
         self._reading = (job, columns)
+        self.waiting.remove(job)
         return True
 
     def _whose_turn(self) -> Job | None:
@@ -136,19 +146,20 @@ class Batch:
         return job if (len(self.rows) + 1) * most <= self.tokens else None
 
     def _join(self, job: Job, past: Columns | Alone, scores: torch.Tensor) -> None:
-        self._reading = None
+        """It has a row before anything is told: what fails here begins again, and no answer is lost."""
         if job.generator is None:
             job.generator = job.sampling.generator(scores.device)
         token = self._choose(job, scores[0])
-        if not self._say(job, token):
-            self._keep(job, past, 0)
-            return
         if isinstance(past, Alone) or isinstance(self._columns, Alone):
             self._columns = past
         else:
             self._columns.join(past.view(0), past.lengths[0])
+        self._reading = None
         self.rows.append(job)
         self._next.append(token)
+        if not self._say(job, token):
+            self._keep(job, self._columns, len(self.rows) - 1)
+            self._leave(len(self.rows) - 1)
 
     def _write(self) -> None:
         """One token for each row."""
@@ -212,30 +223,47 @@ class Batch:
         gc.collect()
         if self.loaded.kind == "cuda":
             torch.cuda.empty_cache()
-        said = next(self._rungs(concerned or self.waiting[:1]), "")
-        for job in concerned or self.waiting[:1]:
-            if job in self.waiting:
-                self._tell(job, Step(f"Out of memory: {said}"))
+        concerned = concerned or self.waiting[:1]
+        said = self._next_rung(concerned)
+        for job in concerned:
+            self._tell(job, Step(f"Out of memory: {said}") if said else Failed(507, OUT))
+            if not said:
+                self.waiting.remove(job)
 
-    def _rungs(self, concerned: list[Job]) -> Iterator[str]:
-        """Smaller batch, lower precision, shorter context, the CPU; then the router's own fallback."""
-        if self._places > 1 and len(concerned) > 1:
-            self._places = max(1, len(concerned) // 2)
-            yield f"{self._places} answer{'s' if self._places > 1 else ''} at a time instead of {len(concerned)}"
-        self._places = 1
-        if precision := lower(self.loaded):
-            yield f"the model goes on in {precision}"
-        for job in concerned[:1]:
-            if len(job.tokens) > SHORTEST and len(job.prompt) > SHORTEST:
-                size = max(SHORTEST, len(job.prompt) // 2)
+    def _next_rung(self, concerned: list[Job]) -> str:
+        """What was given up, in words; empty when nothing is left, and the router's own fallback goes on. A rung may
+        itself want for memory: then the next is tried."""
+        for rung in (self._smaller_batch, self._lower_precision, self._shorter_context, self._without_gpu):
+            try:
+                if said := rung(concerned):
+                    return said
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+        return ""
+
+    def _smaller_batch(self, concerned: list[Job]) -> str:
+        if self._places == 1 or len(concerned) < 2:
+            return ""
+        self._places = max(1, len(concerned) // 2)
+        return f"{self._places} answer{'s' if self._places > 1 else ''} at a time instead of {len(concerned)}"
+
+    def _lower_precision(self, concerned: list[Job]) -> str:
+        precision = lower(self.loaded)
+        return f"the model goes on in {precision}" if precision else ""
+
+    def _shorter_context(self, concerned: list[Job]) -> str:
+        longest = max(concerned, key=lambda job: len(job.prompt))
+        if len(longest.prompt) <= SHORTEST:
+            return ""
+        size = max(SHORTEST, len(longest.prompt) // 2)
+        for job in concerned:
+            if len(job.prompt) > size:
                 job.shorten(size)
-                yield f"only the last {size} tokens of the conversation are read"
-        if to_cpu(self.loaded):
-            yield "the model goes on without the GPU"
-        for job in concerned[:1]:
-            self.waiting.remove(job)
-            self._tell(job, Failed(507, "out of memory: nothing is left to save"))
-        yield ""
+        return f"only the first words and the last {size} tokens of the conversation are read"
+
+    def _without_gpu(self, concerned: list[Job]) -> str:
+        return "the model goes on without the GPU" if to_cpu(self.loaded) else ""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -87,17 +87,21 @@ class Keeper:
         exact = await asyncio.to_thread(self._tenants.shelf.exact, reference)
         return {"model": str(exact), **_told(await self._tenants.find(str(exact)))}
 
+    def load_pinned(self) -> None:
+        """After a start; those that are not there any more are passed by."""
+        for name in self._tenants.shelf.pinned:
+            self._start(self._loaded(name))
+
     async def _load(self, reference: Reference) -> dict[str, Any]:
         """Begins it; the list tells how far it is."""
         await self._tenants.find(str(reference))
-
-        async def load() -> None:
-            with contextlib.suppress(Exception):  # the state says why
-                async with self._tenants.using(str(reference), lambda words: None):
-                    pass
-
-        self._start(load())
+        self._start(self._loaded(str(reference)))
         return {}
+
+    async def _loaded(self, name: str) -> None:
+        with contextlib.suppress(Exception):  # the state says why
+            async with self._tenants.using(name, lambda words: None):
+                pass
 
     async def _unload(self, reference: Reference) -> dict[str, Any]:
         await self._tenants.unload(str(reference))
@@ -171,7 +175,7 @@ def _told(tenant: Tenant) -> dict[str, Any]:
         "window": about.window,
         "parameters": about.parameters,
         "architecture": about.architecture,
-        "precision": plan.precision if plan and tenant.state == "ready" else "",
+        "precision": tenant.batch.loaded.precision if tenant.state == "ready" else "",
         "device": plan.device if plan and tenant.state == "ready" else "",
         "answering": tenant.users,
         "is_folder": Path(tenant.reference.name).is_absolute(),

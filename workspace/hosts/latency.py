@@ -41,32 +41,53 @@ def measure(loaded: Loaded, *, tokens: int, runs: int, at_once: int) -> dict[str
     with torch.inference_mode():
         batch = Batch(loaded, lambda job, piece: None, tokens=10**9)
         for count in (1, at_once):
-            _ours(batch, [_job(loaded, n, WARM * 4) for n in range(count)])
-        _naive(loaded, PROMPTS[0], WARM)
-        naive, ours, crowd = [], [], []
+            ours(batch, [job(loaded, n, WARM * 4) for n in range(count)])
+        naive(loaded, 0, WARM)
+        plain, single, crowd = [], [], []
         for run in range(runs):
             torch.set_num_threads(batch.threads)
-            naive.append(_naive(loaded, PROMPTS[run % len(PROMPTS)], tokens))
+            plain.append(naive(loaded, run, tokens))
             batch.forget_prefixes()
-            ours += _ours(batch, [_job(loaded, run, tokens)])
+            single += ours(batch, [job(loaded, run, tokens)])
             batch.forget_prefixes()
-            crowd.append(_ours(batch, [_job(loaded, run + n, tokens) for n in range(at_once)]))
+            crowd.append(ours(batch, [job(loaded, run + n, tokens) for n in range(at_once)]))
         alone, late = _first_tokens(batch, loaded, runs=max(5, runs), others=at_once - 1)
     rates = [at_once * tokens / max(times[-1] for times in each) for each in crowd]
-    one = [tokens / times[-1] for times in ours]
-    plain = [tokens / times[-1] for times in naive]
+    one = [tokens / times[-1] for times in single]
+    naive_rates = [tokens / times[-1] for times in plain]
     return {
-        "naive": _figures(naive, tokens),
-        "ours": _figures(ours, tokens),
+        "naive": _figures(plain, tokens),
+        "ours": _figures(single, tokens),
         "at_once": {"answers": at_once, "tokens_per_s": spread(rates, digits=1)},
         "first_token_s": {"alone": spread(alone), "while_others_run": spread(late)},
         "ratios": {
-            "one_stream_over_naive": spread([a / b for a, b in zip(one, plain, strict=True)], digits=3),
+            "one_stream_over_naive": spread([a / b for a, b in zip(one, naive_rates, strict=True)], digits=3),
             "at_once_over_one": spread([a / b for a, b in zip(rates, one, strict=True)], digits=3),
             "first_token_late_over_alone": round(_median(late) / _median(alone), 3),
         },
         "threads": batch.threads,
     }
+
+
+def theirs(loaded: Loaded, *, tokens: int, at_once: int) -> float:
+    """Tokens a second of transformers' own continuous batching, the second of two rounds."""
+    from transformers import GenerationConfig
+    from transformers.generation import ContinuousBatchingConfig
+
+    prompts = [job(loaded, n, tokens).prompt for n in range(at_once)]
+    config = GenerationConfig(max_new_tokens=tokens, do_sample=False, eos_token_id=-1, pad_token_id=0)
+    # On a CPU it can't tell how much memory it may take.
+    sizes = {"num_blocks": 16 * at_once, "max_batch_tokens": 512} if loaded.kind == "cpu" else {}
+    for _ in range(2):
+        began = time.perf_counter()
+        loaded.model.generate_batch(
+            inputs=prompts,
+            generation_config=config,
+            progress_bar=False,
+            continuous_batching_config=ContinuousBatchingConfig(**sizes),
+        )
+        seconds = time.perf_counter() - began
+    return at_once * tokens / seconds
 
 
 def machine(loaded: Loaded) -> dict[str, Any]:
@@ -111,9 +132,9 @@ class _Clock(transformers.generation.BaseStreamer):
         pass
 
 
-def _naive(loaded: Loaded, prompt: str, tokens: int) -> list[float]:
+def naive(loaded: Loaded, number: int, tokens: int) -> list[float]:
     """As a script would: the model's own ``generate``."""
-    inputs = torch.tensor([_job(loaded, PROMPTS.index(prompt), 1).prompt], device=loaded.model.device)
+    inputs = torch.tensor([job(loaded, number, 1).prompt], device=loaded.model.device)
     clock = _Clock()
     loaded.model.generate(
         inputs, attention_mask=torch.ones_like(inputs), streamer=clock, do_sample=False, pad_token_id=0,
@@ -122,15 +143,15 @@ def _naive(loaded: Loaded, prompt: str, tokens: int) -> list[float]:
     return clock.times
 
 
-def _ours(batch: Batch, jobs: list[Job]) -> list[list[float]]:
+def ours(batch: Batch, jobs: list[Job]) -> list[list[float]]:
     began = time.perf_counter()
     times: list[list[float]] = [[] for _ in jobs]
     batch.waiting += jobs
     while batch.busy:
         batch.round()
         now = time.perf_counter() - began
-        for job, told in zip(jobs, times, strict=True):
-            told += [now] * (len(job.written) - len(told))
+        for each, told in zip(jobs, times, strict=True):
+            told += [now] * (len(each.written) - len(told))
     return times
 
 
@@ -139,17 +160,17 @@ def _first_tokens(batch: Batch, loaded: Loaded, *, runs: int, others: int) -> tu
     alone, late = [], []
     for run in range(runs):
         batch.forget_prefixes()
-        alone.append(_ours(batch, [_job(loaded, run, 2, long=True)])[0][0])
+        alone.append(ours(batch, [job(loaded, run, 2, long=True)])[0][0])
         batch.forget_prefixes()
-        running = [_job(loaded, run + n, 64) for n in range(others)]
+        running = [job(loaded, run + n, 64) for n in range(others)]
         batch.waiting += running
         while batch.waiting or len(batch.rows) < others:
             batch.round()
         batch.round()
-        job = _job(loaded, run, 2, long=True)
+        late_one = job(loaded, run, 2, long=True)
         began = time.perf_counter()
-        batch.waiting.append(job)
-        while not job.written:
+        batch.waiting.append(late_one)
+        while not late_one.written:
             batch.round()
         late.append(time.perf_counter() - began)
         for other in running:
@@ -159,7 +180,7 @@ def _first_tokens(batch: Batch, loaded: Loaded, *, runs: int, others: int) -> tu
     return alone, late
 
 
-def _job(loaded: Loaded, number: int, tokens: int, *, long: bool = False) -> Job:
+def job(loaded: Loaded, number: int, tokens: int, *, long: bool = False) -> Job:
     words = PROMPTS[number % len(PROMPTS)]
     text = " ".join([words] * 4) if long else words
     body = {"messages": [{"role": "user", "content": text}], "max_tokens": tokens, "temperature": 0, "ignore_eos": True}
@@ -178,6 +199,7 @@ def main() -> int:
     parser.add_argument("--device", default="")
     parser.add_argument("--precision", default="")
     parser.add_argument("--at-once", type=int, default=8)
+    parser.add_argument("--theirs", action="store_true", help="transformers' continuous batching beside ours")
     asked = parser.parse_args()
     device = asked.device or ("cuda" if torch.cuda.is_available() else "cpu")
     reference = Reference.parse(asked.model)
@@ -190,6 +212,10 @@ def main() -> int:
     torch.manual_seed(7)
     loaded = load(folder, device=device, precision=asked.precision or ("float32" if device == "cpu" else "bfloat16"))
     found = measure(loaded, tokens=asked.tokens, runs=asked.runs, at_once=asked.at_once)
+    if asked.theirs:
+        found["transformers_batching_tokens_per_s"] = round(
+            theirs(loaded, tokens=asked.tokens, at_once=asked.at_once), 1
+        )
     print(json.dumps({"model": asked.model, "tokens": asked.tokens, "runs": asked.runs, **found, **machine(loaded)}))
     return 0
 

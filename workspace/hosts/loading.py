@@ -32,6 +32,7 @@ class Loaded:
     layers: int
     window: int
     serial: bool = False
+    broken: bool = False
 
     @property
     def kind(self) -> str:
@@ -57,24 +58,21 @@ def load(folder: Path, *, device: str, precision: str) -> Loaded:
     config = model.config.get_text_config()
     window = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or 2048
     loaded = Loaded(model, tokenizer, precision, config.num_hidden_layers, window)
-    loaded.serial = not _shares_well(loaded)
+    loaded.serial = not shares_well(loaded)
     return loaded
 
 
 def lower(loaded: Loaded) -> str:
-    """The next lower precision, in place and a layer at a time; empty when there is none."""
+    """The next lower precision, in place; empty when there is none. The smallest parts go first: each leaves room for
+    the next. When memory ends half-way the model is ``broken``, and has to be loaded again."""
     place = PRECISIONS.index(loaded.precision) if loaded.precision in PRECISIONS else 1
     if place + 1 == len(PRECISIONS):
         return ""
     precision = PRECISIONS[place + 1]
     if precision == "int8":
-        _to_int8(loaded.model)
+        _to_int8(loaded.model)  # each layer by itself: half of them is as good a model
     else:
-        for module in loaded.model.modules():
-            for part in module._parameters.values():
-                if part is not None and part.is_floating_point():
-                    part.data = part.data.to(torch.bfloat16)
-        loaded.model.to(torch.bfloat16)
+        _to_bfloat16(loaded)
     loaded.precision = precision
     gc.collect()
     return precision
@@ -104,6 +102,16 @@ class Int8Linear(torch.nn.Module):
         return sums if self.bias is None else sums + self.bias
 
 
+def _to_bfloat16(loaded: Loaded) -> None:
+    parts = [p for p in (*loaded.model.parameters(), *loaded.model.buffers()) if p.is_floating_point()]
+    for part in sorted(parts, key=lambda part: part.nbytes):
+        smaller = part.data.to(torch.bfloat16)
+        loaded.broken = True  # until the last one is done
+        part.data = smaller
+    loaded.broken = False
+    loaded.model.config.dtype = torch.bfloat16
+
+
 def _to_int8(model: Any) -> None:
     """All but the last layer, whose errors would show most."""
     last = model.get_output_embeddings()
@@ -113,7 +121,7 @@ def _to_int8(model: Any) -> None:
                 setattr(module, name, Int8Linear(child))
 
 
-def _shares_well(loaded: Loaded) -> bool:
+def shares_well(loaded: Loaded) -> bool:
     """Whether a row of a batch comes out as it does alone."""
     vocabulary = loaded.model.config.get_text_config().vocab_size
     one, other = ([(n * step + 5) % vocabulary for n in range(length)] for step, length in ((7, 23), (11, 9)))

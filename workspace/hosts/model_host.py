@@ -54,6 +54,7 @@ class ModelHost:
     async def _begin(self, app: web.Application) -> None:
         loaded = asyncio.get_running_loop().run_in_executor(self._thread, self._load)
         loaded.add_done_callback(lambda _: self._settled.set())
+        self._keeper.load_pinned()
 
     def _load(self) -> None:
         from workspace.hosts.embedder import Embedder
@@ -155,6 +156,9 @@ class ModelHost:
 
         engine = self._tenants.engine
         job = await engine.do(lambda: job_of(body, tenant.batch.loaded, hear))
+        loaded = tenant.batch.loaded
+        if loaded.precision != tenant.plan.precision:
+            hear(Step(f"{tenant.reference.name} runs in {loaded.precision} since memory was short"))
         engine.submit(str(tenant.reference), job)
         try:
             await over.wait()

@@ -78,6 +78,8 @@ class Tenants:
     async def using(self, name: str, say: Say) -> AsyncIterator[Tenant]:
         """A model that stays loaded while this lasts. Raises NotHere, NotAModel, NoRoom."""
         tenant = await self.find(name)
+        if tenant.state == "ready" and tenant.batch.loaded.broken:
+            await self._unload(tenant)
         if tenant.state != "ready" or self._short:
             async with self._loading:
                 if tenant.state != "ready":

@@ -12,8 +12,9 @@ import time
 
 import torch
 
-AGAIN = 15.0  # seconds until the other count is tried again
+AGAIN = 30.0  # seconds until the other count is tried again
 STEPS = 6  # steps of each count
+TOO_SLOW = 1.5  # times the other's median: one such step ends a trial
 
 
 class Threads:
@@ -21,29 +22,34 @@ class Threads:
 
     def __init__(self, *, useful: bool) -> None:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._counts = sorted({max(1, cores // 2), cores})
-        self.count = self._counts[0]
+        self.count, self._other = max(1, cores // 2), cores
         self._times: dict[int, list[float]] = {}
         self._size = 0
-        self._due = 0.0 if useful and len(self._counts) > 1 else float("inf")
+        self._due = 0.0 if useful and self.count != cores else float("inf")
+        self._trying = self.count
         self._began = 0.0
 
     def began(self, size: int) -> None:
         """``size`` tells steps apart that are not alike: only those of one size are compared."""
-        now = time.monotonic()
-        if now >= self._due and (not self._times or size != self._size):
-            self._times = {count: [] for count in self._counts}
-            self._size = size
+        if self._times and size != self._size:
+            self._times = {}
+        if not self._times and time.monotonic() >= self._due:
+            self._times, self._size = {self.count: [], self._other: []}, size
         trying = next((count for count, times in self._times.items() if len(times) < STEPS), self.count)
-        torch.set_num_threads(trying)
-        self._began = time.monotonic()
+        if trying != torch.get_num_threads():
+            torch.set_num_threads(trying)
+        self._trying, self._began = trying, time.monotonic()
 
     def ended(self) -> None:
-        open_ = next((times for times in self._times.values() if len(times) < STEPS), None)
-        if open_ is None:
+        if not self._times:
             return
-        open_.append(time.monotonic() - self._began)
-        if all(len(times) == STEPS for times in self._times.values()):
-            # The first step of a count starts its threads.
-            self.count = min(self._times, key=lambda count: statistics.median(self._times[count][1:]))
+        times = self._times[self._trying]
+        times.append(time.monotonic() - self._began)
+        if self._trying != self._other:
+            return
+        mine = statistics.median(self._times[self.count])
+        # The first step of a count starts its threads.
+        if len(times) == STEPS and statistics.median(times[1:]) < mine:
+            self.count, self._other = self._other, self.count
+        if len(times) == STEPS or (len(times) > 1 and times[-1] > TOO_SLOW * mine):
             self._times, self._due = {}, time.monotonic() + AGAIN
