@@ -43,6 +43,8 @@ def main(folder: str, precision: str, megabytes: str, tokens: str) -> None:
             if not batch.busy:
                 break
             batch.round()
+            if job.context:  # others have given some back
+                resource.setrlimit(resource.RLIMIT_AS, (limit + 64 * 2**20, resource.RLIM_INFINITY))
         resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     last = told[-1]
     print(json.dumps({
