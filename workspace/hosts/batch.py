@@ -188,9 +188,9 @@ class Batch:
     def _leave(self, row: int) -> None:
         if isinstance(self._columns, Columns):
             self._columns.leave(row)
-        for rows in (self.rows, self._next):
-            rows[row] = rows[-1]  # type: ignore[call-overload]
-            rows.pop()
+        self.rows[row], self._next[row] = self.rows[-1], self._next[-1]
+        self.rows.pop()
+        self._next.pop()
 
     def _keep(self, job: Job, columns: Columns | Alone, row: int) -> None:
         """The last token was chosen and not read."""

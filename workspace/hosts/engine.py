@@ -56,9 +56,6 @@ class Engine:
     def submit(self, name: str, job: Job) -> None:
         self._soon(lambda: self._batches[name].waiting.append(job))
 
-    def forget_prefixes(self) -> None:
-        self._soon(lambda: [batch.forget_prefixes() for batch in self._batches.values()])
-
     def tell(self, job: Job, piece: Piece) -> None:
         """What a batch has to tell; in the engine's thread."""
         self._told.append((job, piece))

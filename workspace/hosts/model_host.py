@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ class ModelHost:
             await response.write(b"data: [DONE]\n\n")
         return response
 
-    async def _answer(self, body: dict[str, Any]) -> AsyncIterator[Piece | None]:
+    async def _answer(self, body: dict[str, Any]) -> AsyncGenerator[Piece | None, None]:
         """What there is to tell; ``None`` is a sign of life."""
         told: asyncio.Queue[Piece] = asyncio.Queue()
         work = asyncio.create_task(self._work(body, told))
@@ -157,7 +157,7 @@ class ModelHost:
         engine = self._tenants.engine
         job = await engine.do(lambda: job_of(body, tenant.batch.loaded, hear))
         loaded = tenant.batch.loaded
-        if loaded.precision != tenant.plan.precision:
+        if tenant.plan and loaded.precision != tenant.plan.precision:
             hear(Step(f"{tenant.reference.name} runs in {loaded.precision} since memory was short"))
         engine.submit(str(tenant.reference), job)
         try:

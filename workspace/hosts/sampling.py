@@ -50,7 +50,7 @@ def sampling_of(body: dict[str, Any], defaults: Any) -> Sampling:
 
 
 def _number(body: dict[str, Any], name: str, defaults: Any) -> Any:
-    own = Sampling.__dataclass_fields__[name].default
+    own: Any = Sampling.__dataclass_fields__[name].default
     given = body.get(name)
     if given is None:
         given = getattr(defaults, name, None)

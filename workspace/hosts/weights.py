@@ -162,7 +162,7 @@ def _header(path: Path) -> Iterator[tuple[str, int]]:
     try:
         with path.open("rb") as file:
             (size,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(size)) if size < 2**28 else None
+            header: Any = json.loads(file.read(size)) if size < 2**28 else None
         for name, tensor in header.items():
             if name != "__metadata__":
                 count = 1

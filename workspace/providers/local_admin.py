@@ -85,7 +85,7 @@ class LocalPages:
             return
         added = add_model(_provider(), exact, name=exact.partition("@")[0].rstrip("/").rpartition("/")[2])
         if window := found.get("window"):
-            LanguageModelVersion.objects.filter(pk=added.current_id).update(window=window)
+            LanguageModelVersion.objects.filter(model=added).update(window=window)
         self.log_addition(request, added, [{"added": {}}])  # type: ignore[attr-defined]
         self.admin_site.changed()  # type: ignore[attr-defined]
         messages.success(request, f"Added {added}. It is loaded when it is first asked.")
