@@ -18,6 +18,10 @@ class Embedder:
     """MiniLM: mean of the last layer over real tokens, scaled to length 1 (Reimers and Gurevych, 2019)."""
 
     def __init__(self) -> None:
+        with LOADING:  # imports too: those of transformers are not made for two threads
+            self._load()
+
+    def _load(self) -> None:
         import torch
         from transformers import AutoModel, AutoTokenizer
         from transformers.utils import logging
@@ -28,8 +32,7 @@ class Embedder:
         folder = _minilm()
         self._torch = torch
         self._tokenizer = AutoTokenizer.from_pretrained(folder)
-        with LOADING:
-            self._model = AutoModel.from_pretrained(folder).eval()
+        self._model = AutoModel.from_pretrained(folder).eval()
 
     def embed(self, texts: list[str]) -> Any:
         """An array of one row of 384 numbers for each text."""

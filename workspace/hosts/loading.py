@@ -45,12 +45,12 @@ class Loaded:
 
 def load(folder: Path, *, device: str, precision: str) -> Loaded:
     """Raises MemoryError, RuntimeError or OSError, whatever the libraries raise."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     dtype = torch.bfloat16 if precision == "int8" else getattr(torch, precision)
-    guard()
     with LOADING:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        guard()
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True).eval()
     if precision == "int8":
         _to_int8(model)

@@ -20,6 +20,7 @@ from typing import Any
 
 import psutil
 
+from workspace.hosts.making import LOADING
 from workspace.hosts.references import NotHere, Reference, Shelf
 from workspace.hosts.weights import Facts, NotAModel, facts
 
@@ -241,10 +242,11 @@ class Tenants:
 
 
 def _start(loop: asyncio.AbstractEventLoop) -> tuple[Any, dict[str, int]]:
-    import torch
-    from transformers.utils import logging as transformers_logging
+    with LOADING:  # the embedding model's thread imports the same
+        import torch
+        from transformers.utils import logging as transformers_logging
 
-    from workspace.hosts.engine import Engine
+        from workspace.hosts.engine import Engine
 
     transformers_logging.disable_progress_bar()
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
