@@ -42,7 +42,7 @@ async def search(question: str, *, collections: Sequence[str], limit_tokens: int
         database_sync_to_async(lexical.bm25)(question, collections, limit=DEPTH), _dense(question, collections)
     )
     scores = join(words, meaning) if meaning else scaled(words)
-    evidence = await database_sync_to_async(_evidence)(scores, limit_tokens)
+    evidence = await database_sync_to_async(evidence_of)(scores, limit_tokens)
     return Found(evidence, note)
 
 
@@ -69,7 +69,7 @@ async def _dense(question: str, collections: Sequence[str]) -> tuple[dict[UUID, 
     return {UUID(id): score for one in found for id, score in one.items() if score >= NEAR}, ""
 
 
-def _evidence(scores: Mapping[UUID, float], limit_tokens: int) -> tuple[Evidence, ...]:
+def evidence_of(scores: Mapping[UUID, float], limit_tokens: int) -> tuple[Evidence, ...]:
     order = sorted(scores, key=lambda id: -scores[id])
     chunks = {c.pk: c for c in Chunk.objects.filter(pk__in=order[: 2 * DEPTH]).select_related("document")}
     kept: list[Chunk] = []
