@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "workspace.accounts.admin": (*FLOOR, *PLUMBING, AUDIT, ACCOUNTS, ADMIN),
     TAGS: FLOOR,
     "workspace.hosts": FLOOR,
-    "workspace.providers": (*FLOOR, "workspace.writes", "workspace.hosts", ADMIN),
+    "workspace.providers": (*FLOOR, "workspace.writes", AUDIT, "workspace.hosts", ADMIN),
     "retrieval": (*FLOOR, "workspace.writes", ACCOUNTS, "workspace.hosts", ADMIN),
     "workspace.router": (
         *FLOOR, *PLUMBING, AUDIT, ACCOUNTS, "workspace.hosts", ADMIN, TAGS, "workspace.providers", "retrieval",

@@ -12,6 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from workspace.accounts.models import Person
+from workspace.audit.models import AuditEntry
 from workspace.hosts import link
 from workspace.providers.models import LanguageModel
 
@@ -121,6 +122,14 @@ def test_a_button_asks_the_host(client: Client, page: str, host: ScriptedHost, a
     answer = client.post(page, {"action": action, "model": "club/cached"}, follow=True)
     assert "club/cached" in answer.text or action == "download"
     assert host.asked == [(action, "club/cached")]
+
+
+def test_what_a_button_did_stands_in_the_audit_log(client: Client, page: str, host: ScriptedHost) -> None:
+    client.post(page, {"action": "delete", "model": "org/tiny@1"})
+    entry = AuditEntry.objects.order_by("-number").first()
+    assert entry and (entry.actor, entry.about_name, entry.words) == (
+        "alice", "org/tiny", "The files of org/tiny were deleted.",
+    )  # fmt: skip
 
 
 def test_a_model_of_the_cache_is_offered_until_it_is_added(client: Client, page: str, host: ScriptedHost) -> None:

@@ -14,6 +14,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
 
+from workspace.audit.log import record
+from workspace.audit.models import Action
 from workspace.hosts import link
 from workspace.providers.adding import add_model
 from workspace.providers.models import LanguageModel, LanguageModelVersion, Provider, ProviderVersion
@@ -64,7 +66,9 @@ class LocalPages:
                 self._add(request, model)
             elif action in ACTIONS:
                 async_to_sync(_ask)(action, model)
-                messages.success(request, ACTIONS[action].format(model.partition("@")[0]))
+                done = ACTIONS[action].format(model.partition("@")[0])
+                record(Action.CHANGED, name=model.partition("@")[0], words=done)
+                messages.success(request, done)
         except (link.Refused, link.HostUnavailable) as error:
             messages.error(request, str(error))
 
