@@ -73,11 +73,12 @@ def connections_end_with_the_test() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def fresh_catalog() -> None:
     """What one test configured, or found out of a model, the next must not see in a cache."""
-    from workspace.router import catalog, history
+    from workspace.router import catalog, history, room
     from workspace.router.health import health
 
     catalog.forget()
     history.forget()
+    room.forget()
     health.forget()
 
 

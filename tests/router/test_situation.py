@@ -16,8 +16,8 @@ from django.utils import timezone
 from tests.scripted import add_model
 from workspace.accounts.models import Person
 from workspace.hosts import link
-from workspace.providers.models import LanguageModel
-from workspace.router import catalog, history, score
+from workspace.providers.models import LanguageModel, LanguageModelVersion, ProviderVersion
+from workspace.router import catalog, history, room, score
 from workspace.router.configuration import save_version
 from workspace.router.decide import NoModel, decide
 from workspace.router.facts import FACTS
@@ -179,3 +179,43 @@ async def test_free_memory_is_what_the_model_host_says(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(link, "free_memory", free)
     assert (await situation(asked(), "free_memory_gib > 0")).facts["free_memory_gib"] == 1.5
+
+
+# --- Memory
+
+
+async def test_a_local_model_that_can_never_fit_is_passed_by_and_the_trace_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked_for: list[list[str]] = []
+
+    async def told(also: list[str]) -> dict[str, Any]:
+        asked_for.append(list(also))
+        return {"models": [{"model": "org/huge", "estimate": 64 * 1024**3}], "budget": 8 * 1024**3, "free": 0}
+
+    def prepare() -> None:
+        huge = add_model("huge", at="here")
+        ProviderVersion.objects.filter(provider__name="here").update(kind="local")
+        LanguageModelVersion.objects.filter(model=huge).update(upstream="org/huge")
+        routes = [{"condition": "default", "model": "huge", "fallbacks": ["cheap"]}]
+        save_version("default", json.dumps({"routes": routes}))
+        catalog.forget()
+
+    await database_sync_to_async(prepare)()
+    kept = await catalog.load()
+    monkeypatch.setattr(link, "models", told)
+    found = await look(asked(), kept)
+    decision = decide(asked(), kept, facts=found.facts, unhealthy=found.unhealthy)
+    assert decision.model == "cheap"
+    assert [drop.reason for drop in decision.dropped] == [
+        "huge needs 16.0 GiB at the least, and local models may take 8.0 GiB."
+    ]
+    await look(asked(), kept)
+    assert asked_for == [["org/huge"]]  # kept for a while
+
+    async def away(also: list[str]) -> dict[str, Any]:
+        raise link.HostUnavailable("It is starting")
+
+    room.forget()
+    monkeypatch.setattr(link, "models", away)
+    assert "huge" not in (await look(asked(), kept)).unhealthy

@@ -17,7 +17,7 @@ from channels.db import database_sync_to_async
 
 from workspace.hosts import link
 from workspace.router import catalog as catalogs
-from workspace.router import history, money, score
+from workspace.router import history, money, room, score
 from workspace.router import language as languages
 from workspace.router.catalog import Candidate, Catalog
 from workspace.router.decide import may_use
@@ -69,6 +69,7 @@ async def look(request: Request, catalog: Catalog) -> Situation:
         value = scores.get(model) if function == "score" and known else _look_up(function, known, request, past)
         also[lookup_key(function, model)] = value
     unhealthy = {name: why for name, c in catalog.candidates.items() if (why := health.why_not(c))}
+    unhealthy |= await room.too_large(catalog.candidates.values())
     facts = facts_of(request, user=request.user or None, groups=request.groups if request.user else None, also=also)
     return Situation(facts=facts, unhealthy=unhealthy, unaffordable=unaffordable, limits=limits, past=past)
 
