@@ -19,7 +19,7 @@ from django.utils import timezone
 from tests.scripted import add_model
 from workspace.accounts.models import Person
 from workspace.providers.setup import ensure_quotes
-from workspace.router import catalog, usage
+from workspace.router import catalog, decisions, usage
 from workspace.router.health import health
 from workspace.router.models import Budget, DailyUsage
 from workspace.router.usage import Span
@@ -164,7 +164,8 @@ def test_the_first_page_tells_the_month_and_what_needs_somebody(alice: Person, b
     assert "3 of today’s 6 answers failed" in page
 
 
-def test_a_quiet_workspace_has_nothing_to_do(alice: Person, add_echo: None) -> None:
+def test_a_quiet_workspace_has_nothing_to_do(alice: Person, add_echo: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decisions, "_dropped", 0)  # whatever this process lost in other tests
     assert "Needs you" not in first_page(alice)
 
 
