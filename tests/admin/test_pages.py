@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from django.contrib import admin
 from django.test import Client
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 
 from tests.admin.rows import one_of_each
 from tests.scripted import add_model
@@ -68,3 +71,10 @@ def test_nothing_with_a_history_can_be_deleted(client: Client, alice: Person, pa
             continue
         assert client.post(page, {"post": "yes"}).status_code == 403, page
         assert model._default_manager.filter(pk=row.pk).exists()
+
+
+def test_dates_read_alike_on_every_page(client: Client, alice: Person) -> None:
+    client.force_login(alice)
+    Person.objects.filter(pk=alice.pk).update(last_login=datetime(2026, 11, 24, 16, 5, tzinfo=UTC))
+    with timezone.override(UTC):
+        assert "24 Nov 2026 16:05" in client.get(reverse("admin:accounts_person_changelist")).text

@@ -62,7 +62,7 @@ def test_a_file_is_mended_drafted_compared_used_and_left(owner: Page, site: str)
     expect_state(answers(owner).first, "done")
     expect(answers(owner).first).to_contain_text("short")  # the route that chose
     open_editor(owner, site)
-    owner.locator(".inline-group").get_by_role("button", name=re.compile("^Use version")).last.click()
+    owner.locator(".inline-group").get_by_role("button", name="Use version 1", exact=True).click()
     expect(owner.get_by_text(re.compile("now uses version 1"))).to_be_visible()
 
 
