@@ -28,12 +28,13 @@ pytestmark = pytest.mark.timeout(240)
 ADD = """
 import django, sys; django.setup()
 from workspace.providers.adding import add_model
-from workspace.providers.models import Provider, ProviderVersion
+from workspace.providers.models import LanguageModelVersion, Provider, ProviderVersion
 local = Provider.objects.create(name="local")
 local.current = ProviderVersion.objects.create(provider=local, number=1, kind="local")
 local.save()
 for name, folder in zip(sys.argv[1::2], sys.argv[2::2]):
     add_model(local, folder, name=name)
+LanguageModelVersion.objects.filter(provider=local).update(parameters={"max_tokens": 300})
 """
 SLOW = "pace-20-20-400"  # a remote answer of eight seconds
 ROUTES = '{"routes": [{"condition": "default", "model": "small", "fallbacks": ["echo"]}], "fallback": "echo"}'
@@ -90,7 +91,7 @@ def test_a_killed_host_delays_its_answer_and_touches_no_other(local: Callable[..
         talk.ask("Go on for long.", model="large")
         talk.until("delta", within=90)
         os.kill(own.host, signal.SIGKILL)
-        frames = talk.all_until("settled", within=120)
+        frames = talk.all_until("settled", within=180)
         upstream.release(WORDS)
         settled = other.until("settled")
     assert (frames[-1]["state"], settled["state"]) == ("done", "done")
