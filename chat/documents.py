@@ -1,39 +1,183 @@
-"""The pages of documents: what there is, and one document with the passage a citation opens."""
+"""The pages of documents: what there is, adding and removing, and one document with the passage a citation opens."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Count
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
 
 from chat.rendering import render as render_markdown
 from chat.views import index
-from retrieval.access import collections_of, document_for
+from retrieval import adding, files
+from retrieval.access import collection_to_rule, document_for, document_to_change, shelves_of
+from retrieval.models import Collection, CollectionShare, Document
 from workspace.accounts.models import Person
+from workspace.accounts.rights import may_chat
+
+UNFINISHED = (Document.State.QUEUED, Document.State.RUNNING)
 
 
 @login_required
 @require_safe
 def documents(request: HttpRequest) -> HttpResponse:
-    assert isinstance(request.user, Person)
-    rows = [(c, list(c.documents.defer("text").order_by("title"))) for c in collections_of(request.user)]
-    return render(request, "retrieval/documents.html", {**index(request), "collections": rows})
+    """The page; with ``?part``, the part of it that changes while documents are read."""
+    person = _person(request)
+    rows = [
+        (c, list(c.documents.defer("text", "pages").annotate(passages=Count("chunks")).order_by("title")))
+        for c in shelves_of(person)
+    ]
+    mine = [(c, those) for c, those in rows if c.owner_id == person.pk]
+    context = {
+        "own": [c for c, _ in mine if c.kind == Collection.Kind.DOCUMENTS and c.name != adding.OWN],
+        "first": adding.OWN,
+        "collections": mine + [(c, those) for c, those in rows if c.owner_id != person.pk],
+        "reading": any(document.state in UNFINISHED for _, those in mine for document in those),
+        "may_add": may_chat(person),
+        "most": adding.settings.MAX_DOCUMENT // 1_000_000,
+    }
+    if "part" in request.GET:
+        return render(request, "retrieval/_collections.html", context)
+    return render(request, "retrieval/documents.html", {**index(request), **context})
+
+
+@login_required
+@require_POST
+def add(request: HttpRequest) -> HttpResponse:
+    """Each file for itself: one that is refused keeps no other out."""
+    person = _person(request)
+    if not may_chat(person):
+        raise PermissionDenied
+    given = request.FILES.getlist("files")
+    address = request.POST.get("url", "").strip()
+    text = request.POST.get("text", "")
+    wanted = request.POST.get("collection", "")
+    into = collection_to_rule(person, wanted) if wanted else None
+    if not given and not address and not text.strip():
+        messages.error(request, "Nothing came. Choose a file, drop some on the page, paste an address or a text.")
+    if address:
+        _try(request, lambda: adding.add_link(person, address, collection=into))
+    if text.strip():
+        _try(request, lambda: adding.add_text(person, text, collection=into))
+    for file in given:
+        _try(request, partial(adding.add, person, file, collection=into))
+    return redirect("documents")
+
+
+@login_required
+@require_POST
+def add_collection(request: HttpRequest) -> HttpResponse:
+    person = _person(request)
+    if not may_chat(person):
+        raise PermissionDenied
+    if name := _name(request):
+        Collection.objects.create(owner=person, name=name)
+    return redirect("documents")
+
+
+@login_required
+@require_POST
+def change_collection(request: HttpRequest, id: UUID) -> HttpResponse:
+    """``name`` it, ``share`` it with a person or a group, ``unshare`` one, or ``delete`` it with all its documents."""
+    collection = collection_to_rule(_person(request), id)
+    with transaction.atomic():
+        if request.POST.get("delete"):
+            collection.delete()
+            messages.success(request, f"{collection.name} is deleted, with its documents.")
+        elif wanted := " ".join(request.POST.get("share", "").split()):
+            _share(request, collection, wanted)
+        elif gone := request.POST.get("unshare", ""):
+            collection.shares.filter(pk=gone if gone.isascii() and gone.isdigit() else "0").delete()
+        elif name := _name(request):
+            collection.name = name
+            collection.save(update_fields=["name"])
+    return redirect("documents")
+
+
+def _share(request: HttpRequest, collection: Collection, name: str) -> None:
+    others = Person.objects.filter(is_active=True).exclude(collections=collection)
+    if person := others.filter(username__iexact=name).first():
+        CollectionShare.objects.get_or_create(collection=collection, person=person)
+    elif group := Group.objects.filter(name__iexact=name).first():
+        CollectionShare.objects.get_or_create(collection=collection, group=group)
+    else:
+        messages.error(request, f"Nobody here is named “{name}”. Name a person, or a group.")
+
+
+def _name(request: HttpRequest) -> str:
+    name = " ".join(request.POST.get("name", "").split())[:120]
+    if not name:
+        messages.error(request, "A collection needs a name. Write one.")
+    return name
+
+
+@login_required
+@require_POST
+def again(request: HttpRequest, id: UUID) -> HttpResponse:
+    adding.again(document_to_change(_person(request), id))
+    return redirect("documents")
+
+
+@login_required
+@require_POST
+def delete(request: HttpRequest, id: UUID) -> HttpResponse:
+    one = document_to_change(_person(request), id)
+    with transaction.atomic():
+        one.delete()
+    messages.success(request, f"{one.title} is deleted: its text, its passages and its file.")
+    return redirect("documents")
+
+
+@login_required
+@require_safe
+def file(request: HttpRequest, id: UUID) -> FileResponse:
+    """The file as it was added, always as an attachment: whatever it is, it is not opened here."""
+    one = document_for(_person(request), id)
+    path = files.path_of(one.digest)
+    if not one.size or not path.exists():
+        raise Http404
+    response = FileResponse(
+        path.open("rb"), as_attachment=True, filename=one.name, content_type="application/octet-stream"
+    )
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
 
 
 @login_required
 @require_safe
 def document(request: HttpRequest, id: UUID) -> HttpResponse:
     """The text; with ``start`` and ``end``, its source with that passage marked at the exact characters."""
-    assert isinstance(request.user, Person)
-    one = document_for(request.user, id)
+    person = _person(request)
+    one = document_for(person, id)
     start, end = _offset(request, "start"), _offset(request, "end")
-    context = {"document": one, "html": render_markdown(one.text)}
+    own = one.collection.owner_id == person.pk
+    context = {"document": one, "own": own and may_chat(person), "passages": one.chunks.count()}
     if start is not None and end is not None and 0 <= start < end <= len(one.text):
         context |= {"before": one.text[:start], "passage": one.text[start:end], "after": one.text[end:]}
+    else:
+        context["html"] = render_markdown(one.text)
     return render(request, "retrieval/document.html", context)
+
+
+def _try(request: HttpRequest, work: Callable[[], Document]) -> None:
+    try:
+        work()
+    except adding.NotTaken as refused:
+        messages.error(request, str(refused))
+
+
+def _person(request: HttpRequest) -> Person:
+    assert isinstance(request.user, Person)
+    return request.user
 
 
 def _offset(request: HttpRequest, name: str) -> int | None:

@@ -4,22 +4,50 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Q, QuerySet
 from django.http import Http404
 
-from retrieval.models import Collection, Document
+from retrieval.models import Collection, CollectionShare, Document
 from workspace.accounts.models import Person
+from workspace.accounts.rights import may_chat
 
 
 def collections_of(person: Person) -> list[Collection]:
-    """The built-in collection and the person's own."""
-    return list(Collection.objects.filter(Q(built_in=True) | Q(owner=person)).order_by("-built_in", "name"))
+    """What answers may stand on: the guide, the person's own, and what is shared with them; not their pages of the web,
+    which the web's search has."""
+    kept = _seen(person).filter(kind=Collection.Kind.DOCUMENTS).select_related("owner")
+    return list(kept.order_by("-built_in", "name", "pk"))
+
+
+def shelves_of(person: Person) -> list[Collection]:
+    """All collections whose documents the person may see, their pages of the web last."""
+    pages = Collection.objects.filter(owner=person, kind=Collection.Kind.WEB, documents__isnull=False).distinct()
+    return [*collections_of(person), *pages]
 
 
 def documents_of(person: Person) -> QuerySet[Document]:
     """Every document the person may see."""
-    return Document.objects.filter(Q(collection__built_in=True) | Q(collection__owner=person))
+    return Document.objects.filter(collection__in=_seen(person))
+
+
+def collection_to_rule(person: Person, id: UUID | str) -> Collection:
+    """A collection of the person's own; whoever may see it, and not change it, is told so: ``PermissionDenied``."""
+    try:
+        collection = _seen(person).filter(kind=Collection.Kind.DOCUMENTS).get(pk=id)
+    except (Collection.DoesNotExist, ValidationError, ValueError):
+        raise Http404 from None
+    if collection.owner_id != person.pk or not may_chat(person):
+        raise PermissionDenied
+    return collection
+
+
+def document_to_change(person: Person, id: UUID | str) -> Document:
+    """A document of the person's own; who may only read is told so: ``PermissionDenied``."""
+    document = document_for(person, id)
+    if document.collection.owner_id != person.pk or not may_chat(person):
+        raise PermissionDenied
+    return document
 
 
 def document_for(person: Person, id: UUID | str) -> Document:
@@ -27,3 +55,8 @@ def document_for(person: Person, id: UUID | str) -> Document:
         return documents_of(person).select_related("collection").get(pk=id)
     except (Document.DoesNotExist, ValidationError, ValueError):
         raise Http404 from None
+
+
+def _seen(person: Person) -> QuerySet[Collection]:
+    shares = CollectionShare.objects.filter(Q(person=person) | Q(group__in=person.groups.all()))
+    return Collection.objects.filter(Q(built_in=True) | Q(owner=person) | Q(pk__in=shares.values("collection")))

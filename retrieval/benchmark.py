@@ -21,7 +21,7 @@ from retrieval import ingest, lexical, measures
 from retrieval.chunks import indexed
 from retrieval.judged import Asked, Judged, Text
 from retrieval.models import Chunk, Collection, Document
-from retrieval.search import DEPTH, NEAR, evidence_of, join, scaled
+from retrieval.search import DEPTH, evidence_of, join, near, scaled
 from workspace.types import sha256
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -58,24 +58,26 @@ class Searched:
         rows = Chunk.objects.filter(document__collection=collection).select_related("document")
         chunks = list(rows.order_by("document__name", "position"))
         self.ids = [chunk.pk for chunk in chunks]
+        self._place = {id: n for n, id in enumerate(self.ids)}
         self.source = {chunk.pk: chunk.document.name for chunk in chunks}
         self._vectors = embed([indexed(c.document.title, c.heading, c.text) for c in chunks])
 
     def words(self, question: str) -> dict[UUID, float]:
-        return lexical.bm25(question, [self.id], limit=DEPTH)
+        return lexical.bm25(question, [self.id])
 
-    def meaning(self, vector: NDArray[np.float32]) -> dict[UUID, float]:
+    def meaning(self, vector: NDArray[np.float32], also: Sequence[UUID] = ()) -> dict[UUID, float]:
         scores = self._vectors @ vector
-        best = np.argsort(-scores)[:DEPTH]
-        return {self.ids[n]: float(scores[n]) for n in best if scores[n] >= NEAR}
+        asked = {*np.argsort(-scores)[:DEPTH], *(self._place[id] for id in also)}
+        return near({self.ids[n]: float(scores[n]) for n in asked}, also)
 
     def by_each(self, question: str, vector: NDArray[np.float32]) -> dict[str, Mapping[UUID, float]]:
         """The chunks' scores by words, by meaning and by both."""
-        words, meaning = self.words(question), self.meaning(vector)
+        words = self.words(question)
+        best = list(words)[:DEPTH]
         return {
-            "words": scaled(words),
-            "meaning": scaled(meaning),
-            "joined": join(words, meaning) if meaning else scaled(words),
+            "words": join(words, {}),
+            "meaning": scaled(self.meaning(vector)),
+            "joined": join(words, self.meaning(vector, best)),
         }
 
 

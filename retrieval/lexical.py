@@ -20,7 +20,7 @@ from django.db.models import Avg, Count
 from retrieval.models import Chunk, Posting
 
 K1 = 1.2
-B = 0.75
+B = 0.6
 MOST_TERMS = 24  # of one question
 LONGEST_TERM = 60
 
@@ -53,8 +53,8 @@ def postings(chunk: Chunk, collection_id: UUID, text: str) -> list[Posting]:
     return [Posting(collection_id=collection_id, chunk=chunk, term=term, count=n) for term, n in counts.items()]
 
 
-def bm25(question: str, collections: Sequence[str], *, limit: int) -> dict[UUID, float]:
-    """The best chunks by their ids, with raw scores."""
+def bm25(question: str, collections: Sequence[str]) -> dict[UUID, float]:
+    """Every chunk that holds a word of the question, with its raw score, the best first."""
     wanted = list(dict.fromkeys(terms(question)))[:MOST_TERMS]
     if not wanted or not collections:
         return {}
@@ -64,7 +64,7 @@ def bm25(question: str, collections: Sequence[str], *, limit: int) -> dict[UUID,
         return {}
     rows = Posting.objects.filter(collection__in=collections, term__in=wanted)
     scores = _scores(rows.values_list("term", "chunk_id", "count", "chunk__length"), size["count"], size["mean"] or 1.0)
-    return dict(sorted(scores.items(), key=lambda pair: -pair[1])[:limit])
+    return dict(sorted(scores.items(), key=lambda pair: -pair[1]))
 
 
 def _scores(rows: Iterable[tuple[str, UUID, int, int]], total: int, mean: float) -> dict[UUID, float]:

@@ -1,15 +1,18 @@
 """From a question to evidence: words and meaning searched side by side, joined, bounded by tokens.
 
-The join is a convex combination of scores scaled to 0..1 (Bruch et al., *An Analysis of Fusion Functions*, 2023). While
-the model host or the index host starts, words alone are searched, and the note says so.
+The join is a convex combination of scores scaled to 0..1 (Bruch et al., *An Analysis of Fusion Functions*, 2023). What
+either side finds is scored by both: a passage that one side put fifty-first is not worth nothing to it. While the model
+host or the index host starts, words alone are searched, and the note says so.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from uuid import UUID
 
 from channels.db import database_sync_to_async
@@ -22,7 +25,7 @@ from workspace.types import Evidence, sha256
 
 logger = logging.getLogger(__name__)
 
-ALPHA = 0.5  # the share of meaning against words
+ALPHA = 0.6  # the share of meaning against words
 DEPTH = 50  # candidates of each side
 LEAST = 0.15  # of the best score: what fits less is noise to a reader and to a model
 NEAR = 0.2  # the least cosine that says anything: below it two texts have nothing to do with each other
@@ -32,24 +35,30 @@ WAIT = 1.5  # seconds the dense side may take before words alone answer
 
 @dataclass(frozen=True, slots=True)
 class Found:
+    """``searched`` tells of the web: which engine was asked, how many pages came, what failed."""
+
     evidence: tuple[Evidence, ...]
     note: str = ""
+    searched: tuple[Mapping[str, object], ...] = ()
 
 
 async def search(question: str, *, collections: Sequence[str], limit_tokens: int = 1024) -> Found:
     """The passages that fit the question best, in the order of the reader's interest, numbered from 1."""
-    words, (meaning, note) = await asyncio.gather(
-        database_sync_to_async(lexical.bm25)(question, collections, limit=DEPTH), _dense(question, collections)
-    )
-    scores = join(words, meaning) if meaning else scaled(words)
+    words, vector = await asyncio.gather(database_sync_to_async(lexical.bm25)(question, collections), _vector(question))
+    meaning = await _dense(vector, collections, list(words)[:DEPTH]) if vector else None
+    scores = join(words, meaning or {})
+    note = "Searched by words alone: the model host is not ready" if meaning is None else ""
     evidence = await database_sync_to_async(evidence_of)(scores, limit_tokens)
     return Found(evidence, note)
 
 
 def join(words: Mapping[UUID, float], meaning: Mapping[UUID, float], *, alpha: float = ALPHA) -> dict[UUID, float]:
-    """One score in 0..1 for every chunk that either side found."""
+    """One score in 0..1 for every chunk of ``meaning`` and the best of ``words``, which come first in it. Without
+    ``meaning``, words alone."""
+    if not meaning:
+        return scaled(dict(islice(words.items(), DEPTH)))
     a, b = scaled(meaning), scaled(words)
-    return {id: alpha * a.get(id, 0.0) + (1 - alpha) * b.get(id, 0.0) for id in {*a, *b}}
+    return {id: alpha * a.get(id, 0.0) + (1 - alpha) * b.get(id, 0.0) for id in {*a, *islice(words, DEPTH)}}
 
 
 def scaled(scores: Mapping[UUID, float]) -> dict[UUID, float]:
@@ -58,15 +67,42 @@ def scaled(scores: Mapping[UUID, float]) -> dict[UUID, float]:
     return {id: max(0.0, score / top) for id, score in scores.items()} if top > 0 else {}
 
 
-async def _dense(question: str, collections: Sequence[str]) -> tuple[dict[UUID, float], str]:
+def near(cosines: Mapping[UUID, float], also: Collection[UUID]) -> dict[UUID, float]:
+    """The cosines that count: of what is near, and of ``also``; none when nothing is near."""
+    if max(cosines.values(), default=0.0) < NEAR:
+        return {}
+    return {id: score for id, score in cosines.items() if score >= NEAR or id in also}
+
+
+async def _vector(question: str) -> list[float] | None:
     try:
         async with asyncio.timeout(WAIT):
             [vector] = await link.aembed([question])
-            found = await asyncio.gather(*(link.aquery(str(c), vector, DEPTH) for c in collections))
     except (link.HostUnavailable, TimeoutError) as reason:
         logger.debug("Dense search is off: %s", reason)
-        return {}, "Searched by words alone: the model host is not ready"
-    return {UUID(id): score for one in found for id, score in one.items() if score >= NEAR}, ""
+        return None
+    return vector
+
+
+async def _dense(vector: list[float], collections: Sequence[str], also: Sequence[UUID]) -> dict[UUID, float] | None:
+    """``None`` when the index does not answer in time."""
+    homes = await database_sync_to_async(_homes)(also)
+    asked = [link.aquery(str(c), vector, DEPTH, also=homes.get(str(c), ())) for c in collections]
+    try:
+        async with asyncio.timeout(WAIT):
+            found = await asyncio.gather(*asked)
+    except (link.HostUnavailable, TimeoutError) as reason:
+        logger.debug("Dense search is off: %s", reason)
+        return None
+    return near({UUID(id): score for one in found for id, score in one.items()}, set(also))
+
+
+def _homes(ids: Sequence[UUID]) -> dict[str, list[str]]:
+    """Chunks by the collection they lie in."""
+    homes: dict[str, list[str]] = {}
+    for id, collection in Chunk.objects.filter(pk__in=ids).values_list("pk", "document__collection"):
+        homes.setdefault(str(collection), []).append(str(id))
+    return homes
 
 
 def evidence_of(scores: Mapping[UUID, float], limit_tokens: int) -> tuple[Evidence, ...]:
@@ -98,10 +134,16 @@ def _passage(number: int, chunk: Chunk, score: float) -> Evidence:
         text=chunk.text,
         digest=sha256(chunk.text),
         score=round(min(1.0, score), 4),
-        where=_below(chunk.document.title, chunk.heading),
+        where=_below(chunk.document.title, chunk.heading) or _page(chunk),
         start=chunk.start,
         end=chunk.end,
     )
+
+
+def _page(chunk: Chunk) -> str:
+    """The page that a passage begins on, where its document has pages."""
+    page = bisect_right(chunk.document.pages, chunk.start)
+    return f"page {page}" if page else ""
 
 
 def _below(title: str, heading: str) -> str:

@@ -7,13 +7,15 @@ words stand there, and whether every number and name does. It is a sieve for inv
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
 
 from retrieval.lexical import terms
 from workspace.types import Evidence
 
 SUPPORTED = 0.7  # share of content words found in the passages
-WEAK = 0.45
+WEAK = 0.5  # half of what a sentence says stands nowhere: it is not supported
 SHORTEST = 3  # content words below which a sentence claims nothing
 
 _CITED = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]")
@@ -28,20 +30,38 @@ def cited_numbers(text: str) -> list[int]:
     return list(dict.fromkeys(found))
 
 
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """Where a sentence that claims something stands in the text, and how it fares: supported, weak, unsupported."""
+
+    start: int
+    end: int
+    verdict: str
+
+
 def check(text: str, evidence: Sequence[Evidence]) -> dict[str, int] | None:
     """How many sentences are supported, weak, unsupported; ``None`` when none claims anything or nothing is cited."""
     passages = {e.number: f"{e.title} {e.where} {e.text}" for e in evidence}
     if not passages or not set(cited_numbers(text)) & set(passages):
         return None
-    counts = {"supported": 0, "weak": 0, "unsupported": 0}
-    for sentence in _SENTENCE.split(_CODE.sub(" ", text)):
-        verdict = judge(sentence, passages)
+    counts = Counter(sentence.verdict for sentence in sentences(text, passages))
+    return {verdict: counts[verdict] for verdict in ("supported", "weak", "unsupported")} if counts else None
+
+
+def sentences(text: str, passages: Mapping[int, str]) -> list[Sentence]:
+    """Every sentence that claims something, in order. Code and formulas claim nothing."""
+    plain = _CODE.sub(lambda found: " " * len(found[0]), text)  # as long as it was: places stay
+    found, start = [], 0
+    for end, after in [*((gap.start(), gap.end()) for gap in _SENTENCE.finditer(plain)), (len(plain), len(plain))]:
+        verdict = judge(plain[start:end], passages)
         if verdict:
-            counts[verdict] += 1
-    return counts if any(counts.values()) else None
+            lead = len(plain[start:end]) - len(plain[start:end].lstrip())
+            found.append(Sentence(start + lead, end, verdict))
+        start = after
+    return found
 
 
-def judge(sentence: str, passages: dict[int, str]) -> str | None:
+def judge(sentence: str, passages: Mapping[int, str]) -> str | None:
     """One sentence: supported, weak, unsupported; ``None`` when it claims nothing."""
     cited = [n for n in cited_numbers(sentence) if n in passages]
     plain = _CITED.sub(" ", sentence)
@@ -51,7 +71,11 @@ def judge(sentence: str, passages: dict[int, str]) -> str | None:
     ground = " ".join(passages[n] for n in cited) if cited else " ".join(passages.values())
     known = set(terms(ground))
     share = len(words & known) / len(words)
-    invented = [token for token in _EXACT.findall(plain) if not set(terms(token)) <= known]
-    if share >= SUPPORTED and not invented:
+    if share >= SUPPORTED and not invented(plain, known):
         return "supported"
     return "weak" if share >= WEAK else "unsupported"
+
+
+def invented(text: str, known: Set[str]) -> list[str]:
+    """Numbers and names of a text that are not among the known terms."""
+    return [token for token in _EXACT.findall(text) if not set(terms(token)) <= known]

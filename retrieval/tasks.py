@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from celery import shared_task
 from celery.signals import worker_ready
 from django.conf import settings
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models.signals import post_delete
 from django.dispatch import receiver
 
-from retrieval import ingest
-from retrieval.models import Document
+from retrieval import files, ingest
+from retrieval.models import Collection, Document
+from retrieval.parsing.parsed import Unreadable
+from workspace import egress
 from workspace.hosts import link
 
 logger = logging.getLogger(__name__)
@@ -34,8 +37,31 @@ def ingest_document(self: Any, document_id: str) -> None:
         if settings.LOCAL_MODELS and self.request.retries < self.max_retries:
             raise self.retry(exc=starting) from None
         logger.warning("%s is searchable by words alone: %s.", document.name, starting)
+    except (Unreadable, egress.Refused) as error:
+        ingest.fail(document, error)
     except Exception as error:
         logger.exception("%s can't be read.", document.name)
+        ingest.fail(document, error)
+
+
+@shared_task(bind=True, max_retries=300, default_retry_delay=2)
+def ingest_collection(self: Any, collection_id: str) -> None:
+    """Give many documents, which have their words, their vectors: one task, so that others wait for no thousand."""
+    if not settings.LOCAL_MODELS:
+        return
+    for document in Document.objects.filter(collection_id=UUID(collection_id)).exclude(state__in=FINAL):
+        try:
+            ingest.ingest(document)
+        except link.HostUnavailable as starting:
+            raise self.retry(exc=starting) from None
+
+
+def ingest_words(document: Document) -> None:
+    """Make a document searchable by words in this process; a server gives it its vectors."""
+    try:
+        ingest.read_file(document)
+        ingest.write_words(document)
+    except Unreadable as error:
         ingest.fail(document, error)
 
 
@@ -44,6 +70,28 @@ def forget_document(self: Any, collection_id: str, document_id: str) -> None:
     """Remove the vectors of a document that is gone. Until then search finds them and passes over them."""
     try:
         link.delete(collection_id, document=document_id)
+    except link.HostUnavailable as starting:
+        if settings.LOCAL_MODELS:
+            raise self.retry(exc=starting) from None
+
+
+@shared_task(bind=True, max_retries=20, default_retry_delay=3)
+def wipe(self: Any) -> None:
+    """Take deleted text off the disk. SQLite overwrites what it deletes (``secure_delete``), but its log keeps older
+    pages until it is emptied, which a reader may hold up. PostgreSQL frees the room at its own VACUUM."""
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            [busy, *_] = cursor.fetchone()
+        if busy:
+            raise self.retry()
+
+
+@shared_task(bind=True, max_retries=300, default_retry_delay=2)
+def forget_collection(self: Any, collection_id: str) -> None:
+    """Remove all vectors of a collection that is gone."""
+    try:
+        link.drop(collection_id)
     except link.HostUnavailable as starting:
         if settings.LOCAL_MODELS:
             raise self.retry(exc=starting) from None
@@ -59,9 +107,18 @@ def requeue_unfinished() -> int:
 
 @receiver(post_delete, sender=Document)
 def _forget(instance: Document, **kwargs: object) -> None:
-    """Not for a page of the guide that never had vectors, nor for a document that failed."""
+    """The file too, unless another document has it. No vectors of a page of the guide that never had some, nor of a
+    document that failed."""
+    if instance.size:
+        transaction.on_commit(partial(files.drop, instance.digest))
     if instance.state == Document.State.READY:
         transaction.on_commit(partial(forget_document.delay, str(instance.collection_id), str(instance.pk)))
+    transaction.on_commit(wipe.delay)
+
+
+@receiver(post_delete, sender=Collection)
+def _forget_all(instance: Collection, **kwargs: object) -> None:
+    transaction.on_commit(partial(forget_collection.delay, str(instance.pk)))
 
 
 @worker_ready.connect

@@ -70,7 +70,7 @@ def test_ingest_cut_off_and_run_again_ends_in_the_same_rows(document: Document, 
         ingest.ingest(document)
     document.refresh_from_db()
     assert document.state == State.LEXICAL
-    assert lexical.bm25("boat", [str(document.collection_id)], limit=5)
+    assert lexical.bm25("boat", [str(document.collection_id)])
     before = set(document.chunks.values_list("pk", flat=True))
     index.away = None
     ingest.ingest(document)
@@ -83,8 +83,8 @@ def test_words_written_again_replace_the_old(document: Document) -> None:
     document.text = "# Short\n\nOne paragraph about trains."
     ingest.write_words(document)
     assert document.chunks.count() == 1
-    assert not lexical.bm25("boat", [str(document.collection_id)], limit=5)
-    assert lexical.bm25("train", [str(document.collection_id)], limit=5)
+    assert not lexical.bm25("boat", [str(document.collection_id)])
+    assert lexical.bm25("train", [str(document.collection_id)])
 
 
 def test_the_task_leaves_a_document_searchable_by_words_when_no_host_runs(
@@ -180,7 +180,7 @@ def test_the_bundled_guide_answers_by_words(question: str, page: str) -> None:
     guide.ensure()
     guide.ingest_words()
     collection = Collection.objects.get(built_in=True)
-    best = next(iter(lexical.bm25(question, [str(collection.pk)], limit=1)))
+    best = next(iter(lexical.bm25(question, [str(collection.pk)])))
     assert Chunk.objects.get(pk=best).document.title == page
     assert all(estimate(text) <= 240 for text in Chunk.objects.values_list("text", flat=True))
 

@@ -59,7 +59,7 @@ def test_words_are_stemmed_and_joined_words_count_as_their_parts() -> None:
 
 
 def test_rare_words_weigh_more_than_frequent_ones(travel: str) -> None:
-    scores = lexical.bm25("leaves bicycles", [travel], limit=10)
+    scores = lexical.bm25("leaves bicycles", [travel])
     best = Chunk.objects.get(pk=next(iter(scores)))
     assert "Bicycles" in best.text
     assert list(scores.values()) == sorted(scores.values(), reverse=True)
@@ -108,7 +108,9 @@ def test_meaning_finds_what_words_do_not(travel: str, monkeypatch: pytest.Monkey
     async def embed(texts: Sequence[str]) -> list[list[float]]:
         return [[1.0, 0.0]]
 
-    async def query(collection: str, vector: Sequence[float], limit: int) -> dict[str, float]:
+    async def query(
+        collection: str, vector: Sequence[float], limit: int, *, also: Sequence[str] = ()
+    ) -> dict[str, float]:
         gone = UUID(int=7)  # a vector whose chunk is not there any more
         return {str(train.pk): 0.8, str(gone): 0.7, str(ferry.pk): 0.05}
 
@@ -124,3 +126,31 @@ def test_the_join_is_a_convex_combination_of_scaled_scores() -> None:
     joined = search.join({a: 10.0, b: 5.0}, {b: 0.8, c: 0.4}, alpha=0.5)
     assert joined == {a: 0.5, b: pytest.approx(0.75), c: pytest.approx(0.25)}
     assert search.join({}, {}) == {}
+
+
+def test_what_words_found_is_scored_by_meaning_too(travel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ferry = Chunk.objects.get(document__name="ferry.md", heading__endswith="Times")
+    train = Chunk.objects.get(document__name="train.md")
+    asked: list[str] = []
+
+    async def embed(texts: Sequence[str]) -> list[list[float]]:
+        return [[1.0, 0.0]]
+
+    async def query(
+        collection: str, vector: Sequence[float], limit: int, *, also: Sequence[str] = ()
+    ) -> dict[str, float]:
+        asked.extend(also)
+        return {str(train.pk): 0.8, str(ferry.pk): 0.1}
+
+    monkeypatch.setattr(link, "aembed", embed)
+    monkeypatch.setattr(link, "aquery", query)
+    scores = {e.chunk_id: e.score for e in find("ferry harbour", travel).evidence}
+    assert str(ferry.pk) in asked
+    assert scores[str(ferry.pk)] == pytest.approx((1 - search.ALPHA) + search.ALPHA * 0.1 / 0.8, abs=1e-3)
+
+
+def test_where_nothing_is_near_words_alone_count() -> None:
+    a, b = UUID(int=1), UUID(int=2)
+    assert search.near({a: 0.19, b: 0.1}, {b}) == {}
+    assert search.near({a: 0.5, b: 0.1}, {b}) == {a: 0.5, b: 0.1}
+    assert search.near({a: 0.5, b: 0.1}, set()) == {a: 0.5}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retrieval.support import check, cited_numbers, judge
+from retrieval.support import check, cited_numbers, judge, sentences
 from workspace.types import Evidence, sha256
 
 
@@ -50,3 +50,12 @@ def test_an_answer_that_cites_nothing_is_not_judged() -> None:
 def test_code_claims_nothing() -> None:
     text = "Bicycles travel on the lower deck [2].\n\n```\nselect secret from tables where value = 99\n```"
     assert check(text, PASSAGES) == {"supported": 1, "weak": 0, "unsupported": 0}
+
+
+def test_each_sentence_knows_its_place() -> None:
+    text = "The ferry leaves at 08:30 [1].\n\n`code here is nothing`\n\n- Bicycles fly to the moon for money [2]."
+    found = sentences(text, {n: e.text for n, e in enumerate(PASSAGES, start=1)})
+    assert [(text[one.start : one.end], one.verdict) for one in found] == [
+        ("The ferry leaves at 08:30 [1].", "supported"),
+        ("- Bicycles fly to the moon for money [2].", "unsupported"),
+    ]

@@ -15,11 +15,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import chromadb
+import numpy as np
 import orjson
 from aiohttp import web
 from chromadb.api import ClientAPI
 from chromadb.config import Settings
 from chromadb.errors import NotFoundError
+from numpy.typing import NDArray
 
 from workspace.hosts.child import answering, serve
 
@@ -35,7 +37,8 @@ class Index:
     def app(self) -> web.Application:
         app = web.Application(client_max_size=256 * 2**20)
         app.router.add_get("/health", self._health)
-        for name in ("upsert", "query", "delete", "count"):
+        app.router.add_post("/collections", answering(self._list))
+        for name in ("upsert", "query", "delete", "count", "ids", "drop"):
             app.router.add_post(f"/collections/{{id}}/{name}", answering(self._handler(getattr(self, f"_{name}"))))
         return app
 
@@ -47,6 +50,12 @@ class Index:
             return web.Response(body=orjson.dumps(answer), content_type="application/json")
 
         return handle
+
+    async def _list(self, request: web.Request) -> web.Response:
+        """The ids of all collections that hold or held a vector."""
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(self._thread, lambda: [one.name for one in self._open().list_collections()])
+        return web.json_response({"ids": [name.removeprefix("c-") for name in found]})
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.json_response({"state": "ready"})
@@ -77,11 +86,28 @@ class Index:
             return {"ids": [], "scores": []}
         limit = min(body["limit"], size)
         found = collection.query(query_embeddings=[body["vector"]], n_results=limit, include=["distances"])
-        return {"ids": found["ids"][0], "scores": [1 - distance for distance in found["distances"][0]]}
+        scores = dict(zip(found["ids"][0], (1 - distance for distance in found["distances"][0]), strict=True))
+        if further := [id for id in body["also"] if id not in scores]:
+            scores |= _cosines(collection.get(ids=further, include=["embeddings"]), np.array(body["vector"]))
+        return {"ids": list(scores), "scores": list(scores.values())}
 
     def _delete(self, id: str, body: dict[str, Any]) -> dict[str, Any]:
         if collection := self._known(id):
-            collection.delete(where={"document": body["document"]})
+            if ids := body.get("ids"):
+                collection.delete(ids=ids)
+            else:
+                collection.delete(where={"document": body["document"]})
+        return {}
+
+    def _ids(self, id: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Every vector's id with its document's."""
+        collection = self._known(id)
+        found = collection.get(include=["metadatas"]) if collection else {"ids": [], "metadatas": []}
+        return {"documents": [(one or {}).get("document", "") for one in found["metadatas"]], "ids": found["ids"]}
+
+    def _drop(self, id: str, body: dict[str, Any]) -> dict[str, Any]:
+        if self._known(id):
+            self._open().delete_collection(f"c-{id}")
         return {}
 
     def _count(self, id: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -93,6 +119,14 @@ class Index:
             return self._open().get_collection(f"c-{id}", embedding_function=None)
         except (NotFoundError, ValueError):
             return None
+
+
+def _cosines(found: Any, vector: NDArray[np.float64]) -> dict[str, float]:
+    if not found["ids"]:
+        return {}
+    rows = np.asarray(found["embeddings"], dtype=np.float64)
+    lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(vector)
+    return dict(zip(found["ids"], (rows @ vector / lengths).tolist(), strict=True))
 
 
 if __name__ == "__main__":

@@ -87,13 +87,35 @@ def delete(collection: str, *, document: str) -> None:
     _post(INDEX_HOST, f"/collections/{collection}/delete", {"document": document})
 
 
+def delete_ids(collection: str, ids: Sequence[str]) -> None:
+    """Remove single vectors."""
+    _post(INDEX_HOST, f"/collections/{collection}/delete", {"ids": list(ids)})
+
+
+def ids_of(collection: str) -> dict[str, str]:
+    """Every vector of a collection with its document's id."""
+    answer = _post(INDEX_HOST, f"/collections/{collection}/ids", {})
+    return dict(zip(answer["ids"], answer["documents"], strict=True))
+
+
+def collections() -> list[str]:
+    """The collections that the index has, whether or not anybody knows them still."""
+    return list(_post(INDEX_HOST, "/collections", {})["ids"])
+
+
+def drop(collection: str) -> None:
+    """Remove a collection with all its vectors."""
+    _post(INDEX_HOST, f"/collections/{collection}/drop", {})
+
+
 def count(collection: str) -> int:
     return int(_post(INDEX_HOST, f"/collections/{collection}/count", {})["count"])
 
 
-async def aquery(collection: str, vector: Sequence[float], limit: int) -> dict[str, float]:
-    """Ids of the nearest chunks with their cosine similarity."""
-    answer = await _apost(INDEX_HOST, f"/collections/{collection}/query", {"vector": vector, "limit": limit})
+async def aquery(collection: str, vector: Sequence[float], limit: int, *, also: Sequence[str] = ()) -> dict[str, float]:
+    """Ids of the nearest chunks, and of those of ``also`` that are there, with their cosine similarity."""
+    asked = {"vector": vector, "limit": limit, "also": list(also)}
+    answer = await _apost(INDEX_HOST, f"/collections/{collection}/query", asked)
     return dict(zip(answer["ids"], answer["scores"], strict=True))
 
 

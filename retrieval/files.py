@@ -1,0 +1,33 @@
+"""The bytes of documents, kept once by digest under ``DATA_DIR/documents``, and gone with the last that needs them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from django.conf import settings
+
+from retrieval.models import Document
+from workspace.types import sha256
+
+
+def path_of(digest: str) -> Path:
+    return Path(settings.DATA_DIR) / "documents" / digest[:2] / digest[2:]
+
+
+def keep(data: bytes) -> str:
+    """Store bytes and return their digest: whole or not at all."""
+    digest = sha256(data)
+    path = path_of(digest)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(f".{os.getpid()}.draft")
+        draft.write_bytes(data)
+        os.replace(draft, path)
+    return digest
+
+
+def drop(digest: str) -> None:
+    """Remove bytes that no document names any more."""
+    if not Document.objects.filter(digest=digest).exists():
+        path_of(digest).unlink(missing_ok=True)

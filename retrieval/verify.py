@@ -1,0 +1,94 @@
+"""Whether rows, vectors, postings and files say the same, and what to do where they do not.
+
+A server that is killed between the database and the index leaves one ahead of the other. What is missing is made again;
+what nobody knows any more is removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Count
+
+from retrieval import files
+from retrieval.models import Chunk, Collection, Document, Posting
+from workspace.hosts import link
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """``kind`` is one of missing vectors, stray vectors, stray collection, missing postings, missing file, stray
+    file."""
+
+    kind: str
+    what: str
+    count: int = 1
+    collection: str = ""
+    document: UUID | None = None
+    ids: tuple[str, ...] = ()
+
+
+def differences() -> Iterator[Difference]:
+    """Everything that does not agree. Raises HostUnavailable."""
+    yield from _vectors()
+    yield from _postings()
+    yield from _files()
+
+
+def repair(difference: Difference) -> bool:
+    """Mend one; False where a document must be read again, which the server does at its next start or at once."""
+    match difference.kind:
+        case "stray vectors":
+            link.delete_ids(difference.collection, difference.ids)
+        case "stray collection":
+            link.drop(difference.collection)
+        case "stray file":
+            Path(difference.what).unlink(missing_ok=True)
+        case "missing vectors" | "missing postings":
+            again = Document.State.LEXICAL if difference.kind == "missing vectors" else Document.State.QUEUED
+            Document.objects.filter(pk__in=[difference.document]).update(state=again)
+            return False
+        case _:  # a file that is gone can't be made again: its text is still there and is searched
+            return False
+    return True
+
+
+def _vectors() -> Iterator[Difference]:
+    known = {str(one.pk): one for one in Collection.objects.all()}
+    for id in link.collections():
+        if id not in known:
+            yield Difference("stray collection", f"collection {id} is in the index alone", collection=id)
+    for id, collection in known.items():
+        indexed = link.ids_of(id)
+        rows = Chunk.objects.filter(document__collection=collection, document__state=Document.State.READY)
+        wanted: dict[UUID, set[str]] = {}
+        for chunk, document in rows.values_list("pk", "document"):
+            wanted.setdefault(document, set()).add(str(chunk))
+        for document, chunks in wanted.items():
+            if lacking := chunks - indexed.keys():
+                name = Document.objects.values_list("title", flat=True).get(pk=document)
+                yield Difference("missing vectors", name, len(lacking), id, document)
+        here = {str(pk) for pk in Chunk.objects.filter(document__collection=collection).values_list("pk", flat=True)}
+        if stray := [one for one in indexed if one not in here]:
+            yield Difference("stray vectors", collection.name, len(stray), id, ids=tuple(stray))
+
+
+def _postings() -> Iterator[Difference]:
+    """Passages that have words and no posting: they can't be found by words."""
+    found = Chunk.objects.filter(length__gt=0).exclude(pk__in=Posting.objects.values("chunk"))
+    for row in found.values("document", "document__title").annotate(n=Count("pk")):
+        yield Difference("missing postings", row["document__title"], row["n"], document=row["document"])
+
+
+def _files() -> Iterator[Difference]:
+    for document in Document.objects.filter(size__gt=0).only("pk", "title", "digest"):
+        if not files.path_of(document.digest).exists():
+            yield Difference("missing file", document.title, document=document.pk)
+    digests = set(Document.objects.filter(size__gt=0).values_list("digest", flat=True))
+    for path in sorted((Path(settings.DATA_DIR) / "documents").glob("*/*")):
+        if path.parent.name + path.name not in digests:
+            yield Difference("stray file", str(path))

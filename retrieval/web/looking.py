@@ -1,0 +1,147 @@
+"""From a question to passages of the web: an engine names pages, they are read side by side, and their passages ranked.
+
+An engine or a page that fails costs nothing but a line in the trace. All of it stands under one deadline: what has not
+come by then is left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+
+from retrieval import lexical, search
+from retrieval.chunks import indexed
+from retrieval.models import Chunk, Collection, Document
+from retrieval.web import engines, pages
+from retrieval.web.results import Result
+from workspace.hosts import link
+from workspace.types import Evidence
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PAGES = 4  # read for one question
+RANKED = 32  # passages that are compared by meaning too
+
+_readers = ThreadPoolExecutor(8, thread_name_prefix="web")
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """``searched`` tells what was asked and what came of it, for the manifest and the page that explains an answer."""
+
+    evidence: tuple[Evidence, ...] = ()
+    note: str = ""
+    searched: tuple[dict[str, object], ...] = ()
+
+
+async def look(question: str, *, person_id: str, limit_tokens: int = 1024) -> Looked:
+    """What the web says to a question. Never raises for a network: the note says what went wrong."""
+    ends = asyncio.get_running_loop().time() + settings.WEB_DEADLINE
+    try:
+        async with asyncio.timeout_at(ends - 2):
+            found, asked = await _in_thread(engines.search, question)
+    except TimeoutError:
+        return Looked(note="The web search took too long", searched=({"failed": "No engine answered in time."},))
+    if not asked:
+        return Looked(note="No search engine is set up; an admin adds one under Search engines")
+    if not found:
+        failed = next((str(one["failed"]) for one in asked if one["failed"]), "")
+        return Looked(note=failed or "The web search found no page", searched=tuple(asked))
+    collection = await _in_thread(pages.collection_of, person_id)
+    documents, missed = await _read_all(found[:PAGES], collection, ends)
+    evidence = await _ranked(question, collection, documents, limit_tokens) if documents else ()
+    note = f"{len(missed)} of {len(found[:PAGES])} pages could not be read" if missed else ""
+    return Looked(evidence, note, (*asked, *missed))
+
+
+async def _read_all(
+    found: Sequence[Result], collection: Collection, ends: float
+) -> tuple[list[Document], list[dict[str, object]]]:
+    """Every page that came in time, and of each other one why it did not."""
+    reading = {asyncio.ensure_future(_in_thread(pages.page, one.url, collection)): one for one in found}
+    await asyncio.wait(reading, timeout=max(0.0, ends - asyncio.get_running_loop().time()))
+    documents: list[Document] = []
+    missed: list[dict[str, object]] = []
+    for task, one in reading.items():
+        if not task.done():
+            task.cancel()
+            missed.append({"page": one.url, "failed": "it did not come in time"})
+        elif error := task.exception():
+            if not isinstance(error, pages.NotRead):
+                logger.error("A page of the web could not be read.", exc_info=error)
+            missed.append({"page": one.url, "failed": str(error) if isinstance(error, pages.NotRead) else "it broke"})
+        else:
+            documents.append(task.result())
+    return documents, missed
+
+
+async def _ranked(
+    question: str, collection: Collection, documents: Sequence[Document], limit_tokens: int
+) -> tuple[Evidence, ...]:
+    """The passages that fit best: by words, and the best of those by meaning too, joined as those of documents are."""
+    chunks = await _in_thread(_chunks, [document.pk for document in documents])
+    scored = await _in_thread(lexical.bm25, question, [str(collection.pk)])
+    words = {id: score for id, score in scored.items() if id in chunks}
+    best = [*words, *(id for id in chunks if id not in words)][:RANKED]
+    meaning = await _meaning(question, [chunks[id] for id in best])
+    scores = search.join(words, meaning) if words or meaning else {}
+    evidence = await _in_thread(search.evidence_of, scores, limit_tokens)
+    read = {str(document.pk): document for document in documents}
+    return tuple(
+        replace(one, url=document.url, where=_where(document, one.where))
+        for one in evidence
+        if (document := read.get(one.document_id))
+    )
+
+
+async def _meaning(question: str, chunks: Sequence[Chunk]) -> dict[UUID, float]:
+    """Cosines to the question; none while the model host starts, or when nothing is near."""
+    texts = [indexed(chunk.document.title, chunk.heading, chunk.text) for chunk in chunks]
+    try:
+        async with asyncio.timeout(settings.WEB_DEADLINE / 3):
+            asked, *vectors = await link.aembed([question, *texts])
+    except (link.HostUnavailable, TimeoutError):
+        return {}
+    cosines = {chunk.pk: _cosine(asked, vector) for chunk, vector in zip(chunks, vectors, strict=True)}
+    return search.near(cosines, ())
+
+
+def _chunks(documents: Sequence[UUID]) -> dict[UUID, Chunk]:
+    return {c.pk: c for c in Chunk.objects.filter(document__in=documents).select_related("document")}
+
+
+def _where(document: Document, where: str) -> str:
+    site = document.url.split("/")[2]
+    read = f"read {document.fetched:%-d %b %Y}" if document.fetched else ""
+    return ", ".join(part for part in (where, site, read) if part)
+
+
+def _cosine(a: Sequence[float], b: Sequence[float]) -> float:
+    norm = math.hypot(*a) * math.hypot(*b)
+    return sum(x * y for x, y in zip(a, b, strict=True)) / norm if norm else 0.0
+
+
+async def _in_thread(work: Callable[..., T], *args: object) -> T:
+    """In a pool of its own: a slow site must not hold the threads that everybody's database work runs in."""
+    return await asyncio.get_running_loop().run_in_executor(_readers, _closing(work), *args)
+
+
+def _closing(work: Callable[..., T]) -> Callable[..., T]:
+    def done(*args: object) -> T:
+        try:
+            return work(*args)
+        finally:
+            connection.close()
+
+    return done
