@@ -1,0 +1,116 @@
+"""``manage.py checklist SUITE.jsonl``: questions with gold answers, put to several models, and what can be told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from argparse import ArgumentParser
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from workspace import control, ownership
+from workspace.prepare import prepare
+
+LOOK = 0.5  # seconds between two looks at a measurement of the server's
+
+
+class Command(BaseCommand):
+    help = "Measure models on a checklist. The running server does; when none runs, this command, searching by words."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("suite", type=Path, help="JSON Lines or CSV: question, answers, and perhaps evidence.")
+        parser.add_argument("--corpus", type=Path, help="JSON Lines of id, title and text: what is searched.")
+        parser.add_argument("--models", required=True, help="Names of models, with commas between them.")
+        parser.add_argument("--closed-book", action="store_true", help="Give the models no passages.")
+        parser.add_argument("--repeats", type=int, default=1, help="Ask each item so many times.")
+        parser.add_argument("--budget", type=Decimal, help="US dollars, at most; it pauses there.")
+        parser.add_argument("--seed", type=int, default=0)
+        parser.add_argument("--person", default="", help="Who asks, by name; the owner by default.")
+        parser.add_argument("--json", action="store_true", help="Print the whole report as JSON.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        fields = {
+            "suite": str(options["suite"].resolve()),
+            "corpus_file": str(options["corpus"].resolve()) if options["corpus"] else "",
+            "models": [name.strip() for name in options["models"].split(",") if name.strip()],
+            "person": options["person"],
+            "grounded": not options["closed_book"],
+            "repeats": options["repeats"],
+            "budget": str(options["budget"]) if options["budget"] is not None else None,
+            "seed": options["seed"],
+        }
+        answer = control.call("checklist", **fields)
+        if answer is None:
+            answer = self._measure_here(fields)
+        if "error" in answer:
+            raise CommandError(answer["error"])
+        self._wait(answer["measurement"])
+        self._print(answer["measurement"], as_json=options["json"])
+
+    def _measure_here(self, fields: dict[str, Any]) -> dict[str, Any]:
+        try:
+            ownership.take(settings.DATA_DIR, about="manage.py checklist")
+        except ownership.OwnedElsewhere as elsewhere:
+            raise CommandError(
+                f"{settings.DATA_DIR} is in use ({elsewhere.owner}), and that does not answer yet. Try again."
+            ) from None
+        prepare(lambda step: self.stderr.write(f"… {step}"))
+        from workspace.measurement import measuring
+
+        answer = control.begin_checklist(fields, queued=False)
+        if "measurement" in answer:
+            settings.LOCAL_MODELS = False  # no model host runs beside this command
+            asyncio.run(measuring.measure(answer["measurement"]))
+        return answer
+
+    def _wait(self, id: str) -> None:
+        """Until it is done or paused, telling how far it is."""
+        from workspace.measurement.models import Measurement
+
+        while True:
+            measurement = Measurement.objects.get(pk=id)
+            of = measurement.suite.items.count() * len(measurement.lanes) * measurement.repeats
+            self.stderr.write(f"\r{measurement.outcomes.count()} of {of} answers", ending="")
+            if measurement.state in (Measurement.State.DONE, Measurement.State.PAUSED):
+                self.stderr.write(f"\n{measurement.why}" if measurement.why else "")
+                return
+            time.sleep(LOOK)
+
+    def _print(self, id: str, *, as_json: bool) -> None:
+        from workspace.measurement.models import Measurement
+        from workspace.measurement.report import report
+
+        found = report(Measurement.objects.get(pk=id))
+        if as_json:
+            self.stdout.write(json.dumps(found.as_dict(), indent=2, ensure_ascii=False))
+            return
+        self.stdout.write(f"{found.headline}\n")
+        self.stdout.write(f"{found.answerable} questions with an answer, {found.unanswerable} without.\n")
+        for lane in found.lanes:
+            self.stdout.write(
+                f"{lane.label:24} correct {_share(lane.correct)}  hallucinated {_share(lane.hallucinated)}  "
+                f"attempted {_share(lane.attempted)}  first token {_seconds(lane.first_token)}"
+                + (f"  unscored {lane.unscored}" if lane.unscored else "")
+            )
+        for pair in found.pairs:
+            difference = pair.pair.difference
+            said = "differ" if pair.told else f"cannot be told apart at n = {found.answerable + found.unanswerable}"
+            more = f"; about {pair.pair.needed:,} items would tell" if not pair.told and pair.pair.needed else ""
+            self.stdout.write(
+                f"{pair.first} and {pair.second} {said}: {difference.value:+.1%} "
+                f"({difference.low:+.1%} to {difference.high:+.1%}), p = {pair.p:.3f}{more}."
+            )
+
+
+def _share(interval: Any) -> str:
+    return f"{interval.value:4.0%} ({interval.low:.0%} to {interval.high:.0%})" if interval else "none"
+
+
+def _seconds(interval: Any) -> str:
+    return f"{interval.value:.3f} s" if interval else "too few to say"

@@ -1,0 +1,43 @@
+"""Measurements in Celery: a task is one call of a function that a test can call too."""
+
+from __future__ import annotations
+
+import logging
+from uuid import UUID
+
+from celery import shared_task
+from celery.signals import worker_ready
+from django.conf import settings
+from kombu.exceptions import OperationalError
+
+from workspace import loops
+from workspace.measurement import measuring
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task
+def go_on(measurement_id: str) -> None:
+    """In the server it only directs; a worker's task lasts as long as the measurement."""
+    running = loops.submit(measuring.measure(UUID(measurement_id)))
+    if loops.is_own():
+        running.result()
+
+
+def queue(measurement_id: UUID) -> None:
+    """Wake a worker. A broker that is away is no loss: what waits is queued again at the next start."""
+    try:
+        go_on.delay(str(measurement_id))
+    except OperationalError:
+        logger.warning("The queue does not answer; measurement %s waits for the next start.", measurement_id)
+
+
+@worker_ready.connect
+def _resume(**kwargs: object) -> None:
+    if settings.REDIS_URL:  # another worker's that is dead is not known to be, yet
+        for id in measuring.running():
+            go_on.apply_async([str(id)], countdown=measuring.DEAD_AFTER.total_seconds() + 1)
+    else:
+        measuring.forsake()
+    for id in measuring.waiting():
+        queue(id)
