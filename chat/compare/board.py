@@ -1,0 +1,180 @@
+"""A comparison as its templates show it: lanes side by side, what they all read, and what was voted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from django.template.loader import render_to_string
+
+from chat.compare.rows import FUSE, REASONS
+from chat.models import Comparison, Fusion, Lane, Message, Thumb, Vote
+from chat.thread import Shown, shown
+from retrieval.support import cited_numbers
+from workspace.accounts.models import Person
+from workspace.router.prompts import estimate_tokens
+from workspace.router.states import LIVE
+from workspace.types import canonical, sha256
+
+
+@dataclass
+class LaneShown(Shown):
+    """One lane. ``held``: it is of a blind comparison that is not over, so how far it is, is not told by the page."""
+
+    lane: Lane | None = None
+    withheld: bool = False
+    held: bool = False
+    thumb: Thumb | None = None
+
+    @property
+    def letter(self) -> str:
+        assert self.lane is not None
+        return self.lane.letter
+
+    @property
+    def state(self) -> str:
+        return "running" if self.held else self.run.state
+
+    @property
+    def differs(self) -> str:
+        """What it was given besides its model: “temperature 0.2 · own instruction”."""
+        assert self.lane is not None
+        asked = self.lane.asked
+        words = [f"{name.replace('_', ' ')} {value:g}" for name, value in asked.get("parameters", {}).items()]
+        words += ["own instruction"] if asked.get("system") else []
+        words += [f"router version {asked['configuration']}"] if asked.get("configuration") else []
+        return " · ".join(words)
+
+    @property
+    def citations(self) -> int:
+        return len(set(cited_numbers(self.text)) & {e["number"] for e in self.evidence})
+
+    @property
+    def finish(self) -> str:
+        """How it ended, where that is worth a word."""
+        reason = (self.run.manifest or {}).get("finish_reason") or ""
+        return "" if reason in ("stop", "end_turn", "stopped", "") else f"ended by {reason}"
+
+
+@dataclass
+class Board:
+    """All lanes, the one that the path goes on from, and the reader's own vote."""
+
+    comparison: Comparison
+    lanes: list[LaneShown]
+    at: UUID
+    vote: Vote | None = None
+    votes: int = 0
+    is_mine: bool = False
+    is_tip: bool = False
+    reasons: Sequence[str] = field(default=REASONS)
+    instruction: str = FUSE
+
+    @property
+    def withheld(self) -> bool:
+        return self.comparison.is_withheld
+
+    @property
+    def is_over(self) -> bool:
+        return all(lane.run.state not in LIVE for lane in self.lanes)
+
+    @property
+    def may_vote(self) -> bool:
+        return self.vote is None or not self.vote.blind
+
+    @property
+    def waiting(self) -> list[str]:
+        return [lane.letter for lane in self.lanes if not lane.message.settled]
+
+    @property
+    def best(self) -> str:
+        """The letter that the reader voted for."""
+        return next((lane.letter for lane in self.lanes if self.vote and lane.lane and self.vote.lane == lane.lane), "")
+
+    @cached_property
+    def evidence(self) -> list[dict[str, Any]]:
+        return next((lane.evidence for lane in self.lanes if lane.evidence), [])
+
+    @property
+    def gathered(self) -> Mapping[str, Any]:
+        return gathered(self.evidence)
+
+
+def with_boards(thread: list[Shown], person: Person | None = None) -> list[Shown]:
+    """The thread, where each answer that is a lane carries its comparison's board, and one that was made of lanes says
+    of which."""
+    answers = [one.message.pk for one in thread if not one.is_question]
+    lanes = {lane.answer_id: lane for lane in Lane.objects.filter(answer__in=answers)}
+    fusions = {one.answer_id: one for one in Fusion.objects.filter(answer__in=answers).prefetch_related("lanes")}
+    for one in thread:
+        if lane := lanes.get(one.message.pk):
+            one.board = _board(lane.comparison_id, one.message.pk, person)
+            one.board.is_tip = one is thread[-1]
+        if fusion := fusions.get(one.message.pk):
+            one.fused = ", ".join(lane.letter for lane in fusion.lanes.all())
+    return thread
+
+
+def board_of(answer: Message, person: Person | None = None) -> Board:
+    return _board(Lane.objects.get(answer=answer).comparison_id, answer.pk, person)
+
+
+def board_html(answer: Message, person: Person | None = None) -> str:
+    """A whole board, new or drawn again."""
+    board = board_of(answer, person)
+    board.is_tip = True
+    return render_to_string("chat/_board.html", {"board": board})
+
+
+def lane_html(answer: Message, *, ended: bool = False) -> str:
+    """One lane as its board shows it. One that ``ended`` may be shown, though its blind neighbours still write."""
+    lane = next(lane for lane in board_of(answer).lanes if lane.message.pk == answer.pk)
+    lane.held = lane.held and not ended
+    return render_to_string("chat/_lane.html", {"lane": lane})
+
+
+def settled_html(answer: Message) -> str:
+    """An answer that has ended, lane or not, as the page shows it."""
+    if hasattr(answer, "lane"):
+        return lane_html(answer, ended=True)
+    return render_to_string("chat/_answer.html", {"shown": with_boards(shown([answer]))[0]})
+
+
+def gathered_html(evidence: list[dict[str, Any]]) -> str:
+    return render_to_string("chat/_gathered.html", {"gathered": gathered(evidence)})
+
+
+def gathered(evidence: list[dict[str, Any]]) -> Mapping[str, Any]:
+    """What all lanes read: the passages, about how many tokens they are, and a digest of them all."""
+    return {
+        "passages": evidence,
+        "tokens": sum(estimate_tokens(passage["text"]) for passage in evidence),
+        "digest": sha256(canonical([passage["digest"] for passage in evidence]))[:8] if evidence else "",
+    }
+
+
+def _board(comparison_id: UUID, at: UUID, person: Person | None) -> Board:
+    comparison = Comparison.objects.get(pk=comparison_id)
+    related = ("comparison", "answer__author", "answer__run__model_version__model", "answer__run__router_version")
+    lanes = list(Lane.objects.filter(comparison=comparison).select_related(*related, "answer__parent", "answer__chat"))
+    withheld = comparison.is_withheld
+    held = withheld and any(lane.answer.run and lane.answer.run.state in LIVE for lane in lanes)
+    votes = Vote.objects.filter(comparison=comparison)
+    thumbs = _by_lane(Thumb.objects.filter(lane__in=lanes, person=person)) if person else {}
+    return Board(
+        comparison=comparison,
+        lanes=[
+            LaneShown(lane.answer, lane=lane, withheld=withheld, held=held, thumb=thumbs.get(lane.pk)) for lane in lanes
+        ],
+        at=at,
+        vote=votes.filter(person=person).select_related("lane").first() if person else None,
+        votes=votes.count(),
+        is_mine=person is not None and comparison.person_id == person.pk,
+    )
+
+
+def _by_lane(thumbs: Iterable[Thumb]) -> dict[int, Thumb]:
+    return {thumb.lane_id: thumb for thumb in thumbs}

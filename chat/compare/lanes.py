@@ -1,0 +1,162 @@
+"""A lane as its chat's tabs hear it. One of a blind comparison tells nothing but text, and all lanes at one pace.
+
+Lockstep: every lane is shown as far as the slowest one that still writes has come, in steps of one size, so neither
+who is quick nor who speaks in bursts can be told. Only an answer's length shows, when it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+from channels.db import database_sync_to_async
+
+from chat import record
+from chat.compare.board import board_of, gathered_html, lane_html
+from chat.frames import dump
+from chat.live import Answer
+from workspace.hub import hub
+from workspace.router.run_rows import Outcome
+from workspace.router.runs import Numbered
+from workspace.types import Delta, Event, EvidenceFound, plain
+from workspace.wire import Tell
+
+TICK = 0.05  # seconds
+STEP = 60  # characters a tick, at most
+
+
+class LaneAnswer(Answer):
+    """The observer of one lane. It answers here and now, whatever its route says: its neighbours are waited for."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.hands_over = False
+
+    async def settled(self, outcome: Outcome) -> None:
+        await self._hub.tell_others(self._topic, self._frames[self._told_others :])
+        await announce_lane(self.answer_id)
+
+    async def _frame(self, seq: int, event: Event) -> bytes:
+        if isinstance(event, EvidenceFound):
+            return await self._gathered(seq, event)
+        return await super()._frame(seq, event)
+
+    async def _gathered(self, seq: int, event: EvidenceFound) -> bytes:
+        """The board shows it once, from whichever lane comes first."""
+        self._issued = {e.number for e in event.evidence}
+        html = await asyncio.to_thread(gathered_html, [plain(e) for e in event.evidence])
+        return dump(Tell.EVIDENCE, html=html, run=self.run_id, seq=seq)
+
+
+class BlindAnswer(LaneAnswer):
+    """A lane whose writer is withheld. Its frames have numbers of their own: the journal's would tell who is quick."""
+
+    def __init__(self, *args: Any, pace: Pace, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._base = 0
+        self._pace = pace
+        self.text = self._tail  # all that has come
+        self.shown = len(self.text)
+        self.is_over = False
+        pace.join(self)
+
+    async def heard(self, numbered: Numbered) -> None:
+        match numbered.event:
+            case Delta(text):
+                self.text += text
+                self._pace.wake()
+            case EvidenceFound():
+                self._frames.append(await self._gathered(self.seq + 1, numbered.event))
+                await self._hub.tell(self._topic, self._frames[-1])
+
+    async def committed(self, seq: int) -> None:
+        """Told to other processes as it is told here."""
+
+    async def settled(self, outcome: Outcome) -> None:
+        self.text = outcome.text
+        self.is_over = True
+        self._pace.wake()
+
+    async def show(self, upto: int) -> None:
+        """Tell the text up to that character."""
+        piece, self.shown = self.text[self.shown : upto], min(upto, len(self.text))
+        if piece:
+            self._frames.append(await self._delta(piece, {"run": self.run_id, "seq": self.seq + 1}))
+            await self._hub.tell(self._topic, self._frames[-1])
+
+    async def end(self) -> None:
+        await announce_lane(self.answer_id, seq=self.seq + 1)
+
+
+class Pace:
+    """The lanes of one blind comparison in lockstep, until the last has been shown whole."""
+
+    def __init__(self, lanes: int) -> None:
+        self._expected = lanes
+        self._lanes: list[BlindAnswer] = []
+        self._awake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def join(self, lane: BlindAnswer) -> None:
+        self._lanes.append(lane)
+        if len(self._lanes) == self._expected:
+            self._task = asyncio.create_task(self._run(), name="pace of a blind comparison")
+            _paces.add(self._task)
+            self._task.add_done_callback(_paces.discard)
+
+    def wake(self) -> None:
+        self._awake.set()
+
+    async def _run(self) -> None:
+        shown = max(lane.shown for lane in self._lanes)
+        left = list(self._lanes)
+        while left:
+            reached = min((len(lane.text) for lane in left if not lane.is_over), default=shown + STEP)
+            if reached <= shown:
+                await self._awake.wait()
+                self._awake.clear()
+                continue
+            shown = min(reached, shown + STEP)
+            for lane in list(left):
+                await lane.show(shown)
+                if lane.is_over and lane.shown >= len(lane.text):
+                    await lane.end()
+                    left.remove(lane)
+            await asyncio.sleep(TICK)
+
+
+def lane_observer(chat_id: UUID, answer_id: UUID, run_id: UUID, *, pace: Pace | None, **how: Any) -> LaneAnswer:
+    """Of a blind comparison, with the pace of its lanes."""
+    if pace:
+        return BlindAnswer(chat_id, answer_id, run_id, pace=pace, **how)
+    return LaneAnswer(chat_id, answer_id, run_id, **how)
+
+
+_paces: set[asyncio.Task[None]] = set()  # the loop keeps only a weak hold of a task
+
+
+async def announce_lane(answer_id: UUID, *, seq: int | None = None) -> None:
+    """Tell a lane as the page would draw it; when it was the last, the whole board is drawn anew."""
+    frame, chat_id, over = await database_sync_to_async(_lane_frame, thread_sensitive=False)(answer_id, seq)
+    topic = f"chat.{chat_id}"
+    await hub().tell(topic, frame)
+    if over:
+        await hub().tell(topic, dump(Tell.VOTED, chat=chat_id, comparison=over))
+
+
+def _lane_frame(answer_id: UUID, seq: int | None) -> tuple[bytes, UUID, UUID | None]:
+    message = record.answer(answer_id)
+    run = message.run
+    assert run is not None
+    board = board_of(message)
+    frame = dump(
+        Tell.SETTLED,
+        chat=message.chat_id,
+        run=run.pk,
+        seq=seq or run.seq,
+        answer=answer_id,
+        state=run.state,
+        html=lane_html(message, ended=True),
+    )
+    return frame, message.chat_id, board.comparison.pk if board.is_over else None

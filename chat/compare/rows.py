@@ -1,0 +1,217 @@
+"""The rows of comparisons: opened with all lanes in one transaction, voted on, revealed, fused.
+
+Synchronous functions for the writer's thread, as ``chat/record.py`` has them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from django.utils import timezone
+
+from chat import record, tree
+from chat.frames import Compare, Fuse, Refused
+from chat.models import Chat, Comparison, Fusion, Lane, Message, Thumb, Vote
+from chat.record import Opened
+from workspace.accounts.models import Person
+from workspace.ids import new_id
+from workspace.router.models import Run
+from workspace.router.states import LIVE
+from workspace.types import PromptMessage, Request, text_part
+
+REASONS = ("clearer", "more correct", "better length", "better cited", "better tone")
+FUSE = (
+    "Several answers to the question above follow. Write the one best answer from them: keep what is right, leave out "
+    "what is wrong or said twice, and keep the numbers of citations where you take over what they support."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedLane:
+    lane: Lane
+    answer: Message
+    request: Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedComparison:
+    """A comparison whose rows are written. ``search`` asks for the evidence of all lanes, where any is wanted."""
+
+    comparison: Comparison
+    chat: Chat
+    question: Message
+    lanes: Sequence[OpenedLane]
+    search: Request | None = None
+    fresh: bool = True
+
+
+def open_compare(person_id: UUID, ask: Compare) -> OpenedComparison:
+    """One question under each place that is gone on from, and an answer in each lane: in random order when blind."""
+    person = record.author(person_id)
+    chat = record.chat_of(person, ask)
+    comparisons = Comparison.objects.filter(chat=chat).select_related("question__author")
+    if before := comparisons.filter(question__client_id=ask.client_id).first():
+        return OpenedComparison(comparison=before, chat=chat, question=before.question, lanes=(), fresh=False)
+    lanes = list(ask.lanes)
+    if ask.blind:
+        random.SystemRandom().shuffle(lanes)
+    questions: dict[UUID | None, Message] = {}
+    for parent in dict.fromkeys(lane.parent or ask.parent for lane in ask.lanes):
+        client_id = None if questions else ask.client_id
+        place = record.parent_of(chat, parent)
+        questions[parent] = record.place_question(person, chat, place, ask, client_id=client_id or new_id())
+    first = next(iter(questions.values()))
+    comparison = Comparison.objects.create(chat=chat, question=first, person=person, blind=ask.blind)
+    bases = {parent: record.request_for(person, chat, asked, model="") for parent, asked in questions.items()}
+    opened = []
+    for place_, lane in enumerate(lanes):
+        parent = lane.parent or ask.parent
+        answer = record.place_answer(person, chat, questions[parent], withheld=ask.blind)
+        row = Lane.objects.create(comparison=comparison, place=place_, answer=answer, asked=lane.asked)
+        opened.append(OpenedLane(lane=row, answer=answer, request=record.as_lane(bases[parent], answer)))
+    tree.stand(chat, person, opened[0].answer)
+    base = next(iter(bases.values()))
+    return OpenedComparison(
+        comparison=comparison,
+        chat=chat,
+        question=first,
+        lanes=opened,
+        search=base if base.grounding.collections or base.grounding.web else None,
+    )
+
+
+def open_fuse(person_id: UUID, ask: Fuse) -> Opened:
+    """One more answer to the question, made of lanes; it reads what they read."""
+    person = record.author(person_id)
+    comparison = comparison_to_write(person, ask.chat, ask.comparison)
+    if comparison.is_withheld:
+        raise Refused("withheld", "This comparison is blind, and open.", "Vote first, or reveal it without a vote.")
+    lanes = list(comparison.lanes.select_related("answer__run", "answer__chat").filter(answer__in=ask.lanes))
+    if len(lanes) < 2:
+        raise Refused("too_few", "One answer can't be fused.", "Choose two lanes or more.")
+    if waiting := [lane.letter for lane in lanes if not lane.answer.settled]:
+        raise Refused("still_writing", f"{_and(waiting)} is still being written.", "Wait for it, or stop it.")
+    question = lanes[0].answer.parent
+    assert question is not None
+    answer = record.place_answer(person, comparison.chat, question, client_id=ask.client_id)
+    fusion = Fusion.objects.create(answer=answer, instruction=ask.instruction or FUSE)
+    fusion.lanes.set(lanes)
+    tree.stand(comparison.chat, person, answer)
+    request = fused(record.request_for(person, comparison.chat, question, model=ask.model), fusion)
+    return Opened(
+        chat=comparison.chat,
+        answer=answer,
+        question=question,
+        request=request,
+        asked=False,
+        sibling_of=lanes[0].answer_id,
+    )
+
+
+def fused(request: Request, fusion: Fusion) -> Request:
+    """The request behind a fused answer: the lanes' words as part of what is asked, and what they read as evidence."""
+    lanes = list(fusion.lanes.select_related("answer__run"))
+    told = "\n\n".join(f"Answer {lane.letter}:\n{_text(lane.answer)}" for lane in lanes)
+    last = request.messages[-1]
+    parts = (*last.parts, text_part(f"{fusion.instruction}\n\n{told}"))
+    runs = [lane.answer.run for lane in lanes if lane.answer.run]
+    evidence = next((record.read_before(run) for run in runs if run.evidence), None)
+    return replace(
+        request,
+        messages=(*request.messages[:-1], PromptMessage(role=last.role, parts=parts)),
+        evidence=evidence,
+        grounding=replace(request.grounding, collections=(), offered=(), web=False),
+        alone=True,
+    )
+
+
+def vote(
+    person: Person, chat_id: UUID, id: UUID, *, choice: str, lane: UUID | None, reasons: Collection[str]
+) -> Comparison:
+    """Keep a vote, and reveal a blind comparison to whoever asked; a vote for one lane goes on from there.
+
+    Votes bind to what was read: all lanes must have settled. A blind one is final; a sighted one may change.
+    """
+    comparison = comparison_to_write(person, chat_id, id)
+    lanes = list(comparison.lanes.select_related("answer__run"))
+    if waiting := [one.letter for one in lanes if not one.answer.settled]:
+        raise Refused("still_writing", f"{_and(waiting)} is not finished.", "Wait for it, stop it, or continue it.")
+    best = next((one for one in lanes if one.answer_id == lane), None)
+    if choice not in Vote.Choice.values or (choice == Vote.Choice.BEST) is not bool(best):
+        raise Refused("bad_vote", "The vote names no lane.", "Choose the best lane, a tie, or all bad.")
+    before = Vote.objects.filter(comparison=comparison, person=person).first()
+    if before and before.blind:
+        raise Refused("voted", "You have voted on this comparison.", "A vote that was cast blind stays.")
+    if (unknown := set(reasons) - set(REASONS)) and unknown:
+        raise Refused("bad_vote", f"“{min(unknown)[:40]}” is no reason to choose from.", "Reload the page.")
+    fields = {
+        "choice": choice,
+        "lane": best,
+        "reasons": [reason for reason in REASONS if reason in reasons],
+        "blind": comparison.is_withheld,
+        "digests": {one.letter: one.answer.digest for one in lanes},
+    }
+    Vote.objects.update_or_create(comparison=comparison, person=person, defaults=fields)
+    if comparison.person_id == person.pk:
+        _reveal(comparison)
+    if best:
+        tree.stand(comparison.chat, person, best.answer)
+    return comparison
+
+
+def reveal(person: Person, chat_id: UUID, id: UUID) -> Comparison:
+    """Give up a blind vote: who asked sees who wrote what."""
+    comparison = comparison_to_write(person, chat_id, id)
+    if comparison.person_id != person.pk:
+        raise Refused("not_yours", "Who asked decides when this comparison is revealed.", "Vote, or ask them.")
+    _reveal(comparison)
+    return comparison
+
+
+def thumb(person: Person, chat_id: UUID, answer_id: UUID, *, up: bool, reasons: Collection[str]) -> Lane:
+    """Like or dislike one lane. The same again takes it back."""
+    lane = record.found(
+        lambda: Lane.objects.select_related("comparison").get(answer=record.writable(person, chat_id, answer_id)),
+        "That lane is not here.",
+        "Reload the page.",
+    )
+    before = Thumb.objects.filter(lane=lane, person=person).first()
+    if before and before.up is up and not reasons:
+        before.delete()
+    else:
+        fields = {"up": up, "reasons": [r for r in REASONS if r in reasons], "blind": lane.comparison.is_withheld}
+        Thumb.objects.update_or_create(lane=lane, person=person, defaults=fields)
+    return lane
+
+
+def comparison_to_write(person: Person, chat_id: UUID, id: UUID) -> Comparison:
+    """A comparison of that very chat, in which the person may write."""
+    chat = record.writable_chat(person, chat_id)
+    comparison = Comparison.objects.select_related("chat", "question").filter(chat=chat, pk=id).first()
+    if comparison is None:
+        raise Refused("not_found", "That comparison is not here.", "Reload the page.")
+    return comparison
+
+
+def is_over(comparison: Comparison) -> bool:
+    """Whether every lane has come to an end."""
+    live = [state.value for state in LIVE]
+    return not comparison.lanes.filter(answer__run__state__in=live).exists()
+
+
+def _reveal(comparison: Comparison) -> None:
+    if comparison.is_withheld:
+        comparison.revealed = timezone.now()
+        comparison.save(update_fields=["revealed"])
+        Run.objects.filter(message__lane__comparison=comparison).update(withheld=False)
+
+
+def _text(answer: Message) -> str:
+    return "\n\n".join(part.text for part in record.parts_of(answer) if part.kind == "text")
+
+
+def _and(letters: Sequence[str]) -> str:
+    return letters[0] if len(letters) == 1 else f"{', '.join(letters[:-1])} and {letters[-1]}"

@@ -1,0 +1,97 @@
+"""Several models at once, as a person does it: chosen, streaming side by side, voted on, gone on from."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.browser.reader import answers, ask, composer
+from tests.upstream import WORDS, Upstream
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
+
+
+def choose_lanes(page: Page, *models: str) -> None:
+    page.locator("model-picker > button").click()
+    page.get_by_label("Compare several").check()
+    for model in models:
+        page.locator(f'[role=option][data-model="{model}"]').click()
+    page.keyboard.press("Escape")
+
+
+def lane(page: Page, letter: str) -> Locator:
+    return page.get_by_role("region", name=f"Lane {letter}").last
+
+
+def test_lanes_stream_together_and_the_chat_goes_on_from_the_chosen(page: Page, upstream: Upstream) -> None:
+    choose_lanes(page, "gated", "counting")
+    expect(page.get_by_role("list", name="Lanes of the comparison").get_by_role("listitem")).to_have_count(2)
+    composer(page).fill("Which is it?")
+    composer(page).press("Enter")
+    expect(lane(page, "B")).to_have_attribute("data-state", "done")
+    upstream.release(3)
+    expect(lane(page, "A").locator(".prose")).to_contain_text("word3")
+    vote = page.get_by_role("form", name="Vote")
+    page.locator("#title").click()
+    page.keyboard.press("2")
+    expect(vote).to_contain_text("B is chosen. It counts when A has finished")
+    expect(vote.get_by_role("button", name=re.compile("^Vote"))).to_be_disabled()
+    upstream.release(WORDS - 3)
+    expect(page.get_by_role("region", name="The lanes in figures")).to_be_visible()
+    expect(vote).to_contain_text("B is chosen.")
+    vote.get_by_role("button", name=re.compile("^Vote")).click()
+    expect(page.get_by_role("row", name=re.compile("counting"))).to_contain_text("your vote")
+
+    page.get_by_label("Lane B", exact=True).last.check()
+    page.get_by_role("button", name="Continue from the chosen").click()
+    expect(page.locator("lane-list")).to_be_hidden()
+    ask(page, "And then?", model="instant")
+    expect(answers(page).last).to_have_attribute("data-state", "done")
+    page.reload()
+    board = page.locator(".board")
+    expect(board.locator(".lane:visible")).to_have_count(1)
+    expect(board.get_by_role("tab", selected=True)).to_contain_text("B")
+    board.get_by_role("tab", name="A").click()
+    expect(lane(page, "A").locator(".prose")).to_contain_text("word20")
+
+
+def test_a_blind_vote_reveals_who_wrote_what(page: Page) -> None:
+    choose_lanes(page, "counting", "md")
+    page.get_by_role("button", name="Blind").click()
+    composer(page).fill("Which is it?")
+    composer(page).press("Enter")
+    expect(page.get_by_text("Names, prices and times are kept on the server")).to_be_visible()
+    for letter in "AB":
+        expect(lane(page, letter)).to_have_attribute("data-state", "done")
+        expect(lane(page, letter)).not_to_contain_text(re.compile("counting|tok/s"))
+    page.locator("#title").click()
+    page.keyboard.press("1")
+    page.get_by_label("Clearer").check(force=True)
+    page.get_by_role("button", name=re.compile("^Vote")).click()
+    told = page.get_by_role("region", name="The lanes in figures")
+    expect(told).to_contain_text("vote kept as blind")
+    expect(told).to_contain_text("counting")
+    told.get_by_label("Lane A", exact=True).check()
+    told.get_by_label("Lane B", exact=True).check()
+    told.get_by_role("button", name="Diff two").click()
+    expect(page.get_by_role("heading", name="Two answers, word by word")).to_be_visible()
+    expect(page.get_by_label("Words")).to_contain_text("word15")
+
+
+def test_lanes_are_swiped_on_a_phone_and_fused(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    choose_lanes(page, "counting", "echo", "instant")
+    composer(page).fill("Which is it?")
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("region", name="The lanes in figures")).to_be_attached()
+    page.get_by_role("tab", name="C").click()
+    expect(lane(page, "C")).to_be_in_viewport(ratio=0.1)
+    expect(page.get_by_role("tab", selected=True)).to_contain_text("C")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for letter in "AB":
+        page.get_by_label(f"Lane {letter}", exact=True).last.check()
+    page.get_by_role("button", name="Fuse the chosen").click()
+    page.get_by_role("form", name="Fuse").get_by_role("button", name="Fuse").click()
+    expect(page.locator(".turn.answer").last).to_contain_text("Fused from lanes A, B")
