@@ -85,10 +85,10 @@ def message_to_write(person: Person, chat_id: UUID | str, id: UUID | str) -> Mes
 
 
 def run_message_for(person: Person, run_id: UUID | str) -> Message:
-    """The answer that a run wrote."""
+    """The answer that a run wrote; nobody's, while a blind comparison withholds who did."""
     messages = Message.objects.filter(chat__in=chats_of(person)).select_related("chat", "run")
     message = messages.filter(run_id=_uuid(run_id)).first()
-    if message is None:
+    if message is None or (message.run and message.run.withheld):
         raise Http404
     return message
 

@@ -23,7 +23,8 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.http import Http404
 
 from chat import access, live, record, turns
-from chat.frames import Continue, Open, Refused, Retry, Send, Stop, Suggest, dump, parse, refusal
+from chat.compare.board import board_of
+from chat.frames import Compare, Continue, Fuse, Open, Refused, Retry, Send, Stop, Suggest, dump, parse, refusal
 from chat.models import Message
 from chat.standing import Claim, Standing, standing_of, watch
 from chat.suggesting import Suggesting
@@ -106,8 +107,12 @@ class WorkspaceConsumer(AsyncWebsocketConsumer):
         match frame:
             case Open():
                 await self._open(person_id, frame)
+            case Compare():
+                await self._compare(person_id, frame)
             case Send():
                 await self._begun(frame.client_id, await turns.send(person_id, frame))
+            case Fuse():
+                await self._begun(frame.client_id, await turns.fuse(person_id, frame))
             case Retry():
                 await self._begun(frame.client_id, await turns.retry(person_id, frame))
             case Continue():
@@ -128,6 +133,15 @@ class WorkspaceConsumer(AsyncWebsocketConsumer):
             await self._follow(opened.chat.pk, {opened.answer.run_id: opened.seq}, may_write=True)
         elif not opened.fresh:
             await self._catch_up(opened.chat.pk, {opened.answer.run_id: 0} if opened.answer.run_id else {})
+
+    async def _compare(self, person_id: UUID, frame: Compare) -> None:
+        """As with any question: who begins a chat does not listen to it yet, and who asks twice is told again."""
+        opened = await turns.compare(person_id, frame)
+        if opened.fresh and live.topic_of(opened.chat.pk) == self._topic:
+            return
+        await self._send(await turns.compared_frame(opened, frame.client_id))
+        seen = {one.answer.run_id: 0 for one in opened.lanes if one.answer.run_id}
+        await self._follow(opened.chat.pk, seen, may_write=True)
 
     async def _open(self, person_id: UUID, frame: Open) -> None:
         newest, may_write = await database_sync_to_async(_may_open)(person_id, frame.chat)
@@ -167,6 +181,10 @@ class WorkspaceConsumer(AsyncWebsocketConsumer):
         """A run of another process, or one that has settled since the page was made."""
         message = await Message.objects.filter(chat_id=chat_id, run_id=run_id).select_related("run").afirst()
         if message is None or message.run is None:
+            return number
+        if message.run.withheld:  # what other processes tell has no numbers that the journal knows
+            if await database_sync_to_async(lambda: board_of(message).is_over)():
+                await self._send(await database_sync_to_async(live.settled_frame)(message.pk))
             return number
         if message.run.state in LIVE:
             frames = await live.stored_since(run_id, number)

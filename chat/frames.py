@@ -13,7 +13,10 @@ from uuid import UUID
 import orjson
 
 from workspace.types import Failure
-from workspace.wire import MAX_DRAFT, MAX_FRAME, MAX_TEXT, Ask, Tell
+from workspace.wire import MAX_COLLECTIONS, MAX_DRAFT, MAX_FRAME, MAX_LANES, MAX_SYSTEM, MAX_TEXT, Ask, Tell
+
+# Of a lane: what it may be given besides its model, and from where to where; whole numbers where the low end is one.
+PARAMETERS = {"temperature": (0.0, 2.0), "top_p": (0.01, 1.0), "max_tokens": (1, 10_000_000)}
 
 
 class Refused(Exception):
@@ -40,7 +43,43 @@ class Send:
     blobs: tuple[str, ...] = ()
     model: str = ""
     documents: bool = False
+    collections: tuple[UUID, ...] = ()
+    web: bool = False
     reasoning: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneAsk:
+    """What makes one lane of a comparison: its model, and what it is given besides. ``parent`` is the answer it goes on
+    from, where that is another one than the others'."""
+
+    model: str = ""
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    system: str | None = None
+    configuration: int | None = None
+    parent: UUID | None = None
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """As its row keeps it: what was given."""
+        fields = {"parameters": dict(self.parameters), "system": self.system, "configuration": self.configuration}
+        return {"model": self.model} | {name: value for name, value in fields.items() if value}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compare(Send):
+    lanes: tuple[LaneAsk, ...]
+    blind: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fuse:
+    client_id: UUID
+    chat: UUID
+    comparison: UUID
+    lanes: tuple[UUID, ...]
+    model: str = ""
+    instruction: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +88,17 @@ class Retry:
     chat: UUID
     message: UUID
     model: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """An answer made again, with at most one thing changed. It comes from a page, not as a frame."""
+
+    client_id: UUID
+    chat: UUID
+    message: UUID
+    model: str = ""
+    temperature: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +119,7 @@ class Suggest:
     text: str
 
 
-Frame = Open | Send | Retry | Continue | Stop | Suggest
+Frame = Open | Send | Compare | Fuse | Retry | Continue | Stop | Suggest
 
 
 def parse(data: str | bytes | None) -> Frame:
@@ -92,6 +142,17 @@ def parse(data: str | bytes | None) -> Frame:
             return Open(chat=fields.id("chat"), seen=fields.seen())
         case Ask.SEND:
             return _send(fields)
+        case Ask.COMPARE:
+            return _compare(fields)
+        case Ask.FUSE:
+            return Fuse(
+                client_id=fields.id("client_id"),
+                chat=fields.id("chat"),
+                comparison=fields.id("comparison"),
+                lanes=fields.ids("lanes", MAX_LANES),
+                model=fields.text("model"),
+                instruction=fields.text("instruction").strip()[:MAX_SYSTEM],
+            )
         case Ask.RETRY:
             return Retry(
                 client_id=fields.id("client_id"),
@@ -124,29 +185,62 @@ def refusal(failure: Failure, client_id: str = "") -> bytes:
 
 
 def _send(fields: _Fields) -> Send:
-    send = Send(
-        client_id=fields.id("client_id"),
-        chat=fields.maybe_id("chat"),
-        parent=fields.maybe_id("parent"),
-        text=fields.text("text").strip(),
-        blobs=fields.digests("blobs"),
+    return Send(**_question(fields), model=fields.text("model"))
+
+
+def _compare(fields: _Fields) -> Compare:
+    question = _question(fields)
+    lanes = tuple(_lane(each) for each in fields.each("lanes"))
+    if not 2 <= len(lanes) <= MAX_LANES:
+        raise fields.refuse(
+            "lanes", f"A comparison has 2 to {MAX_LANES} lanes, not {len(lanes)}.", "Choose models in the picker."
+        )
+    if question["chat"] is None and any(lane.parent for lane in lanes):
+        raise fields.refuse("no_parent", "A lane goes on from an answer that is in no chat.", "Reload the page.")
+    return Compare(**question, lanes=lanes, blind=fields.flag("blind"))
+
+
+def _lane(fields: _Fields) -> LaneAsk:
+    parameters = {name: fields.between(name, low, high) for name, (low, high) in PARAMETERS.items()}
+    system = fields.text("system").strip()
+    if len(system) > MAX_SYSTEM:
+        raise fields.refuse("too_long", f"An instruction of a lane is over {MAX_SYSTEM:,} characters.", "Shorten it.")
+    return LaneAsk(
         model=fields.text("model"),
-        documents=fields.flag("documents"),
-        reasoning=fields.flag("reasoning"),
+        parameters={name: value for name, value in parameters.items() if value is not None},
+        system=system or None,
+        configuration=fields.maybe_number("configuration"),
+        parent=fields.maybe_id("parent"),
     )
-    if not send.text and not send.blobs:
+
+
+def _question(fields: _Fields) -> dict[str, Any]:
+    """What every question has, however many answer it."""
+    text, blobs = fields.text("text").strip(), fields.digests("blobs")
+    chat, parent = fields.maybe_id("chat"), fields.maybe_id("parent")
+    if not text and not blobs:
         raise fields.refuse("empty", "The message is empty.", "Write something, or attach an image.")
-    if len(send.text) > MAX_TEXT:
+    if len(text) > MAX_TEXT:
         raise fields.refuse(
             "too_long",
-            f"The message has {len(send.text):,} characters; {MAX_TEXT:,} fit.",
+            f"The message has {len(text):,} characters; {MAX_TEXT:,} fit.",
             "Shorten it, or send it in parts.",
         )
-    if "\x00" in send.text:
+    if "\x00" in text:
         raise fields.refuse("bad_text", "The message holds a null character.", "Remove it and send again.")
-    if send.parent and not send.chat:
+    if parent and not chat:
         raise fields.refuse("no_parent", "The message follows one that is in no chat.", "Reload the page.")
-    return send
+    return {
+        "client_id": fields.id("client_id"),
+        "chat": chat,
+        "parent": parent,
+        "text": text,
+        "blobs": blobs,
+        "documents": fields.flag("documents"),
+        "collections": fields.ids("collections", MAX_COLLECTIONS) if fields.has("collections") else (),
+        "web": fields.flag("web"),
+        "reasoning": fields.flag("reasoning"),
+    }
 
 
 class _Fields:
@@ -183,6 +277,37 @@ class _Fields:
         if not isinstance(value, int) or isinstance(value, bool):
             raise self._wrong(name, "a number")
         return value
+
+    def has(self, name: str) -> bool:
+        return self._said.get(name) is not None
+
+    def maybe_number(self, name: str) -> int | None:
+        return None if self._said.get(name) is None else self.number(name)
+
+    def between(self, name: str, low: float, high: float) -> float | None:
+        value = self._said.get(name)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise self._wrong(name, f"a number from {low:g} to {high:g}")
+        if isinstance(low, int) and value != int(value):
+            raise self._wrong(name, "a whole number")
+        return int(value) if isinstance(low, int) else value
+
+    def each(self, name: str) -> list[_Fields]:
+        value = self._said.get(name)
+        if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+            raise self._wrong(name, "a list of objects")
+        return [_Fields({**one, "client_id": self._said.get("client_id")}) for one in value]
+
+    def ids(self, name: str, most: int) -> tuple[UUID, ...]:
+        value = self._said.get(name)
+        try:
+            if isinstance(value, list) and len(value) <= most:
+                return tuple(dict.fromkeys(UUID(one) for one in value))
+        except (ValueError, TypeError, AttributeError):
+            pass
+        raise self._wrong(name, f"a list of at most {most} ids")
 
     def flag(self, name: str) -> bool:
         value = self._said.get(name) or False

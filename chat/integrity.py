@@ -33,6 +33,10 @@ SQLITE = [
     BEFORE UPDATE OF parts, digest, settled ON chat_message WHEN OLD.settled
     BEGIN SELECT RAISE(ABORT, 'a settled message does not change'); END
     """,
+    """
+    CREATE TRIGGER IF NOT EXISTS message_linked BEFORE UPDATE OF chain ON chat_message WHEN OLD.chain <> ''
+    BEGIN SELECT RAISE(ABORT, 'a link does not change'); END
+    """,
 ]
 
 POSTGRESQL = [
@@ -56,6 +60,9 @@ POSTGRESQL = [
         IF OLD.settled AND (NEW.parts::text, NEW.digest, NEW.settled)
            IS DISTINCT FROM (OLD.parts::text, OLD.digest, OLD.settled) THEN
           RAISE EXCEPTION 'a settled message does not change' USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        IF OLD.chain <> '' AND NEW.chain <> OLD.chain THEN
+          RAISE EXCEPTION 'a link does not change' USING ERRCODE = 'integrity_constraint_violation';
         END IF;
       END IF;
       RETURN NEW;

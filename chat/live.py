@@ -12,14 +12,17 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from asgiref.sync import async_to_sync
 from channels.db import database_sync_to_async
+from django.db import transaction
 from django.urls import reverse
 
 from chat import access, record
+from chat.compare.board import settled_html
 from chat.frames import dump
 from chat.models import Message
 from chat.rendering import render, split_closed
-from chat.thread import answer_html, evidence_html
+from chat.thread import evidence_html
 from workspace.accounts.sessions import topic_of as topic_of_person
 from workspace.hub import hub
 from workspace.router import catalog
@@ -145,6 +148,15 @@ async def announce_settled(chat_id: UUID, answer_id: UUID) -> None:
     await hub().tell(topic_of(chat_id), await database_sync_to_async(settled_frame, thread_sensitive=False)(answer_id))
 
 
+def announce(chat_id: UUID, frame: bytes) -> None:
+    """Tell a chat's tabs, from a thread, once what changed is committed."""
+    transaction.on_commit(lambda: async_to_sync(_tell)(topic_of(chat_id), frame))
+
+
+async def _tell(topic: str, frame: bytes) -> None:
+    await hub().tell(topic, frame)
+
+
 async def announce_landed(answer_id: UUID) -> None:
     """Tell whoever asked, wherever they are now, that the answer they did not wait for is there."""
     told = await database_sync_to_async(_landed)(answer_id)
@@ -165,7 +177,7 @@ def settled_frame(answer_id: UUID) -> bytes:
     message = record.answer(answer_id)
     run = message.run
     assert run is not None
-    html = answer_html(message)
+    html = settled_html(message)
     return dump(
         Tell.SETTLED, chat=message.chat_id, run=run.pk, seq=run.seq, answer=answer_id, state=run.state, html=html
     )

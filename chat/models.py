@@ -20,6 +20,7 @@ class Chat(models.Model):
     title = models.CharField(max_length=200, blank=True)
     created = models.DateTimeField(auto_now_add=True)
     touched = models.DateTimeField(auto_now_add=True)
+    sum = models.CharField(max_length=64, blank=True, help_text="Of the links of its messages: see chat/chain.py.")
     deleted = models.DateTimeField(null=True)
 
     class Meta:
@@ -76,6 +77,7 @@ class Message(models.Model):
     grounding = models.JSONField(default=dict)
     reasoning = models.BooleanField(default=False, help_text="The person asked for a model that reasons.")
     digest = models.CharField(max_length=64, blank=True)
+    chain = models.CharField(max_length=64, blank=True, help_text="Its link, once it is settled: see chat/chain.py.")
     depth = models.PositiveIntegerField(default=0)
     client_id = models.UUIDField(default=new_id)
     settled = models.BooleanField(default=False)
@@ -99,6 +101,7 @@ class Place(models.Model):
     chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="places")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
     tip = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="+")
+    exact = models.BooleanField(default=False, help_text="They went back to this very message.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["chat", "person"], name="one_place_each")]
@@ -124,6 +127,94 @@ class Checkpoint(models.Model):
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="checkpoints")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created = models.DateTimeField(auto_now_add=True)
+
+
+class Comparison(models.Model):
+    """One question put to several lanes at once, which all read the same evidence.
+
+    Of a blind one the server withholds who wrote what (``Run.withheld``) until ``revealed``: by the vote of whoever
+    asked, or by giving that up.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="comparisons")
+    question = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="comparison")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    blind = models.BooleanField(default=False)
+    revealed = models.DateTimeField(null=True)
+    created = models.DateTimeField(auto_now_add=True)
+
+    @property
+    def is_withheld(self) -> bool:
+        return self.blind and self.revealed is None
+
+
+class Lane(models.Model):
+    """One run of a comparison. ``asked`` is what makes it differ: ``model``, ``parameters``, ``system``,
+    ``configuration`` (of the router), each where it was given."""
+
+    comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="lanes")
+    place = models.PositiveSmallIntegerField(help_text="0 is lane A. Random where the comparison is blind.")
+    answer = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="lane")
+    asked = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ["place"]
+        constraints = [models.UniqueConstraint(fields=["comparison", "place"], name="one_lane_a_place")]
+
+    @property
+    def letter(self) -> str:
+        return "ABCDEFGH"[self.place]
+
+
+class Vote(models.Model):
+    """What one person thought of a comparison: a best lane, a tie, or all bad. ``blind`` says what they knew;
+    ``digests`` are of the answers they saw, by lane."""
+
+    class Choice(models.TextChoices):
+        BEST = "best"
+        TIE = "tie"
+        BAD = "bad", "All bad"
+
+    comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="votes")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    choice = models.CharField(max_length=4, choices=Choice)
+    lane = models.ForeignKey(Lane, null=True, on_delete=models.CASCADE, related_name="+")
+    reasons = models.JSONField(default=list)
+    blind = models.BooleanField()
+    digests = models.JSONField()
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["comparison", "person"], name="one_vote_each"),
+            models.CheckConstraint(
+                condition=models.Q(choice="best", lane__isnull=False) | ~models.Q(choice="best") & models.Q(lane=None),
+                name="vote_for_one_lane",
+            ),
+        ]
+
+
+class Thumb(models.Model):
+    """One lane, liked or not, and why."""
+
+    lane = models.ForeignKey(Lane, on_delete=models.CASCADE, related_name="thumbs")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    up = models.BooleanField()
+    reasons = models.JSONField(default=list)
+    blind = models.BooleanField()
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["lane", "person"], name="one_thumb_each")]
+
+
+class Fusion(models.Model):
+    """An answer that a model made of several lanes; they are kept, and stay its parents."""
+
+    answer = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="fusion")
+    instruction = models.TextField()
+    lanes = models.ManyToManyField(Lane, related_name="+")
 
 
 class Blob(models.Model):

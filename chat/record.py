@@ -16,9 +16,9 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404
 from django.utils import timezone
 
-from chat import access, tree
-from chat.frames import Continue, Frame, Refused, Retry, Send
-from chat.models import Chat, Message, MessageBlob
+from chat import access, chain, tree
+from chat.frames import PARAMETERS, Continue, Frame, Refused, Replay, Retry, Send
+from chat.models import Chat, Lane, Message, MessageBlob
 from retrieval.access import collections_of
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_chat
@@ -27,7 +27,18 @@ from workspace.router.decide import stored
 from workspace.router.models import Run
 from workspace.router.run_rows import Outcome
 from workspace.router.states import LIVE, SETTLED
-from workspace.types import Decision, Grounding, Part, PromptMessage, Request, Role, canonical, sha256, text_part
+from workspace.types import (
+    Decision,
+    Evidence,
+    Grounding,
+    Part,
+    PromptMessage,
+    Request,
+    Role,
+    canonical,
+    sha256,
+    text_part,
+)
 
 TITLE = 60  # characters of a question that name its chat
 HISTORY = 400  # messages of a branch a prompt is built from; the window then decides how many fit
@@ -44,39 +55,65 @@ class Opened:
     sibling_of: UUID | None = None
     asked: bool = True
     fresh: bool = True
+    is_lane: bool = False
     seq: int = 0
     reasoning: str = ""
     decided: Decision | None = None
 
 
 def open_send(person_id: UUID, send: Send) -> Opened:
-    person = _author(person_id)
-    if send.chat is None:
-        # The chat's id follows from the question's, so a question sent twice begins one chat.
-        chat_id = uuid.uuid5(person.pk, str(send.client_id))
-        chat = Chat.objects.filter(pk=chat_id).first()
-        if chat is None:
-            chat = Chat.objects.create(pk=chat_id, owner=person, title=_title(send.text))
-            return _ask(person, chat, None, send)
-    else:
-        chat = _found(
-            lambda: access.chat_to_write(person, send.chat or ""), "That chat is not here.", "Start a new chat."
-        )
+    person = author(person_id)
+    chat = chat_of(person, send)
     if before := Message.objects.filter(chat=chat, client_id=send.client_id).first():
         return _opened_before(chat, before)
-    parent = _parent(chat, send)
-    Chat.objects.filter(pk=chat.pk).update(touched=timezone.now())
-    return _ask(person, chat, parent, send)
+    question = place_question(person, chat, parent_of(chat, send.parent), send)
+    answer = place_answer(person, chat, question)
+    tree.stand(chat, person, answer)
+    request = request_for(person, chat, question, model=send.model)
+    return Opened(chat=chat, answer=answer, question=question, request=request)
 
 
 def open_retry(person_id: UUID, retry: Retry) -> Opened:
-    person = _author(person_id)
+    person = author(person_id)
     old = _answer(person, retry)
+    refuse_withheld(old)
     if before := Message.objects.filter(chat_id=old.chat_id, client_id=retry.client_id).select_related("run").first():
         return _opened_before(old.chat, before)
     question = _question_of(old)
-    answer = _place_answer(person, old.chat, question, client_id=retry.client_id)
-    request = replace(_request(person, old.chat, question, model=retry.model), instead_of=_left(old, retry.model))
+    answer = place_answer(person, old.chat, question, client_id=retry.client_id)
+    tree.stand(old.chat, person, answer)
+    request = replace(request_for(person, old.chat, question, model=retry.model), instead_of=_left(old, retry.model))
+    return Opened(chat=old.chat, answer=answer, question=question, request=request, sibling_of=old.pk, asked=False)
+
+
+def open_replay(person_id: UUID, ask: Replay) -> Opened:
+    """A sibling of an answer from the same manifest: model, versions, parameters, evidence and seed as they were, but
+    for what is named."""
+    person = author(person_id)
+    old = _answer(person, ask)
+    refuse_withheld(old)
+    run = old.run
+    if run is None or not run.manifest or not run.manifest.get("model"):
+        raise Refused("no_manifest", "That answer has no manifest to repeat.", "Retry it.")
+    manifest, decision = run.manifest, run.manifest.get("decision") or {}
+    given = {name: value for name, value in (manifest.get("parameters") or {}).items() if name in PARAMETERS}
+    if ask.temperature is not None:
+        given["temperature"] = ask.temperature
+    question = _question_of(old)
+    answer = place_answer(person, old.chat, question, client_id=ask.client_id)
+    tree.stand(old.chat, person, answer)
+    request = as_lane(request_for(person, old.chat, question, model=""), old)
+    request = replace(
+        request,
+        model=ask.model or manifest["model"],
+        parameters=given,
+        seed=manifest.get("seed"),
+        template=manifest.get("prompt_template_version"),
+        configuration=decision.get("configuration"),
+        evidence=read_before(run),
+        grounding=Grounding(),
+        alone=True,
+    )
     return Opened(chat=old.chat, answer=answer, question=question, request=request, sibling_of=old.pk, asked=False)
 
 
@@ -88,7 +125,7 @@ def _left(old: Message, model: str) -> str:
 
 
 def open_continue(person_id: UUID, ask: Continue) -> Opened:
-    person = _author(person_id)
+    person = author(person_id)
     answer = _answer(person, ask)
     run = answer.run
     assert run is not None
@@ -96,16 +133,22 @@ def open_continue(person_id: UUID, ask: Continue) -> Opened:
         raise Refused("not_interrupted", "That answer is not interrupted.", "Retry it for another one.")
     question = _question_of(answer)
     model = run.decision["model"] if run.decision else ""
-    request = _request(person, answer.chat, question, model=model, so_far=run.text)
+    request = request_for(person, answer.chat, question, model=model, so_far=run.text)
     return Opened(
         chat=answer.chat,
         answer=answer,
         question=question,
-        request=request,
+        request=replace(as_lane(request, answer), evidence=read_before(run)),
+        is_lane=hasattr(answer, "lane"),
         asked=False,
         seq=run.seq,
         reasoning=run.reasoning,
     )
+
+
+def read_before(run: Run) -> tuple[Evidence, ...] | None:
+    """What an answer was written from: its numbers must go on meaning the same passages."""
+    return tuple(Evidence(**passage) for passage in run.evidence) or None
 
 
 def open_background(answer_id: UUID) -> Opened | None:
@@ -116,7 +159,7 @@ def open_background(answer_id: UUID) -> Opened | None:
     if not run_rows.take_row(run.pk):
         return None
     question = _question_of(message)
-    request = _request(run.person, message.chat, question, model="", so_far=run.text)
+    request = request_for(run.person, message.chat, question, model="", so_far=run.text)
     return Opened(
         chat=message.chat,
         answer=message,
@@ -134,12 +177,13 @@ def stop_queued(answer_id: UUID, run_id: UUID) -> bool:
     if not run_rows.stop_queued(run_id):
         return False
     Message.objects.filter(pk=answer_id, settled=False).update(digest=sha256(canonical([])), settled=True)
+    chain.settle(answer_id)
     return True
 
 
 def asker(person_id: UUID) -> Request:
     """A request that says who asks, and asks nothing."""
-    return _asked_by(_author(person_id))
+    return _asked_by(author(person_id))
 
 
 def settle_answer(answer_id: UUID, outcome: Outcome) -> None:
@@ -148,6 +192,7 @@ def settle_answer(answer_id: UUID, outcome: Outcome) -> None:
     Message.objects.filter(pk=answer_id, settled=False).update(
         parts=parts, digest=sha256(canonical(parts)), settled=outcome.state in SETTLED
     )
+    chain.settle(answer_id)
 
 
 def answer(answer_id: UUID) -> Message:
@@ -163,7 +208,7 @@ def in_background(run: Run) -> bool:
 
 def running_answer(person_id: UUID, ask: Frame) -> UUID:
     """The run behind an answer that the person may stop."""
-    run_id = _answer(_author(person_id), ask).run_id
+    run_id = _answer(author(person_id), ask).run_id
     assert run_id is not None
     return run_id
 
@@ -188,8 +233,22 @@ def plain_part(part: Part) -> dict[str, Any]:
     return {name: value for name in Part.__slots__ if (value := getattr(part, name))}
 
 
-def _ask(person: Person, chat: Chat, parent: Message | None, send: Send) -> Opened:
-    blobs = _found(
+def chat_of(person: Person, send: Send) -> Chat:
+    """The chat a question goes into. A new one's id follows from the question's, so one sent twice begins one chat."""
+    if send.chat is not None:
+        chat = writable_chat(person, send.chat)
+        Chat.objects.filter(pk=chat.pk).update(touched=timezone.now())
+        return chat
+    chat_id = uuid.uuid5(person.pk, str(send.client_id))
+    return Chat.objects.filter(pk=chat_id).first() or Chat.objects.create(
+        pk=chat_id, owner=person, title=_title(send.text)
+    )
+
+
+def place_question(
+    person: Person, chat: Chat, parent: Message | None, send: Send, *, client_id: UUID | None = None
+) -> Message:
+    blobs = found(
         lambda: access.attached_blobs(person, list(send.blobs)),
         "An attached image is not here any more.",
         "Attach it again.",
@@ -205,47 +264,77 @@ def _ask(person: Person, chat: Chat, parent: Message | None, send: Send) -> Open
         role=Message.Role.PERSON,
         author=person,
         parts=parts,
-        grounding={"documents": True} if send.documents else {},
+        grounding=_grounding(send),
         reasoning=send.reasoning,
         digest=sha256(canonical(parts)),
         depth=parent.depth + 1 if parent else 0,
-        client_id=send.client_id,
+        client_id=client_id or send.client_id,
         settled=True,
     )
+    chain.settle(question.pk)
     if blobs:
         MessageBlob.objects.bulk_create([MessageBlob(message=question, blob=blob) for blob in blobs])
-    answer = _place_answer(person, chat, question)
-    request = _request(person, chat, question, model=send.model)
-    return Opened(chat=chat, answer=answer, question=question, request=request)
+    return question
 
 
-def _place_answer(person: Person, chat: Chat, question: Message, *, client_id: UUID | None = None) -> Message:
+def _grounding(send: Send) -> dict[str, Any]:
+    """As the question's row keeps it: only what was asked for."""
+    wanted: dict[str, Any] = {name: True for name in ("documents", "web") if getattr(send, name)}
+    if send.documents and send.collections:
+        wanted["collections"] = [str(one) for one in send.collections]
+    return wanted
+
+
+def place_answer(
+    person: Person, chat: Chat, question: Message, *, client_id: UUID | None = None, withheld: bool = False
+) -> Message:
+    """The answer's row and its run's, before a word of it."""
     answer = Message(
         chat=chat,
         parent=question,
         role=Message.Role.MODEL,
-        run=run_rows.open_row(person=person),
+        run=run_rows.open_row(person=person, withheld=withheld),
         depth=question.depth + 1,
     )
     if client_id:
         answer.client_id = client_id
     answer.save(force_insert=True)
-    tree.stand(chat, person, answer)
     return answer
 
 
-def _request(person: Person, chat: Chat, question: Message, *, model: str, so_far: str = "") -> Request:
+def request_for(person: Person, chat: Chat, question: Message, *, model: str, so_far: str = "") -> Request:
     history = tree.path(chat, question, HISTORY) if question.parent_id else [question]
     readable = tuple(str(collection.pk) for collection in collections_of(person))
+    named = question.grounding.get("collections")
+    chosen = readable if named is None else tuple(one for one in readable if one in named)
     return replace(
         _asked_by(person),
         messages=tuple(PromptMessage(role=_role(m), parts=parts) for m in history if (parts := parts_of(m))),
         chat_id=str(chat.pk),
         model=model,
-        grounding=Grounding(collections=readable if question.grounding.get("documents") else (), offered=readable),
+        grounding=Grounding(
+            collections=chosen if question.grounding.get("documents") else (),
+            offered=readable,
+            web=bool(question.grounding.get("web")),
+        ),
         requires_reasoning=question.reasoning,
         so_far=so_far,
     )
+
+
+def as_lane(request: Request, answer: Message) -> Request:
+    """The request of an answer that is a lane of a comparison: as it was asked there, by nobody else."""
+    lane = Lane.objects.filter(answer=answer).first()
+    if lane is None:
+        return request
+    grounding = replace(request.grounding, offered=())  # what is searched is one thing for all lanes
+    return replace(request, **lane.asked, grounding=grounding, alone=True)
+
+
+def refuse_withheld(answer: Message | None) -> None:
+    """Nobody goes on with a lane of a blind comparison before the vote."""
+    if answer and answer.run and answer.run.withheld:
+        raise Refused("withheld", "This comparison is blind, and open.", "Vote first, or reveal it without a vote.")
 
 
 def _asked_by(person: Person) -> Request:
@@ -272,34 +361,47 @@ def _question_of(answer: Message) -> Message:
     return answer.parent
 
 
-def _author(person_id: UUID) -> Person:
+def author(person_id: UUID) -> Person:
     person = person_now(person_id)
     if not may_chat(person):
         raise Refused("viewer", "Your role may read chats, not write in them.", "Ask the owner for the role of member.")
     return person
 
 
-def _parent(chat: Chat, send: Send) -> Message | None:
-    if send.parent is None:
+def parent_of(chat: Chat, id: UUID | None) -> Message | None:
+    """The answer that a question follows."""
+    if id is None:
         return None
-    parent = Message.objects.filter(chat=chat, pk=send.parent).select_related("run").first()
+    parent = Message.objects.filter(chat=chat, pk=id).select_related("run").first()
     if parent is None or parent.role != Message.Role.MODEL:
         raise Refused("wrong_parent", "The message follows one that is not in this chat.", "Reload the page.")
     if parent.run and parent.run.state in LIVE and not in_background(parent.run):
         raise Refused("still_writing", "The answer before it is still being written.", "Wait for it, or stop it.")
+    refuse_withheld(parent)
     return parent
 
 
-def _answer(person: Person, ask: Any) -> Message:
-    message = _found(
-        lambda: access.message_to_write(person, ask.chat, ask.message), "That answer is not here.", "Reload the page."
+def writable(person: Person, chat_id: UUID, id: UUID) -> Message:
+    """A message of that very chat, in which the person may write."""
+    message: Message = found(
+        lambda: access.message_to_write(person, chat_id, id), "That answer is not here.", "Reload the page."
     )
+    return message
+
+
+def writable_chat(person: Person, id: UUID) -> Chat:
+    chat: Chat = found(lambda: access.chat_to_write(person, id), "That chat is not here.", "Start a new chat.")
+    return chat
+
+
+def _answer(person: Person, ask: Any) -> Message:
+    message = writable(person, ask.chat, ask.message)
     if message.run_id is None:
         raise Refused("not_an_answer", "That message is a question.", "Choose the answer below it.")
     return message
 
 
-def _found(look: Callable[[], Any], cause: str, action: str) -> Any:
+def found(look: Callable[[], Any], cause: str, action: str) -> Any:
     try:
         return look()
     except Http404:

@@ -8,7 +8,7 @@ whatever comes out passes the sanitiser (nh3) last. Nothing else in the project 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -73,14 +73,42 @@ ATTRIBUTES = {
     "menclose": {"notation"},
 }
 MOST_CODE = 50_000  # characters of one block that are coloured: beyond that, colour costs more than it tells
+_SIGNS = {"weak": "\ue000", "unsupported": "\ue001"}
+_END = "\ue002"
+_NO_SIGNS = dict.fromkeys(map(ord, [*_SIGNS.values(), _END]))
+_ELEMENTS = {
+    _SIGNS["weak"]: '<span class="weak" title="Only some of its words, numbers and names stand in the passages">',
+    _SIGNS["unsupported"]: '<span class="unsupported" title="Its words, numbers or names stand in no passage">',
+    _END: "</span>",
+}
+_BEGINS = re.compile(r"(?:[ \t]*(?:[-*+]|\d{1,9}[.)]|#{1,6}|>)[ \t]+)+(?:\[[ xX]\][ \t]+)?")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+\Z")  # as CommonMark ends lines: a U+2028 is text
 _CITATION = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\](?!\()")
 
 
-def render(text: str, *, issued: Collection[int] = ()) -> SafeString:
-    """The whole of a Markdown text as safe HTML. ``[1]`` becomes a citation when 1 is among the ``issued`` numbers."""
-    html = _markdown().render(text, {"issued": frozenset(issued)})
+def render(text: str, *, issued: Collection[int] = (), marks: Sequence[tuple[int, int, str]] = ()) -> SafeString:
+    """The whole of a Markdown text as safe HTML. ``[1]`` becomes a citation when 1 is among the ``issued`` numbers.
+    ``marks`` are places in the text, from the first character to behind the last, and a class for what stands there."""
+    html = _markdown().render(_marked(text, marks), {"issued": frozenset(issued)})
+    for sign, element in _ELEMENTS.items():
+        html = html.replace(sign, element)
     return mark_safe(_clean(html))  # the sanitiser's output
+
+
+def _marked(text: str, marks: Sequence[tuple[int, int, str]]) -> str:
+    """The text with signs at the marks that no text has by itself; what begins a block stays at its beginning."""
+    bare = text.translate(_NO_SIGNS)
+    if not marks or bare != text:
+        return bare
+    pieces, at = [], 0
+    for start, end, name in marks:
+        begins = _BEGINS.match(text, start, end)
+        inner = begins.end() if begins else start
+        if "|" in text[inner:end] or "\n" in text[inner:end].strip():
+            continue  # a table's row, or more than a line: nothing is marked rather than a block broken
+        pieces += [text[at:inner], _SIGNS[name], text[inner:end], _END]
+        at = end
+    return "".join([*pieces, text[at:]])
 
 
 def split_closed(text: str) -> tuple[str, str]:

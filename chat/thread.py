@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import orjson
@@ -20,11 +20,14 @@ from chat import tree
 from chat.models import Message
 from chat.record import parts_of
 from chat.rendering import render, split_closed
-from retrieval.support import cited_numbers
+from retrieval.support import cited_numbers, sentences
 from workspace.router.models import Run, RunEvent
 from workspace.router.states import LIVE, RunState
 from workspace.types import Part
 from workspace.wire import RunEventKind
+
+if TYPE_CHECKING:
+    from chat.compare.board import Board
 
 FEW = 3  # passages shown before an answer cites any
 
@@ -58,6 +61,9 @@ class Shown:
 
     message: Message
     versions: Versions | None = None
+    board: Board | None = None  # of the comparison that it is a lane of
+    flags: Sequence[str] = ()  # the names of the checkpoints that stand here
+    fused: str = ""  # the letters of the lanes that it was made of
 
     @property
     def is_question(self) -> bool:
@@ -107,7 +113,8 @@ class Shown:
 
     @cached_property
     def html(self) -> SafeString:
-        return render(self.text, issued={e["number"] for e in self.evidence})
+        marks = _marks(self.text, tuple((e["number"], _ground(e)) for e in self.evidence)) if self.support else ()
+        return render(self.text, issued={e["number"] for e in self.evidence}, marks=marks)
 
     @property
     def decision(self) -> Mapping[str, Any] | None:
@@ -205,14 +212,20 @@ def shown(messages: Sequence[Message]) -> list[Shown]:
     return [Shown(message, _versions(message, family[message.pk])) for message in messages]
 
 
-def answer_html(message: Message) -> str:
-    """An answer as the page shows it."""
-    return render_to_string("chat/_answer.html", {"shown": shown([message])[0]})
-
-
 def evidence_html(run_id: UUID, evidence: list[dict[str, Any]]) -> str:
     """The cards of an answer's evidence."""
     return render_to_string("chat/_evidence.html", {"passages": Passages.of(evidence), "run_id": run_id})
+
+
+@lru_cache(maxsize=2_048)
+def _marks(text: str, passages: tuple[tuple[int, str], ...]) -> tuple[tuple[int, int, str], ...]:
+    """Sentences that do not stand on their passages. The same answer is shown more than once."""
+    found = sentences(text, dict(passages))
+    return tuple((one.start, one.end, one.verdict) for one in found if one.verdict != "supported")
+
+
+def _ground(passage: Mapping[str, Any]) -> str:
+    return f"{passage['title']} {passage['where']} {passage['text']}"
 
 
 def _versions(message: Message, family: list[UUID]) -> Versions | None:

@@ -64,15 +64,19 @@ def place_of(chat: Chat, person: Person) -> Message | None:
     What somebody else wrote under the message a person stands on is on their path.
     """
     place = Place.objects.filter(chat=chat, person=person).first()
+    if place is not None and place.exact:
+        return Message.objects.get(pk=place.tip_id)
     if place is not None:
         return Message.objects.get(pk=_ids(_DOWN, place.tip_id)[-1])
     return Message.objects.filter(chat=chat).order_by("-id").first()
 
 
-def stand(chat: Chat, person: Person, tip: Message) -> None:
-    """One statement, whether or not the person stood somewhere before: it is on the path of every question."""
-    place = Place(chat=chat, person=person, tip=tip)
-    Place.objects.bulk_create([place], update_conflicts=True, unique_fields=["chat", "person"], update_fields=["tip"])
+def stand(chat: Chat, person: Person, tip: Message, *, exact: bool = False) -> None:
+    """One statement, whether or not the person stood somewhere before: it is on the path of every question. ``exact``:
+    what stands under the message is not on their path."""
+    place = Place(chat=chat, person=person, tip=tip, exact=exact)
+    fields = ["tip", "exact"]
+    Place.objects.bulk_create([place], update_conflicts=True, unique_fields=["chat", "person"], update_fields=fields)
 
 
 def move(chat: Chat, person: Person, message: Message) -> Message:

@@ -10,13 +10,20 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+from channels.db import database_sync_to_async
 from django.urls import reverse
 
 from chat import record
-from chat.frames import Continue, Refused, Retry, Send, Stop, dump
+from chat.compare import rows
+from chat.compare.board import board_html
+from chat.compare.lanes import Pace, lane_observer
+from chat.compare.rows import OpenedComparison
+from chat.frames import Compare, Continue, Fuse, Refused, Replay, Retry, Send, Stop, dump
 from chat.live import Answer, announce_settled, close, topic_of
+from chat.models import Lane, Message
 from chat.record import Opened
 from workspace.hub import hub
+from workspace.router.execute import look_up
 from workspace.router.runs import LiveRun, registry
 from workspace.wire import Tell
 from workspace.writes import writer
@@ -27,8 +34,31 @@ async def send(person_id: UUID, frame: Send, *, waits: bool = False) -> Opened:
     return await _begin(await _open(lambda: record.open_send(person_id, frame), frame), frame.client_id, waits=waits)
 
 
+async def compare(person_id: UUID, frame: Compare) -> OpenedComparison:
+    """All lanes begin at once, and wait for one search."""
+    opened: OpenedComparison = await _open(lambda: rows.open_compare(person_id, frame), frame)
+    if opened.fresh:
+        await hub().tell(topic_of(opened.chat.pk), await compared_frame(opened, frame.client_id))
+        looking = asyncio.create_task(look_up(opened.search)) if opened.search else None
+        pace = Pace(len(opened.lanes)) if frame.blind else None
+        for one in opened.lanes:
+            run_id = one.answer.run_id
+            assert run_id is not None
+            observer = lane_observer(opened.chat.pk, one.answer.pk, run_id, pace=pace)
+            await registry().start(run_id, one.request, observer, looking=looking)
+    return opened
+
+
+async def fuse(person_id: UUID, frame: Fuse) -> Opened:
+    return await _begin(await _open(lambda: rows.open_fuse(person_id, frame), frame), frame.client_id)
+
+
 async def retry(person_id: UUID, frame: Retry) -> Opened:
     return await _begin(await _open(lambda: record.open_retry(person_id, frame), frame), frame.client_id)
+
+
+async def replay(person_id: UUID, frame: Replay) -> Opened:
+    return await _begin(await _open(lambda: record.open_replay(person_id, frame), frame), frame.client_id)
 
 
 async def resume(person_id: UUID, frame: Continue) -> Opened:
@@ -52,6 +82,27 @@ async def take_up(answer_id: UUID) -> LiveRun | None:
     return registry().get(opened.answer.run_id) if opened.answer.run_id else None
 
 
+async def compared_frame(opened: OpenedComparison, client_id: UUID) -> bytes:
+    """What tabs need to show a comparison before a word of it has come."""
+    answer_id = opened.lanes[0].answer.pk if opened.lanes else await _first_lane(opened.comparison.pk)
+    html = await database_sync_to_async(lambda: board_html(record.answer(answer_id)))()
+    return dump(
+        Tell.COMPARED,
+        chat=opened.chat.pk,
+        client_id=client_id,
+        title=opened.chat.title,
+        url=reverse("chat", args=[opened.chat.pk]),
+        parent=opened.question.parent_id,
+        question=_question(opened.question),
+        html=html,
+    )
+
+
+async def _first_lane(comparison_id: UUID) -> UUID:
+    lane = await Lane.objects.aget(comparison=comparison_id, place=0)
+    return lane.answer_id
+
+
 def started_frame(opened: Opened, client_id: UUID | None, *, closed: str = "", tail: str = "") -> bytes:
     """What tabs need to show the turn before a word of it has come; of a continued answer, what it has already."""
     question = opened.question
@@ -65,7 +116,7 @@ def started_frame(opened: Opened, client_id: UUID | None, *, closed: str = "", t
         title=opened.chat.title,
         url=reverse("chat", args=[opened.chat.pk]),
         parent=question.parent_id,
-        question=_question(opened) if opened.asked else None,
+        question=_question(question) if opened.asked else None,
         sibling_of=opened.sibling_of,
         model=opened.request.model,
         closed=closed,
@@ -73,13 +124,12 @@ def started_frame(opened: Opened, client_id: UUID | None, *, closed: str = "", t
     )
 
 
-async def _open(opening: Any, frame: Send | Retry | Continue) -> Opened:
+async def _open(opening: Any, frame: Send | Retry | Replay | Continue | Fuse) -> Any:
     try:
-        opened: Opened = await writer.submit(opening)
+        return await writer.submit(opening)
     except Refused as refused:
         refused.client_id = refused.client_id or str(getattr(frame, "client_id", ""))
         raise
-    return opened
 
 
 async def _begin(opened: Opened, client_id: UUID | None, *, waits: bool = False, background: bool = False) -> Opened:
@@ -90,26 +140,23 @@ async def _begin(opened: Opened, client_id: UUID | None, *, waits: bool = False,
         closed, tail = await asyncio.to_thread(close, opened.request.so_far) if opened.request.so_far else ("", "")
         started = started_frame(opened, client_id, closed=closed, tail=tail)
         await hub().tell(topic_of(opened.chat.pk), started)
-        observer = Answer(
-            opened.chat.pk,
-            opened.answer.pk,
-            run_id,
-            seq=opened.seq,
-            tail=tail,
-            hands_over=not waits,
-            background=background,
-        )
+        how: dict[str, Any] = {"seq": opened.seq, "tail": tail, "hands_over": not waits, "background": background}
+        if opened.is_lane:
+            pace = Pace(1) if opened.answer.run and opened.answer.run.withheld else None
+            observer: Answer = lane_observer(opened.chat.pk, opened.answer.pk, run_id, pace=pace, **how)
+        else:
+            observer = Answer(opened.chat.pk, opened.answer.pk, run_id, **how)
         await registry().start(
             run_id, opened.request, observer, seq=opened.seq, reasoning=opened.reasoning, decided=opened.decided
         )
     return opened
 
 
-def _question(opened: Opened) -> dict[str, Any]:
-    parts = record.parts_of(opened.question)
+def _question(question: Message) -> dict[str, Any]:
+    parts = record.parts_of(question)
     return {
-        "id": opened.question.pk,
-        "author": str(opened.question.author or ""),
+        "id": question.pk,
+        "author": str(question.author or ""),
         "text": "\n\n".join(part.text for part in parts if part.kind == "text"),
         "images": [reverse("blob", args=[part.digest]) for part in parts if part.kind == "image"],
     }

@@ -1,14 +1,25 @@
 from django.urls import path
 
-from chat import sharing, uploads, views
+from chat import history_pages, sharing, uploads, views
+from chat.compare import pages
 
 urlpatterns = [
     path("", views.chat, name="home"),
     path("c/<uuid:id>/", views.chat, name="chat"),
     path("c/<uuid:id>/place/", views.place, name="chat-place"),
+    path("c/<uuid:id>/history/", history_pages.page, name="chat-history"),
+    path("c/<uuid:id>/go/", history_pages.go, name="chat-go"),
+    path("c/<uuid:id>/checkpoints/", history_pages.add_checkpoint, name="chat-checkpoints"),
+    path("c/<uuid:id>/checkpoints/<int:checkpoint>/", history_pages.change_checkpoint, name="chat-checkpoint"),
+    path("c/<uuid:id>/replay/", history_pages.replay, name="chat-replay"),
+    path("c/<uuid:id>/export/<slug:form>/", history_pages.export, name="chat-export"),
+    path("c/<uuid:id>/diff/", views.difference, name="chat-diff"),
     path("c/<uuid:id>/rename/", views.rename, name="chat-rename"),
     path("c/<uuid:id>/delete/", views.delete, name="chat-delete"),
     path("c/<uuid:id>/share/", sharing.share, name="chat-share"),
+    path("c/<uuid:id>/comparisons/<uuid:comparison>/vote/", pages.vote, name="comparison-vote"),
+    path("c/<uuid:id>/comparisons/<uuid:comparison>/reveal/", pages.reveal, name="comparison-reveal"),
+    path("c/<uuid:id>/lanes/<uuid:answer>/thumb/", pages.thumb, name="lane-thumb"),
     path("runs/<uuid:id>/why/", views.why, name="run-why"),
     path("runs/<uuid:id>/manifest.json", views.manifest, name="run-manifest"),
     path("runs/<uuid:id>/answer.md", views.answer_text, name="run-text"),

@@ -9,14 +9,18 @@ from uuid import UUID
 from django.contrib import messages as notices
 from django.contrib.auth.decorators import login_required
 from django.db.models import Exists, OuterRef
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from chat import access, record, sharing, tree
+from chat import access, diff, record, sharing, tree
+from chat.compare.board import with_boards
+from chat.history import flags_of
 from chat.models import Chat, Message
 from chat.thread import Shown, shown
+from retrieval.access import collections_of
+from retrieval.web import engines
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_administer, may_chat
 from workspace.router import catalog
@@ -41,11 +45,11 @@ def chat(request: HttpRequest, id: UUID | None = None) -> HttpResponse:
     one = access.chat_for(person, id) if id else None
     may_write = access.may_write(person, one) if one else may_chat(person)
     path = tree.path(one, tree.place_of(one, person)) if one else []
-    models = _models(person)
+    models = usable_models(person)
     context = {
         **index(request, one),
         "chat": one or Chat(pk=None),
-        "thread": shown(path),
+        "thread": _thread(path, person),
         "models": models,
         "suggests": bool(catalog.load_sync().configuration.autocomplete),
         "may_write": may_write,
@@ -53,6 +57,10 @@ def chat(request: HttpRequest, id: UUID | None = None) -> HttpResponse:
         "why_not": "" if may_write else _why_not(person, one),
         "shares": sharing.shares_of(one) if one else [],
         "documents_on": _documents_on(path, models),
+        "shelves": collections_of(person),
+        "chosen_shelves": _chosen_shelves(path),
+        "searches_web": bool(engines.configured()),
+        "web_on": any(m.grounding.get("web") for m in [m for m in path if m.role == Message.Role.PERSON][-1:]),
         "reasoning_on": any(m.reasoning for m in [m for m in path if m.role == Message.Role.PERSON][-1:]),
         "examples": EXAMPLES,
         "marks": range(-1, 2 * len(MARKS)),
@@ -69,7 +77,7 @@ def place(request: HttpRequest, id: UUID) -> HttpResponse:
     if wanted := request.POST.get("message"):
         tree.move(one, person, access.message_for(person, id, wanted))
     path = tree.path(one, tree.place_of(one, person))
-    return render(request, "chat/_thread.html", {"thread": shown(path), "examples": EXAMPLES})
+    return render(request, "chat/_thread.html", {"thread": _thread(path, person), "examples": EXAMPLES})
 
 
 @login_required
@@ -130,6 +138,34 @@ def answer_text(request: HttpRequest, id: UUID) -> HttpResponse:
     return response
 
 
+@login_required
+@require_safe
+def difference(request: HttpRequest, id: UUID) -> HttpResponse:
+    """Two messages of one chat beside each other: ``a`` is the first, ``b`` the second."""
+    person = _person(request)
+    one = access.chat_for(person, id)
+    first, second = (access.message_for(person, id, request.GET.get(name, "")) for name in ("a", "b"))
+    if any(message.run and message.run.withheld for message in (first, second)):
+        raise Http404
+    left, right = (Shown(record.answer(message.pk)) for message in (first, second))
+    old, new = (shown.message.run.manifest if shown.message.run else None for shown in (left, right))
+    context = {
+        **index(request, one),
+        "chat": one,
+        "is_live": any(one.message.run and one.message.run.state in LIVE for one in (left, right)),
+        "may_replay": bool(right.message.run_id) and access.may_write(person, one),
+        "models": usable_models(person),
+        "first": left,
+        "second": right,
+        "pieces": diff.words(left.text, right.text),
+        "likeness": diff.likeness(left.text, right.text),
+        "made": diff.manifests(old, new),
+        "evidence": diff.evidence((old or {}).get("evidence", []), (new or {}).get("evidence", [])),
+        "figures": diff.figures(old, new),
+    }
+    return render(request, "chat/diff.html", context)
+
+
 def index(request: HttpRequest, current: Chat | None = None) -> dict[str, Any]:
     """What the index beside every page shows."""
     person = _person(request)
@@ -156,7 +192,16 @@ def _day(touched: datetime, now: datetime) -> str:
     return "Yesterday" if touched.date() == now.date() - timedelta(days=1) else "Earlier"
 
 
-def _models(person: Person) -> list[dict[str, Any]]:
+def _thread(path: list[Message], person: Person) -> list[Shown]:
+    """A path as the page shows it: boards where lanes stand, flags where checkpoints do."""
+    flags = flags_of(path)
+    thread = with_boards(shown(path), person)
+    for one in thread:
+        one.flags = flags.get(one.message.pk, ())
+    return thread
+
+
+def usable_models(person: Person) -> list[dict[str, Any]]:
     groups = set(person.groups.values_list("name", flat=True))
     candidates = [c for c in catalog.load_sync().candidates.values() if c.enabled and may_use(c, groups)]
     return [
@@ -186,6 +231,12 @@ def _price(candidate: Candidate) -> str:
     return f"${candidate.price_input.normalize():f} / ${candidate.price_output.normalize():f}"
 
 
+def _chosen_shelves(path: list[Message]) -> list[str] | None:
+    """As the last question had it; ``None`` is all."""
+    questions = [m for m in path if m.role == Message.Role.PERSON]
+    return questions[-1].grounding.get("collections") if questions else None
+
+
 def _documents_on(path: list[Message], models: list[dict[str, Any]]) -> bool:
     """As the last question had it; at first on, where nothing but documents can answer."""
     questions = [m for m in path if m.role == Message.Role.PERSON]
@@ -197,7 +248,7 @@ def _documents_on(path: list[Message], models: list[dict[str, Any]]) -> bool:
 def _facts(one: Shown) -> list[tuple[str, Any]]:
     """The manifest's plain values, a line each."""
     manifest = one.run.manifest or {}
-    nested = {"decision", "attempts", "evidence", "usage", "timings", "parameters", "support"}
+    nested = {"searched", "decision", "attempts", "evidence", "usage", "timings", "parameters", "support"}
     lines = [
         (name.replace("_", " "), value)
         for name, value in manifest.items()

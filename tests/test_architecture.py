@@ -21,6 +21,7 @@ OURS = ("workspace", "chat", "retrieval")
 # that begins its own; the areas stand from the ground up, so imports go down only.
 FLOOR = (
     "workspace.types", "workspace.ids", "workspace.wire", "workspace.blobs", "workspace.sealing", "workspace.pictures",
+    "workspace.egress",
 )  # fmt: skip
 PLUMBING = ("workspace.hub", "workspace.loops", "workspace.writes")
 AUDIT = "workspace.audit"
@@ -43,9 +44,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "workspace.router": (
         *FLOOR, *PLUMBING, AUDIT, ACCOUNTS, "workspace.hosts", ADMIN, TAGS, "workspace.providers", "retrieval",
     ),
+    "workspace.measurement": (*FLOOR, *PLUMBING, AUDIT, ACCOUNTS, "retrieval", "workspace.router"),
     "chat": (
         *FLOOR, *PLUMBING, AUDIT, ACCOUNTS, "workspace.hosts", ADMIN, TAGS, "workspace.providers", "retrieval",
-        "workspace.router",
+        "workspace.router", "workspace.measurement",
     ),
     "workspace.api": (*FLOOR, *PLUMBING, AUDIT, ACCOUNTS, "workspace.providers", "retrieval", "workspace.router"),
     # The doors of the program (server, commands, pages, admin) may know everybody; nobody below knows them.

@@ -6,15 +6,21 @@ answer, JSON both ways.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
 from aiohttp import web
+from channels.db import database_sync_to_async
 from django.conf import settings
 
 from chat import asking
+from retrieval.folder import add_folder
+from retrieval.tasks import requeue_unfinished
+from workspace.measurement import starting
+from workspace.measurement.importing import NotTaken
 
 _runner: web.AppRunner | None = None
 
@@ -27,6 +33,9 @@ async def listen() -> None:
     global _runner
     app = web.Application()
     app.router.add_post("/ask", _ask)
+    app.router.add_post("/ingest", _ingest)
+    app.router.add_post("/checklist", _checklist)
+    app.router.add_post("/requeue", _requeue)
     _runner = web.AppRunner(app, access_log=None)
     await _runner.setup()
     path = socket_path()
@@ -58,3 +67,27 @@ def call(name: str, **fields: Any) -> dict[str, Any] | None:
 async def _ask(request: web.Request) -> web.Response:
     fields = orjson.loads(await request.read())
     return web.json_response(await asking.ask(**fields), dumps=lambda value: orjson.dumps(value, default=str).decode())
+
+
+async def _ingest(request: web.Request) -> web.Response:
+    fields = orjson.loads(await request.read())
+    return web.json_response(await database_sync_to_async(add_folder)(**fields))
+
+
+async def _checklist(request: web.Request) -> web.Response:
+    fields = orjson.loads(await request.read())
+    return web.json_response(await database_sync_to_async(begin_checklist)(fields))
+
+
+def begin_checklist(fields: dict[str, Any], *, queued: bool = True) -> dict[str, Any]:
+    """The measurement that the files make, or why they make none."""
+    budget = Decimal(fields["budget"]) if fields.get("budget") else None
+    try:
+        return {"measurement": str(starting.from_files(**{**fields, "budget": budget}, queued=queued).pk)}
+    except NotTaken as refused:
+        return {"error": str(refused)}
+
+
+async def _requeue(request: web.Request) -> web.Response:
+    """Documents that are not finished are read on, by this process's worker."""
+    return web.json_response({"documents": await database_sync_to_async(requeue_unfinished)()})

@@ -107,6 +107,8 @@ class _Relay:
             try:
                 message = await self._layer.receive(channel)
             except (OSError, RedisError):
+                if (task := asyncio.current_task()) and task.cancelling():
+                    return  # redis-py may tell being cancelled as an error of its own
                 logger.warning("Redis does not answer; trying again in a second.")
                 await asyncio.sleep(1)
                 continue

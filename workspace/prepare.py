@@ -49,6 +49,7 @@ def collect_static(say: Say) -> None:
 def ensure_rows(say: Say) -> None:
     # Here, because these modules load models and this one is imported before the apps are ready.
     from retrieval import guide
+    from retrieval.web import engines
     from workspace.accounts.owner import ensure_owner
     from workspace.hub import PROCESS
     from workspace.providers.adding import prices_are_old, refresh_prices
@@ -63,6 +64,7 @@ def ensure_rows(say: Say) -> None:
     if prices_are_old() and (changed := refresh_prices()):
         say(f"New prices for {', '.join(changed)}")
     ensure_defaults()
+    engines.ensure()
     guide.ensure()
     guide.ingest_words()
     alone = PROCESS if not settings.REDIS_URL else ""

@@ -68,6 +68,7 @@ INSTALLED_APPS = [
     "workspace.accounts",
     "workspace.providers",
     "workspace.router",
+    "workspace.measurement",
     "workspace.api",
     "workspace.apps.OnepaneAdmin",
     "django.contrib.auth",
@@ -154,7 +155,8 @@ else:
                 "transaction_mode": "IMMEDIATE",
                 "timeout": 20,
                 "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA mmap_size=134217728; "
-                "PRAGMA cache_size=-8000; PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=ON;",
+                "PRAGMA cache_size=-8000; PRAGMA temp_store=MEMORY; PRAGMA foreign_keys=ON; "
+                "PRAGMA secure_delete=ON;",
             },
             "CONN_MAX_AGE": None,
             "TEST": {"NAME": str(DATA_DIR / "test.sqlite3")},
@@ -217,6 +219,14 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_SAVE_EVERY_REQUEST = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
+SEARXNG_URL = env.str("SEARXNG_URL", "")  # a SearXNG of one's own appears by itself as a search engine
+SEARCH_KEYS = {"brave": env.str("BRAVE_API_KEY", ""), "tavily": env.str("TAVILY_API_KEY", "")}
+WEB_DEADLINE = env.float("WEB_DEADLINE", 12.0)  # seconds for a search of the web with all pages it reads
+WEB_PAGE_HOURS = env.float("WEB_PAGE_HOURS", 24.0)  # a page that was read longer ago is read again
+FETCH_PRIVATE_HOSTS: list[str] = env.list(
+    "FETCH_PRIVATE_HOSTS", []
+)  # of a private network, and fetched from all the same
+MAX_DOCUMENT = env.int("MAX_DOCUMENT_MB", 50) * 1_000_000  # bytes of one document
 MAX_UPLOAD = env.int("MAX_UPLOAD_MB", 20) * 1_000_000  # bytes of one attached image
 
 # Strict everywhere, the admin too: scripts by nonce, nothing inline, nothing from elsewhere.

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from django.conf import settings
 
-ORDER = ("tokens", "base", "shell", "controls", "thread", "prose", "composer", "sharing", "account")
+ORDER = (
+    "tokens", "base", "shell", "controls", "thread", "prose", "composer", "lanes", "sharing", "documents", "measure",
+    "history", "account",
+)  # fmt: skip
 NAME = "css/onepane.css"
 
 

@@ -69,12 +69,14 @@ class Request:
 
     ``user`` and ``groups`` are names, as conditions speak of them.
 
-    ``messages`` runs from the first of the branch to the question, oldest first. ``model`` is the name
-    the person chose; empty leaves the choice to the router. ``so_far`` is text an interrupted answer
-    already has: the model goes on after it. ``system`` is a system prompt of the caller's own, in place of the
-    workspace's; ``None`` takes that one. ``instead_of`` names the model whose answer, the router's choice, the person
-    left for this one. ``parameters`` are ours by name (``temperature``, ``top_p``,
-    ``max_tokens``, ``stop``); each provider translates them.
+    ``messages`` runs from the first of the branch to the question, oldest first. ``model`` is the name the person
+    chose; empty leaves the choice to the router. ``so_far`` is text an interrupted answer already has: the model goes
+    on after it. ``system`` is a system prompt of the caller's own, in place of the workspace's; ``None`` takes that
+    one. ``configuration`` and ``template`` are versions of the router's file and of the prompt template, in place of
+    the current ones. ``evidence`` was gathered before: nothing is searched. A request that is ``alone`` fails with
+    its model: no other takes over. ``instead_of`` names the model whose answer, the router's choice, the person left
+    for this one. ``parameters`` are ours by name (``temperature``, ``top_p``, ``max_tokens``, ``stop``); each
+    provider translates them.
     """
 
     messages: tuple[PromptMessage, ...]
@@ -91,6 +93,10 @@ class Request:
     so_far: str = ""
     system: str | None = None
     instead_of: str = ""
+    evidence: tuple[Evidence, ...] | None = None
+    configuration: int | None = None
+    template: int | None = None
+    alone: bool = False
 
     @property
     def prompt(self) -> str:
@@ -272,7 +278,7 @@ class Manifest:
     ``model`` and what belongs to it are of the call that wrote last; ``usage`` and ``cost`` are of all ``attempts``.
     ``parameters`` are as sent to the provider. ``resolved_model`` is what the provider said it ran.
     ``cost`` is ``None`` when a price is not known, never 0. ``support`` counts sentences of a grounded
-    answer: supported, weak, unsupported.
+    answer: supported, weak, unsupported. ``searched`` tells which engines of the web were asked and what failed.
     """
 
     version: int = MANIFEST_VERSION
@@ -288,6 +294,7 @@ class Manifest:
     system_digest: str = ""
     decision: Decision | None = None
     evidence: tuple[Evidence, ...] = ()
+    searched: tuple[Mapping[str, Any], ...] = ()
     seed: int | None = None
     finish_reason: str = ""
     usage: Usage | None = None

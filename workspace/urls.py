@@ -3,7 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from chat.documents import document, documents
+from chat import documents, measures
+from chat.compare import pages
 from workspace.router.usage_pages import own_usage
 from workspace.views import health
 
@@ -11,8 +12,20 @@ urlpatterns = [
     path("", include("chat.urls")),
     path("", include("workspace.accounts.urls")),
     path("", include("workspace.api.urls")),
-    path("documents/", documents, name="documents"),
-    path("documents/<uuid:id>/", document, name="document"),
+    path("documents/", documents.documents, name="documents"),
+    path("documents/add/", documents.add, name="documents-add"),
+    path("documents/collections/", documents.add_collection, name="collections"),
+    path("documents/collections/<uuid:id>/", documents.change_collection, name="collection"),
+    path("documents/<uuid:id>/", documents.document, name="document"),
+    path("documents/<uuid:id>/file/", documents.file, name="document-file"),
+    path("documents/<uuid:id>/again/", documents.again, name="document-again"),
+    path("documents/<uuid:id>/delete/", documents.delete, name="document-delete"),
+    path("leaderboard/", pages.leaderboard, name="leaderboard"),
+    path("measure/", measures.measures, name="measures"),
+    path("measure/begin/", measures.begin, name="measure-begin"),
+    path("measure/<uuid:id>/", measures.measure, name="measure"),
+    path("measure/<uuid:id>/change/", measures.change, name="measure-change"),
+    path("measure/<uuid:id>/<slug:form>/", measures.export, name="measure-export"),
     path("account/usage/", own_usage, name="usage"),
     path("admin/", admin.site.urls),
     path("health", health, name="health"),

@@ -13,9 +13,13 @@ class Ask(StrEnum):
     """What a browser may send. Fields in brackets may be missing or null.
 
     open      chat, [seen {run: seq}]      follow this chat; missed frames of its live runs come first
-    send      client_id, [chat], [parent], text, [blobs [digest]], [model], [documents bool], [reasoning bool]
-              a question; no chat begins one; ``parent`` is the message it follows, null for a root:
-              an edit is a send with the parent of the edited question
+    send      client_id, [chat], [parent], text, [blobs [digest]], [model], [documents bool],
+              [collections [id]] (of those that may be read; all without it), [web bool],
+              [reasoning bool]     a question; no chat begins one; ``parent`` is the message it follows,
+              null for a root: an edit is a send with the parent of the edited question
+    compare   as send, without model, with lanes [{[model], [temperature], [top_p], [max_tokens], [system],
+              [configuration number], [parent]}], [blind bool]     one question, an answer in each of 2 to 8 lanes
+    fuse      client_id, chat, comparison, lanes [message], [model], [instruction]    one answer made of several
     retry     client_id, chat, message, [model]     a sibling of this answer
     continue  chat, message                          go on with an interrupted answer
     stop      chat, message
@@ -24,6 +28,8 @@ class Ask(StrEnum):
 
     OPEN = "open"
     SEND = "send"
+    COMPARE = "compare"
+    FUSE = "fuse"
     RETRY = "retry"
     CONTINUE = "continue"
     STOP = "stop"
@@ -38,6 +44,8 @@ class Tell(StrEnum):
               may_read nothing of this chat is told any more
     started   chat, client_id, run, answer, title, url, question {id, text, author, images [url]} | null,
               parent, sibling_of | null, model (chosen name or ""), closed, tail (of a continued answer)
+    compared  chat, client_id, question, title, url, parent, html    a comparison began: its question and its board
+    voted     chat, comparison             the board has changed: a vote, or who wrote what
     step      run, seq, text               what the run waits for
     evidence  run, seq, html               the margin cards
     decision  run, seq, model, mark, reason, mode
@@ -54,6 +62,8 @@ class Tell(StrEnum):
     OPENED = "opened"
     ACCESS = "access"
     STARTED = "started"
+    COMPARED = "compared"
+    VOTED = "voted"
     STEP = "step"
     EVIDENCE = "evidence"
     DECISION = "decision"
@@ -80,4 +90,7 @@ class RunEventKind(StrEnum):
 
 MAX_FRAME = 2_000_000  # bytes; larger ones are refused unread
 MAX_DRAFT = 1_000  # the last characters of a draft that a suggestion follows
+MAX_COLLECTIONS = 100  # that a question may name
+MAX_LANES = 8  # of a comparison
+MAX_SYSTEM = 20_000  # characters of an instruction that a lane is given
 MAX_TEXT = 400_000  # characters of one question

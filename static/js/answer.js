@@ -43,12 +43,23 @@ export class Answer {
 
   tick() {
     const clock = this.#item.querySelector(".clock");
-    if (clock) clock.textContent = `${((performance.now() - this.began) / 1000).toFixed(1)} s`;
+    if (!clock) return;
+    const spent = (performance.now() - this.began) / 1000;
+    clock.textContent = `${spent.toFixed(1)} s${this.#pace(spent)}`;
+  }
+
+  // Of a lane, how fast it goes so far: about four characters are a token. A blind one tells nothing of it.
+  #pace(spent) {
+    if (!this.#item.classList.contains("lane") || this.#item.classList.contains("blind") || !this.first) return "";
+    const after = spent - (this.first - this.began) / 1000;
+    const rate = after > 0.2 ? ` · ≈ ${Math.round(this.characters / 4 / after)} tok/s` : "";
+    return ` · ${((this.first - this.began) / 1000).toFixed(2)} s to first${rate}`;
   }
 
   // Text is joined until the next picture is painted: a fast model must not cost a layout for each token.
   #append(text) {
     if (!this.characters) this.#say("writing");
+    this.first ??= performance.now();
     this.characters += text.length;
     this.#waiting += text;
     this.#paint ||= requestAnimationFrame(() => this.#flush());
@@ -72,6 +83,7 @@ export class Answer {
   }
 
   #reason(text) {
+    this.first ??= performance.now();
     const details = this.#item.querySelector(".reasoning");
     details.hidden = false;
     details.querySelector("p").append(text);
@@ -87,8 +99,9 @@ export class Answer {
 
   #decide({ model, mark, mode }) {
     this.#item.dataset.mode = mode;
-    this.#item.querySelector(".runline .name").textContent = model;
-    for (const old of this.#item.querySelectorAll(".node .mark, .runline .who .mark")) {
+    const name = this.#item.querySelector(".who .name");
+    if (name) name.textContent = model;
+    for (const old of this.#item.querySelectorAll(".node .mark, .who .mark")) {
       const shape = document.getElementById(`mark-${mark % 16}`);
       if (shape) old.replaceWith(shape.content.cloneNode(true));
     }
@@ -96,7 +109,8 @@ export class Answer {
   }
 
   #ground(html) {
-    this.#item.querySelector(".notes").replaceChildren(fragment(html));
+    const notes = this.#item.querySelector(".notes") ?? this.#item.closest(".board")?.querySelector(".notes");
+    notes?.replaceChildren(fragment(html));
   }
 
   #grown() {

@@ -42,6 +42,16 @@ export class ChatComposer extends HTMLElement {
     return this.#isOn("documents");
   }
 
+  // The collections that are chosen; none says all.
+  get collections() {
+    const boxes = [...this.querySelectorAll("input[name=shelf]")];
+    return boxes.every(({ checked }) => checked) ? null : boxes.filter(({ checked }) => checked).map(({ value }) => value);
+  }
+
+  get web() {
+    return this.#isOn("web");
+  }
+
   get reasoning() {
     return this.#isOn("reasoning");
   }
@@ -110,12 +120,13 @@ export class ChatComposer extends HTMLElement {
   }
 
   #isOn(what) {
-    return this.querySelector(`[data-do=${what}]`).getAttribute("aria-pressed") === "true";
+    return this.querySelector(`[data-do=${what}]`)?.getAttribute("aria-pressed") === "true";
   }
 
   #submit(event) {
     event.preventDefault();
     if (!this.mayWrite) return;
+    if (this.documents && this.collections?.length === 0) return this.complain("No documents are chosen. Choose some beside Documents, or switch it off.");
     if (this.isEmpty) return this.complain("The message is empty. Write something, or attach an image.");
     if (this.#attached.some(({ digest }) => !digest)) return this.complain("An image is still on its way. Send again in a moment.");
     const detail = {
@@ -124,6 +135,8 @@ export class ChatComposer extends HTMLElement {
       blobs: this.#attached.map(({ digest }) => digest),
       images: this.#attached.map(({ url }) => url),
       documents: this.documents,
+      collections: this.collections,
+      web: this.web,
       reasoning: this.reasoning,
       edits: this.#edits,
     };
@@ -174,7 +187,7 @@ export class ChatComposer extends HTMLElement {
     if (!button) return;
     if (button.dataset.do === "attach") this.querySelector("input[type=file]").click();
     if (button.dataset.do === "cancel-edit") this.#cancelEdit();
-    if (["documents", "reasoning"].includes(button.dataset.do)) button.setAttribute("aria-pressed", String(!this.#isOn(button.dataset.do)));
+    if (["documents", "web", "reasoning"].includes(button.dataset.do)) button.setAttribute("aria-pressed", String(!this.#isOn(button.dataset.do)));
   }
 
   #take(event, files) {

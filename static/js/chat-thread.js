@@ -26,7 +26,13 @@ export class ChatThread extends HTMLElement {
   }
 
   get tip() {
-    return [...this.querySelectorAll(".answer")].at(-1)?.dataset.message ?? null;
+    const last = [...this.querySelectorAll(".turn.answer, .board")].at(-1);
+    return last?.dataset.at ?? last?.dataset.message ?? null;
+  }
+
+  // The comparison that the path ends with.
+  get board() {
+    return this.#list?.lastElementChild?.querySelector(":scope > lane-board") ?? null;
   }
 
   get lastQuestion() {
@@ -54,6 +60,10 @@ export class ChatThread extends HTMLElement {
     switch (frame.type) {
       case TELL.STARTED:
         return this.#started(frame);
+      case TELL.COMPARED:
+        return this.#compared(frame);
+      case TELL.VOTED:
+        return this.#renew(frame.comparison);
       case TELL.SETTLED:
         return this.#settled(frame);
       default:
@@ -74,13 +84,33 @@ export class ChatThread extends HTMLElement {
     this.dispatchEvent(new Event("reloaded"));
   }
 
+  // One comparison as the server has it now; where a reader looks and what they type stays.
+  async #renew(comparison) {
+    const old = document.getElementById(`board-${comparison}`);
+    if (!old) return;
+    const body = new URLSearchParams({ message: "" });
+    const response = await fetch(this.dataset.place, { method: "POST", body, headers: { "X-CSRFToken": cookie("csrftoken") } });
+    const fresh = response.ok && fragment(await response.text()).querySelector(`#board-${comparison}`);
+    if (!fresh) return this.reload();
+    const at = old.contains(document.activeElement) && document.activeElement;
+    for (const lane of old.querySelectorAll(".lane")) this.#answers.delete(lane.dataset.run);
+    old.replaceWith(fresh);
+    this.#watchAll(fresh);
+    if (at) (same(fresh, at) ?? fresh.querySelector(".lane.on") ?? fresh).focus({ preventScroll: true });
+    this.dispatchEvent(new Event("renewed"));
+  }
+
   get #list() {
     return this.querySelector("#thread");
   }
 
   #adopt() {
     this.#answers.clear();
-    for (const item of this.querySelectorAll(".answer[data-state=running], .answer[data-state=queued]")) this.#watch(item);
+    this.#watchAll(this);
+  }
+
+  #watchAll(part) {
+    for (const item of part.querySelectorAll(".answer[data-state=running], .answer[data-state=queued]")) this.#watch(item);
   }
 
   #watch(item) {
@@ -107,6 +137,20 @@ export class ChatThread extends HTMLElement {
     item.dispatchEvent(new CustomEvent("grown", { bubbles: true }));
   }
 
+  // A question and its lanes, which the server has drawn.
+  #compared(frame) {
+    document.getElementById("empty")?.remove();
+    const board = fragment(frame.html).firstElementChild;
+    if (document.getElementById(board.id) || !this.#shows(frame)) return;
+    const question = document.getElementById(`q-${frame.client_id}`) ?? this.#asked(frame);
+    question.id = `m-${frame.question.id}`;
+    question.dataset.message = frame.question.id;
+    question.dataset.parent = frame.parent ?? "";
+    question.after(board);
+    this.#watchAll(board);
+    board.dispatchEvent(new CustomEvent("grown", { bubbles: true }));
+  }
+
   #shows({ client_id, parent, sibling_of, question }) {
     if (sibling_of) return this.has(sibling_of);
     return Boolean(question) && (!parent || this.has(parent) || Boolean(document.getElementById(`q-${client_id}`)));
@@ -116,6 +160,7 @@ export class ChatThread extends HTMLElement {
   #again(frame) {
     const item = document.getElementById(`m-${frame.answer}`);
     if (item.dataset.state === "running" || item.dataset.state === "queued") return;
+    if (item.classList.contains("lane")) return this.reload();
     const fresh = clone("answer-template");
     Object.assign(fresh.dataset, { message: frame.answer, run: frame.run, seq: frame.seq });
     fresh.id = item.id;
@@ -144,19 +189,20 @@ export class ChatThread extends HTMLElement {
     const item = fragment(html).firstElementChild;
     old.replaceWith(item);
     if (focused) item.focus({ preventScroll: true });
+    item.closest("lane-board")?.refresh();
     item.dispatchEvent(new CustomEvent("grown", { bubbles: true }));
   }
 
   // A path goes on from one message, or from none: what stood below it belongs to another version.
   #cutAfter(message) {
-    const last = message && document.getElementById(`m-${message}`);
+    const last = message && document.getElementById(`m-${message}`)?.closest(".turn");
     if (message && !last) return;
     const items = [...this.#list.children];
     for (const item of items.slice(last ? items.indexOf(last) + 1 : 0)) item.remove();
   }
 
   #cutFrom(message) {
-    const first = document.getElementById(`m-${message}`);
+    const first = document.getElementById(`m-${message}`)?.closest(".turn");
     while (first?.nextElementSibling) first.nextElementSibling.remove();
     first?.remove();
   }
@@ -178,7 +224,7 @@ export class ChatThread extends HTMLElement {
     if (chip) return this.#openPassage(event, chip);
     const button = event.target.closest("[data-do]");
     if (!button) return;
-    const item = button.closest(".turn");
+    const item = button.closest(".lane, .turn");
     const detail = { action: button.dataset.do, item, to: button.dataset.to };
     this.dispatchEvent(new CustomEvent("do", { bubbles: true, detail }));
   }
@@ -196,6 +242,12 @@ export class ChatThread extends HTMLElement {
     if (!chip) return;
     for (const one of chip.closest(".turn").querySelectorAll(`[data-passage="${chip.dataset.passage}"]`)) one.classList.add("on");
   }
+}
+
+// What stands in a part that was drawn anew where this control stood in the old.
+function same(part, control) {
+  const by = control.value && control.name ? `[name="${control.name}"][value="${CSS.escape(control.value)}"]` : control.id && `#${CSS.escape(control.id)}`;
+  return by ? part.querySelector(by) : null;
 }
 
 function clone(id) {

@@ -42,6 +42,28 @@ export class ModelPicker extends HTMLElement {
     if (inside) this.dispatchEvent(new Event("closed", { bubbles: true }));
   }
 
+  get #isForSeveral() {
+    return this.querySelector("[data-many]").checked;
+  }
+
+  openForSeveral() {
+    this.querySelector("[data-many]").checked = true;
+    this.open();
+  }
+
+  // A model as a lane of a comparison.
+  lane(model) {
+    const option = this.#options.find((one) => one.dataset.model === model) ?? this.#options[0];
+    return { model: option.dataset.model, name: option.dataset.name, shape: option.querySelector("svg").outerHTML };
+  }
+
+  // Show which models are lanes.
+  mark(lanes) {
+    for (const option of this.#options) option.classList.toggle("lane-of", lanes.has(option.dataset.model));
+    if (!lanes.count) this.querySelector("[data-many]").checked = false;
+    this.#button.querySelector(".name").textContent = lanes.isOn ? `${lanes.count} lanes` : this.querySelector("[aria-selected=true]").dataset.name;
+  }
+
   // What the message needs decides who can take it.
   need({ images }) {
     for (const option of this.#options) {
@@ -78,6 +100,7 @@ export class ModelPicker extends HTMLElement {
     if (event.key === "ArrowDown") this.#mark(this.#visible[Math.min(at + 1, this.#visible.length - 1)]);
     else if (event.key === "ArrowUp") this.#mark(this.#visible[Math.max(at - 1, 0)]);
     else if (event.key === "Enter") this.#choose(this.#visible[at]);
+    else if (event.key === " " && event.target === this.#field && !this.#field.value && this.#visible[at]) this.#offer(this.#visible[at]);
     else if (event.key === "Escape") this.close();
     else return;
     event.preventDefault();
@@ -86,6 +109,7 @@ export class ModelPicker extends HTMLElement {
 
   #choose(option) {
     if (!option || option.hasAttribute("data-unfit")) return;
+    if (this.#isForSeveral && !this.#once) return this.#offer(option);
     const once = this.#once;
     if (once) {
       this.close();
@@ -94,6 +118,13 @@ export class ModelPicker extends HTMLElement {
     this.#show(option);
     localStorage.setItem("model", option.dataset.model);
     this.close();
+  }
+
+  // One more lane, or one less; the list stays open for the next.
+  #offer(option) {
+    if (option.hasAttribute("data-unfit")) return;
+    this.querySelector("[data-many]").checked = true;
+    this.dispatchEvent(new CustomEvent("lane", { bubbles: true, detail: this.lane(option.dataset.model) }));
   }
 
   #show(option) {

@@ -7,13 +7,17 @@ import { cookie } from "./cookie.js";
 import { Follow } from "./follow.js";
 import { GhostText } from "./ghost-text.js";
 import { listen } from "./keys.js";
+import { LaneBoard } from "./lane-board.js";
+import { LaneList } from "./lane-list.js";
 import { ModelPicker } from "./model-picker.js";
 import { ShareDialog } from "./share-dialog.js";
 import { Socket } from "./socket.js";
 import * as theme from "./theme.js";
 import { ASK, TELL } from "./wire.js";
 
+customElements.define("lane-board", LaneBoard);
 customElements.define("chat-thread", ChatThread);
+customElements.define("lane-list", LaneList);
 customElements.define("model-picker", ModelPicker);
 customElements.define("chat-composer", ChatComposer);
 customElements.define("ghost-text", GhostText);
@@ -22,6 +26,7 @@ customElements.define("share-dialog", ShareDialog);
 const thread = document.querySelector("chat-thread");
 const composer = document.querySelector("chat-composer");
 const picker = document.querySelector("model-picker");
+const lanes = document.querySelector("lane-list");
 const ghost = document.querySelector("ghost-text");
 const say = (words) => { const region = document.getElementById("announce"); if (region) region.textContent = words; };
 
@@ -98,6 +103,12 @@ function chat() {
   socket.addEventListener("frame", ({ detail: frame }) => heard(frame));
   thread.addEventListener("grown", () => follow.grown());
   thread.addEventListener("reloaded", () => { busy(); if (socket.isOpen && here) socket.tell({ type: ASK.OPEN, chat: here, seen: thread.seen }); });
+  thread.addEventListener("renewed", () => { busy(); follow.grown(); });
+  thread.addEventListener("ask", ({ detail }) => withLanes(detail));
+  thread.addEventListener("complaint", ({ detail }) => composer.complain(detail));
+  picker.addEventListener("lane", ({ detail }) => lanes.toggle(detail));
+  lanes.addEventListener("lanes", () => picker.mark(lanes));
+  picker.mark(lanes);
   thread.addEventListener("do", ({ detail }) => act(detail));
   composer.addEventListener("send", ({ detail }) => send(detail));
   composer.addEventListener("wants", ({ detail }) => socket.tell({ type: ASK.SUGGEST, ...detail }));
@@ -118,7 +129,16 @@ function chat() {
     k: () => step(-1),
     "[": () => version("Earlier version"),
     "]": () => version("Later version"),
-    r: () => act({ action: "retry", item: current(".answer") }),
+    r: () => act({ action: "retry", item: current(".turn.answer") }),
+    b: () => act({ action: "checkpoint", item: current(".turn.answer") }),
+    m: () => here && location.assign(`/c/${here}/history/`),
+    c: () => act({ action: "compare", item: current(".turn.answer") }),
+    0: () => thread.board?.choose("tie"),
+    x: () => thread.board?.choose("bad"),
+    Enter: () => thread.board?.vote(),
+    ArrowLeft: () => thread.board?.move(-1),
+    ArrowRight: () => thread.board?.move(1),
+    ...Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8].map((number) => [number, () => thread.board?.choose(number)])),
     "?": () => document.getElementById("keys-dialog").showModal(),
   });
   addEventListener("pagehide", () => composer.keep([...kept.values()].map(({ text }) => text)));
@@ -126,7 +146,7 @@ function chat() {
   if (!location.hash) follow.toEnd();
 
   function heard(frame) {
-    if (frame.type === TELL.STARTED) {
+    if (frame.type === TELL.STARTED || frame.type === TELL.COMPARED) {
       if (kept.get(frame.client_id)?.edits) edited.add(frame.run);
       kept.delete(frame.client_id);
     }
@@ -135,10 +155,10 @@ function chat() {
     if (frame.type === TELL.LANDED) return landed(frame);
     if (frame.type === TELL.OPENED) return opened(frame);
     if (frame.type === TELL.ACCESS) return may(frame);
-    if (frame.type === TELL.STARTED) started(frame);
+    if (frame.type === TELL.STARTED || frame.type === TELL.COMPARED) started(frame);
     if (frame.chat && here && frame.chat !== here) return;
     thread.apply(frame);
-    if (frame.type === TELL.STARTED || frame.type === TELL.SETTLED) showLive(frame.chat, frame.type === TELL.STARTED);
+    if ([TELL.STARTED, TELL.COMPARED, TELL.SETTLED].includes(frame.type)) showLive(frame.chat, frame.type !== TELL.SETTLED);
     if (frame.type === TELL.SETTLED && edited.delete(frame.run)) thread.reload();
     if (frame.type === TELL.SETTLED) say(frame.state === "done" ? "The answer is complete." : `The answer is ${frame.state}.`);
     busy();
@@ -184,6 +204,7 @@ function chat() {
       document.querySelector("share-dialog").dataset.url = `${frame.url}share/`;
       document.querySelector("#rule form").action = `${frame.url}delete/`;
       document.getElementById("rule").hidden = false;
+      Object.assign(document.getElementById("map"), { href: `${frame.url}history/`, hidden: false });
       addToIndex(frame);
     }
     say("An answer is being written.");
@@ -203,10 +224,13 @@ function chat() {
   function send(given) {
     const client_id = crypto.randomUUID?.() ?? uuid();
     const parent = given.edits ? given.edits.dataset.parent || null : here ? thread.tip : null;
+    if (lanes.count === 1) return composer.giveBack(given, { cause: "One lane is no comparison.", action: "Choose another model with Compare several, or remove the lane." });
     kept.set(client_id, given);
     document.getElementById("empty")?.remove();
     thread.propose({ client_id, text: given.text, images: given.images, parent: parent ?? "" });
-    const frame = { type: ASK.SEND, client_id, chat: here || null, parent, text: given.text, blobs: given.blobs, model: picker.model, documents: given.documents, reasoning: given.reasoning };
+    const asked = { client_id, chat: here || null, parent, text: given.text, blobs: given.blobs, documents: given.documents, collections: given.collections, web: given.web, reasoning: given.reasoning };
+    const frame = lanes.isOn ? { type: ASK.COMPARE, ...asked, lanes: lanes.take(), blind: lanes.blind } : { type: ASK.SEND, ...asked, model: picker.model };
+    picker.close();
     if (!socket.ask(frame)) state.textContent = "Offline: sent when the connection is back";
     picker.need({ images: false });
     follow.toEnd();
@@ -222,6 +246,53 @@ function chat() {
     if (action === "edit") return composer.edit(item);
     if (action === "copy") return copy(to);
     if (action === "retry") return picker.open((model) => retry(message, model));
+    if (action === "compare") return compare(item);
+    if (action === "checkpoint") return checkpoint(message);
+  }
+
+  // A flag at an answer: the thread shows it once the server has it.
+  function checkpoint(message) {
+    const dialog = document.getElementById("checkpoint-dialog");
+    const form = dialog.querySelector("form[method=post]");
+    form.reset();
+    form.onsubmit = async (event) => {
+      event.preventDefault();
+      const body = new URLSearchParams(new FormData(form));
+      body.set("message", message);
+      const response = await fetch(`/c/${here}/checkpoints/`, { method: "POST", body, headers: { "X-CSRFToken": cookie("csrftoken") } }).catch(() => null);
+      if (!response?.ok) return say("The checkpoint could not be set. Try again in a moment.");
+      dialog.close();
+      say("The checkpoint is set.");
+      thread.reload();
+    };
+    dialog.showModal();
+  }
+
+  // The same question again, to this answer's model and others.
+  function compare(item) {
+    const question = document.getElementById(`m-${item.dataset.parent}`);
+    if (!question) return;
+    const model = item.querySelector("[data-do=compare]")?.dataset.model ?? "";
+    if (!lanes.has(model)) lanes.set([picker.lane(model)]);
+    composer.edit(question);
+    picker.openForSeveral();
+  }
+
+  // What is wanted of lanes that were chosen in a comparison's table.
+  function withLanes({ action, lanes: chosen, comparison, instruction }) {
+    if (!composer.mayWrite) return;
+    if (action === "lanes-fuse") {
+      const client_id = crypto.randomUUID?.() ?? uuid();
+      socket.ask({ type: ASK.FUSE, client_id, chat: here, comparison, lanes: chosen.map(({ message }) => message), model: picker.model, instruction });
+      return;
+    }
+    if (action === "lanes-diff") return location.assign(`/c/${here}/diff/?a=${chosen[0].message}&b=${chosen[1].message}`);
+    if (chosen.length === 1) {
+      lanes.set([]);
+      return thread.reload(chosen[0].message).then(() => composer.focusText());
+    }
+    lanes.set(chosen.map(({ message, model }) => ({ ...picker.lane(model), parent: message })));
+    composer.focusText();
   }
 
   function retry(message, model) {
@@ -244,7 +315,9 @@ function chat() {
     const open = document.querySelector("dialog[open]");
     if (open) return open.close();
     const item = thread.live;
-    if (item) act({ action: "stop", item });
+    const board = item?.closest(".board");
+    const live = board ? board.querySelectorAll(".lane:is([data-state=running], [data-state=queued])") : item ? [item] : [];
+    for (const one of live) act({ action: "stop", item: one });
   }
 
   function busy(now = Boolean(thread.live)) {

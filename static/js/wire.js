@@ -3,6 +3,8 @@
 export const ASK = Object.freeze({
   OPEN: "open",
   SEND: "send",
+  COMPARE: "compare",
+  FUSE: "fuse",
   RETRY: "retry",
   CONTINUE: "continue",
   STOP: "stop",
@@ -13,6 +15,8 @@ export const TELL = Object.freeze({
   OPENED: "opened",
   ACCESS: "access",
   STARTED: "started",
+  COMPARED: "compared",
+  VOTED: "voted",
   STEP: "step",
   EVIDENCE: "evidence",
   DECISION: "decision",

@@ -79,12 +79,14 @@ def _wrong(kind: str, who: Who, met: dict[str, tuple[Meets, Any]], access: Acces
 
 async def _ask(page: Tab, kind: str, fields: dict[str, Any]) -> tuple[Meets, Any]:
     """What came back until all that this frame sets off is over."""
-    if kind in (Ask.SEND, Ask.RETRY):
+    answers = {Ask.SEND: 1, Ask.RETRY: 1, Ask.FUSE: 1, Ask.COMPARE: 2}.get(Ask(kind), 0)
+    for _ in range(answers):
         say("An answer.")
     await page.tell(kind, **fields)
     heard = await _heard(page)
-    if any(frame["type"] == "started" for frame in heard) and not any(frame["type"] == "settled" for frame in heard):
-        await page.hear("settled")
+    if any(frame["type"] in ("started", "compared") for frame in heard):
+        for _ in range(answers - sum(frame["type"] == "settled" for frame in heard)):
+            await page.hear("settled")
     if any(frame["type"] == "closed" for frame in heard):
         return Meets.DOOR, None
     refused = next((frame for frame in heard if frame["type"] == "refused"), None)
@@ -122,5 +124,12 @@ def _frame(world: World, kind: str, about: str) -> dict[str, Any]:
         return {"id": 1, "text": "Describe how they cross"}
     if kind == Ask.SEND:
         return {"client_id": uuid4(), "chat": chat, "parent": message, "text": "More", "model": "plain"}
+    if kind == Ask.COMPARE:
+        lanes = [{"model": "plain"}, {"model": "plain"}]
+        return {"client_id": uuid4(), "chat": chat, "parent": message, "text": "More", "lanes": lanes}
+    if kind == Ask.FUSE:
+        comparison = uuid4() if about == NO_MESSAGE else world.comparison.pk
+        lanes_ = [lane.answer_id for lane in world.lanes]
+        return {"client_id": uuid4(), "chat": chat, "comparison": comparison, "lanes": lanes_, "model": "plain"}
     named = {"client_id": uuid4(), "model": "plain"} if kind == Ask.RETRY else {}
     return {**named, "chat": chat, "message": message}

@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
 
-from tests.access.table import CHAT_READ, LIBRARY, OWNER_ONLY, PROGRAMS, PUBLIC, Access, Meets, Who, entry
+from tests.access.table import CHAT_READ, CHAT_WRITE, LIBRARY, OWNER_ONLY, PROGRAMS, PUBLIC, Access, Meets, Who, entry
 from tests.access.world import World, absent
 
 DOORS = ("/sign-in/?", "/admin/login/?")
@@ -129,6 +129,15 @@ def _more(world: World) -> Iterator[Probe]:
     place = chat + "place/"
     yield Probe("chat-place", "POST", no_child, place, place, {"message": foreign}, {"message": nothing})
     yield Probe("chat-place", "POST", CHAT_READ, place, "", {"message": str(world.answer.pk)})
+    # So are a comparison and a lane of another chat.
+    no_vote = {who: Meets.ABSENT if met is Meets.IN else met for who, met in CHAT_WRITE.items()}
+    there, lane = f"/c/{world.elsewhere.chat_id}/", world.lanes[0].answer_id
+    votes, thumbs = there + "comparisons/{}/vote/", there + "lanes/{}/thumb/"
+    yield Probe("comparison-vote", "POST", no_vote, votes.format(world.comparison.pk), votes.format(nothing))
+    yield Probe("lane-thumb", "POST", no_child, thumbs.format(lane), thumbs.format(nothing))
+    pair = f"{chat}diff/?a={world.answer.pk}&b="
+    yield Probe("chat-diff", "GET", CHAT_READ, pair + str(world.lanes[0].answer_id), pair + nothing)
+    yield Probe("chat-diff", "GET", no_child, pair + foreign, pair + nothing)
     # Only who deleted a chat brings it back; one that is not deleted is as good as absent.
     undone = {who: Meets.DOOR if met is Meets.DOOR else Meets.ABSENT for who, met in CHAT_READ.items()}
     gone = f"/c/{absent(world.chat.pk)}/delete/"
@@ -167,8 +176,12 @@ def _urls(route: Route, world: World) -> tuple[str, str]:
 def _value(route: Route, parameter: str, world: World) -> Any:
     if parameter in ("number", "old", "new"):  # of a version
         return 1
-    if parameter == "rollout":
+    if parameter == "form":
+        return "json" if route.name == "measure-export" else "md"
+    if parameter in ("rollout", "comparison", "answer", "checkpoint"):
         return world.values[parameter]
+    if route.pattern.startswith("c/<uuid:id>/"):
+        return world.chat.pk
     if route.name == "admin:view_on_site":
         person = world.rows["accounts.person"]
         return person.pk if parameter == "object_id" else ContentType.objects.get_for_model(person).pk

@@ -26,7 +26,7 @@ def test_every_route_has_its_entry() -> None:
     assert missing == [], "give each a line in tests/access/table.py"
 
 
-@pytest.mark.parametrize("route", ["chat-export", "admin:providers_provider_export", "admin:export", "c/<uuid:id>/x/"])
+@pytest.mark.parametrize("route", ["chat-burn", "admin:providers_provider_export", "admin:export", "c/<uuid:id>/x/"])
 def test_a_route_without_an_entry_would_be_named(route: str) -> None:
     """The premise of the test above: no pattern of the table takes in what nobody thought of."""
     assert entry(route) is None

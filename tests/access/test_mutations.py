@@ -98,7 +98,7 @@ def anybody_opens(patch: pytest.MonkeyPatch) -> None:
 
 
 def people_as_they_were(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(record, "_author", lambda person_id: Person.objects.get(pk=person_id))
+    patch.setattr(record, "author", lambda person_id: Person.objects.get(pk=person_id))
 
 
 def sockets_for_nobody(patch: pytest.MonkeyPatch) -> None:

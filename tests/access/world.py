@@ -13,8 +13,10 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.utils import timezone
 
 from chat import tree
-from chat.models import Attachment, Blob, Chat, ChatShare, Message, MessageBlob
+from chat.models import Attachment, Blob, Chat, ChatShare, Checkpoint, Comparison, Lane, Message, MessageBlob
+from retrieval import files
 from retrieval.models import Collection, Document
+from retrieval.web.engines import ensure as ensure_engines
 from tests.access.table import Who
 from tests.scripted import add_model
 from tests.tab import session_of
@@ -24,6 +26,7 @@ from workspace.accounts.models import IdentityProvider, Invitation, Person, Role
 from workspace.api import tokens
 from workspace.audit.log import record
 from workspace.audit.models import Action
+from workspace.measurement.models import Measurement, Suite
 from workspace.router import rollouts
 from workspace.router.catalog import ACTIVE
 from workspace.router.configuration import DEFAULT_SOURCE, save_version
@@ -47,6 +50,8 @@ class World:
     question: Message
     answer: Message
     elsewhere: Message  # an answer in another chat of the same person
+    comparison: Comparison
+    lanes: list[Lane]
     rows: dict[str, Any]  # model's label -> a row of it
     values: dict[str, Any]  # a route's parameter -> what stands in this world for it
 
@@ -91,8 +96,14 @@ def build() -> World:
     LoggedDecision.objects.create(person=member, run=answer.run_id, model="plain")
     collection = Collection.objects.create(name="Orchard", owner=member)
     document = Document.objects.create(
-        collection=collection, title="Pruning", name="p.md", digest="0" * 64, text="secret"
+        collection=collection, title="Pruning", name="p.md", digest=files.keep(b"secret"), size=6, text="secret"
     )
+    comparison = Comparison.objects.create(chat=chat, question=question, person=member)
+    lanes = [_lane(comparison, place) for place in range(2)]
+    suite = Suite.objects.create(owner=member, name="Bridges", digest="0" * 64)
+    measurement = Measurement.objects.create(suite=suite, owner=member, lanes=[{"label": "plain", "model": "plain"}])
+    checkpoint = Checkpoint.objects.create(chat=chat, name="Agreed", message=answer, author=member)
+    ensure_engines()
     rows = {model._meta.label_lower: model._default_manager.order_by("pk").first() for model in apps.get_models()}
     rows["accounts.person"] = people[Who.STRANGER]
     values = {
@@ -100,6 +111,11 @@ def build() -> World:
         "run": answer.run_id,
         "blob": digest,
         "document": document.pk,
+        "collection": collection.pk,
+        "measure": measurement.pk,
+        "checkpoint": checkpoint.pk,
+        "comparison": comparison.pk,
+        "answer": lanes[0].answer_id,
         "rollout": rollout.pk,
         "sign-in-link": links.make(member, minutes=5),
         "join": "no-such-invitation",
@@ -110,7 +126,7 @@ def build() -> World:
         "model": "plain",
         "revoke-token": tokens.make(member, name="script")[0].pk,
     }
-    return World(people, sessions, chat, question, answer, elsewhere, rows, values)
+    return World(people, sessions, chat, question, answer, elsewhere, comparison, lanes, rows, values)
 
 
 def _chat(owner: Person) -> tuple[Chat, Message, Message]:
@@ -121,6 +137,16 @@ def _chat(owner: Person) -> tuple[Chat, Message, Message]:
     answer = Message.objects.create(chat=chat, parent=question, role="model", run=run, depth=1, settled=True)
     tree.stand(chat, owner, answer)
     return chat, question, answer
+
+
+def _lane(comparison: Comparison, place: int) -> Lane:
+    """An older answer to the same question, so that nobody stands there."""
+    run = Run.objects.create(state="done", text="A lane.", manifest={"model": "plain"})
+    answer = Message.objects.create(
+        id=uuid.UUID(int=place + 1), chat=comparison.chat, parent=comparison.question, role="model", run=run, depth=1,
+        settled=True,
+    )  # fmt: skip
+    return Lane.objects.create(comparison=comparison, place=place, answer=answer, asked={"model": "plain"})
 
 
 def _share(chat: Chat, people: dict[Who, Any], group: Group) -> None:

@@ -16,6 +16,7 @@ def one_of_each() -> list[str]:
     from django.utils import timezone
 
     from retrieval.models import Collection, Document
+    from retrieval.web import engines
     from workspace.accounts.models import Group, IdentityProvider, Invitation, Person
     from workspace.admin_site.pages import ReadOnlyAdmin
     from workspace.audit.log import record
@@ -25,6 +26,7 @@ def one_of_each() -> list[str]:
     from workspace.router.seed import ensure_defaults
 
     ensure_defaults()
+    engines.ensure()
     owner = Person.objects.get(role="owner")
     person = Person.objects.exclude(pk=owner.pk).order_by("pk").first() or owner
     Run.objects.create(person=person, text="a private answer")

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.chromium import chromium
 from tests.serving import Served
 from tests.upstream import Upstream
 
-PEOPLE = 40  # each test takes the next one, so no test sees the chats of another
+expect.set_options(timeout=15_000)  # milliseconds: a busy machine is no fault of the page
+PEOPLE = 80  # each test takes the next one, so no test sees the chats of another
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +32,9 @@ def keys() -> list[str]:
 def served(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream, keys: list[str]) -> Iterator[Served]:
     served = Served(tmp_path_factory.mktemp("data"))
     keys += served.people(PEOPLE, upstream.url)
-    yield served.start()
+    served.start()
+    served.start_worker()
+    yield served
     served.end()
 
 

@@ -12,6 +12,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.reader import answers, ask, composer, expect_state
+from tests.browser.test_compare import choose_lanes
+from tests.browser.test_measure import FILE
 from tests.serving import ROOT, Served
 from tests.upstream import Upstream
 
@@ -23,7 +25,8 @@ RULES = {
 COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}  # what a theme changes
 OURS = [
     "/", "/account/", "/account/usage/", "/account/tokens/", "/account/password/first/", "/account/app/",
-    "/account/passkeys/new/", "/account/connected/", "/documents/", "/no/such/page/",
+    "/account/passkeys/new/", "/account/connected/", "/documents/", "/leaderboard/",
+    "/measure/", "/no/such/page/",
 ]  # fmt: skip
 OUTSIDE = ["/sign-in/", "/join/no-such-invitation/", "/sign-in/no-such-link/", "/sign-in/off/"]
 
@@ -32,7 +35,9 @@ OUTSIDE = ["/sign-in/", "/join/no-such-invitation/", "/sign-in/no-such-link/", "
 def site(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Served]:
     served = Served(tmp_path_factory.mktemp("axe"))
     served.people(1, upstream.url)
-    yield served.start()
+    served.start()
+    served.start_worker()
+    yield served
     served.end()
 
 
@@ -108,6 +113,35 @@ def test_a_chat_with_an_answer(owner: Page, site: Served) -> None:
     ask(owner, "How does Onepane stay up?", model="quotes")
     expect_state(answers(owner).first, "done")
     assert not (found := wrong(owner, "chat")), "\n".join(found)
+
+
+def test_a_comparison_its_difference_and_its_history(owner: Page, site: Served) -> None:
+    owner.goto(home(site))
+    choose_lanes(owner, "counting", "instant")
+    composer(owner).fill("Which is it?")
+    composer(owner).press("Enter")
+    expect(owner.get_by_role("region", name="The lanes in figures")).to_be_visible()
+    found = wrong(owner, "comparison")
+    owner.goto(owner.url + "history/")
+    found += wrong(owner, "history")
+    owner.locator("chat-map li.row").filter(has_text="counting").get_by_label("old").check(force=True)
+    owner.locator("chat-map li.row").filter(has_text="instant").get_by_label("new").check(force=True)
+    owner.get_by_role("button", name="Show the difference").click()
+    expect(owner.get_by_role("heading", name="What made them")).to_be_visible()
+    found += wrong(owner, "difference")
+    assert not found, "\n".join(found)
+
+
+def test_a_report_of_a_measurement(owner: Page, site: Served) -> None:
+    go(owner, site, "/measure/")
+    form = owner.get_by_role("form", name="New measurement")
+    form.get_by_label("A file: JSON Lines").set_input_files([FILE])
+    for model in ("counting", "quotes", "err400"):
+        form.get_by_label(model, exact=True).check()
+    form.get_by_role("button", name="Start").click()
+    expect(owner.locator(".going")).to_have_count(0, timeout=60_000)
+    expect(owner.get_by_role("heading", name="Where they differ")).to_be_visible()
+    assert not (found := wrong(owner, "report")), "\n".join(found)
 
 
 def test_every_page_of_the_admin(owner: Page, site: Served, admin_pages: list[str]) -> None:

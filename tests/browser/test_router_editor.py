@@ -31,6 +31,8 @@ LONG = (
 def open_editor(page: Page, site: str) -> None:
     page.goto(f"{site}/admin/router/routerconfiguration/")
     page.get_by_role("link", name="default", exact=True).click()
+    expect(page.locator(".file-frame")).to_be_visible()  # its script has come
+    expect(page.locator(".file-said")).not_to_be_empty()
 
 
 def test_a_file_is_mended_drafted_compared_used_and_left(owner: Page, site: str) -> None:

@@ -90,6 +90,14 @@ def frame_for(kind: Ask, answer: Message) -> dict[str, Any]:
         Ask.RETRY: {"client_id": uuid4(), "chat": answer.chat_id, "message": answer.pk, "model": "plain"},
         Ask.CONTINUE: {"chat": answer.chat_id, "message": answer.pk},
         Ask.STOP: {"chat": answer.chat_id, "message": answer.pk},
+        Ask.COMPARE: {
+            "client_id": uuid4(),
+            "chat": answer.chat_id,
+            "parent": answer.pk,
+            "text": "More",
+            "lanes": [{"model": "plain"}] * 2,
+        },
+        Ask.FUSE: {"client_id": uuid4(), "chat": answer.chat_id, "comparison": uuid4(), "lanes": [str(answer.pk)]},
         Ask.SUGGEST: {"id": 1, "text": "Describe how they cross"},
     }[kind]
 
@@ -101,6 +109,8 @@ OWNERS = {
     Ask.CONTINUE: "refused",
     Ask.STOP: None,
     Ask.SUGGEST: None,
+    Ask.COMPARE: "compared",
+    Ask.FUSE: "refused",  # there is no such comparison
 }
 
 
@@ -120,7 +130,7 @@ async def test_every_frame_is_decided_by_who_sends_it(alice: Person, charlie: Pe
         if who == "deactivated":
             await Person.objects.filter(pk=alice.pk).aupdate(is_active=False)
         before = await Message.objects.acount()
-        if kind in (Ask.SEND, Ask.RETRY):
+        for _ in range({Ask.SEND: 1, Ask.RETRY: 1, Ask.COMPARE: 2}.get(kind, 0)):
             say("Again.")
         await page.tell(kind, **frame_for(kind, answer))
         if who == "owner" or (kind is Ask.SUGGEST and who == "stranger"):  # a draft belongs to no chat yet

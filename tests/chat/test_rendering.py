@@ -106,3 +106,19 @@ def _lists_touch(blocks: list[str]) -> bool:
 def test_a_cut_loses_no_character(text: str) -> None:
     closed, tail = split_closed(text)
     assert closed + tail == text
+
+
+def test_a_sentence_that_is_marked_keeps_its_block_and_its_markup() -> None:
+    text = "# Boats\n\nThe ferry is **red** [1]. It flies.\n\n- It swims. It sinks.\n"
+    marks = [(text.index("It flies"), text.index("It flies") + 9, "unsupported")]
+    marks += [(text.index("- It swims"), text.index("- It swims") + 11, "weak")]
+    html = render(text, issued=[1], marks=marks)
+    assert '<span class="unsupported"' in html and ">It flies.</span>" in html
+    assert html.count("<li>") == 1 and ">It swims.</span> It sinks." in html
+    assert "<strong>red</strong>" in html and 'class="cite"' in html
+
+
+def test_marks_break_no_table_and_a_text_can_not_write_them() -> None:
+    table = "| a | b |\n|---|---|\n| It flies | x |\n"
+    assert "<table>" in render(table, marks=[(20, len(table), "weak")])
+    assert "span" not in render("a \ue001b\ue002 c", marks=[(0, 1, "weak")])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from retrieval.web import looking
 from tests.scripted import Scripted, add_model, broken, say
 from workspace.providers.setup import ensure_quotes
 from workspace.router import catalog
@@ -21,8 +22,11 @@ from workspace.types import (
     Decided,
     Delta,
     Event,
+    Evidence,
+    EvidenceFound,
     Failure,
     Finished,
+    Grounding,
     Manifest,
     PromptMessage,
     Reasoning,
@@ -30,6 +34,7 @@ from workspace.types import (
     StepTaken,
     Usage,
     UsageReported,
+    sha256,
     text_part,
 )
 
@@ -280,3 +285,40 @@ class Signal(asyncio.Event):
     async def wait(self) -> Any:
         self._reached.set()
         return True
+
+
+PASSAGE = Evidence(
+    number=1, chunk_id="c", document_id="d", title="Tea", text="Tea boils.", digest=sha256("Tea boils."), score=0.9
+)
+
+
+async def test_evidence_that_came_with_the_request_is_read_by_every_model_and_nothing_is_searched() -> None:
+    for model in ("first", "second"):
+        say("Tea boils [1].")
+        told = await run(replace(ASKED, model=model, evidence=(PASSAGE,)))
+        assert [event.evidence for event in told.events if isinstance(event, EvidenceFound)] == [(PASSAGE,)]
+        assert told.manifest.evidence == (PASSAGE,)
+
+
+async def test_evidence_that_was_looked_for_in_vain_is_not_looked_for_again() -> None:
+    told = await run(replace(ASKED, model="quotes", evidence=()))
+    assert "No passage fits the question" in told.steps
+
+
+async def test_the_web_is_searched_for_who_asks_and_where_a_route_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str]] = []
+
+    async def look(question: str, *, person_id: str, **_: Any) -> looking.Looked:
+        asked.append((question, person_id))
+        return looking.Looked((PASSAGE,), "1 of 2 pages could not be read", ({"engine": "Own", "results": 2},))
+
+    monkeypatch.setattr("retrieval.web.looking.look", look)
+    told = await run(replace(ASKED, model="quotes", person_id="7", grounding=Grounding(web=True)))
+    assert [event.evidence for event in told.events if isinstance(event, EvidenceFound)] == [(PASSAGE,)]
+    assert told.manifest.searched == ({"engine": "Own", "results": 2},)
+    assert told.steps[:2] == ["Searching the web", "Reading 1 passage. 1 of 2 pages could not be read"]
+    await _configure(model="quotes", grounding={"web": True})
+    told = await run()
+    assert told.manifest.evidence == (PASSAGE,) and asked == [("Tell me", "7"), ("Tell me", "")]
+    await run(replace(ASKED, alone=True))
+    assert len(asked) == 2, "what a comparison searches is not a route's business"

@@ -47,7 +47,7 @@ def test_a_system_prompt_that_came_with_the_request_stands_in_place_of_the_templ
     asked = replace(QUESTION, system="Say {evidence} aloud.")
     assert build(asked, Model(), (), template).system == "Say {evidence} aloud."
     grounded = build(asked, Model(), (passage("A pointer."),), template).system
-    assert grounded.startswith("Say {evidence} aloud.\n\nPassages from documents follow")
+    assert grounded.startswith("Say {evidence} aloud.\n\nPassages from documents and web pages follow")
     assert build(replace(asked, system=""), Model(), (), template).system == ""
 
 
@@ -55,7 +55,7 @@ def test_passages_are_numbered_quotations_after_the_template() -> None:
     system = build(
         QUESTION, Model(), (passage("A <b>pointer</b>."), passage("A name.", 2)), Template(system="Be brief.")
     ).system
-    assert system.startswith("Be brief.\n\nPassages from documents follow")
+    assert system.startswith("Be brief.\n\nPassages from documents and web pages follow")
     assert '<passage number="1" from="The guide, page 2">\nA <b>pointer</b>.\n</passage>' in system
     assert system.endswith("A name.\n</passage>")
 

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +21,7 @@ from workspace.providers.base import Address
 from workspace.providers.models import LanguageModel, LanguageModelVersion, Provider
 from workspace.providers.secrets import key_of, lacks
 from workspace.router.configuration import DEFAULT_SOURCE, Configuration, ConfigurationError, parse
-from workspace.router.models import PromptTemplate, Rollout, RouterConfiguration, RouterVersion
+from workspace.router.models import PromptTemplate, PromptTemplateVersion, Rollout, RouterConfiguration, RouterVersion
 from workspace.router.money import Limit, limits
 from workspace.router.prompts import DEFAULT_SYSTEM
 from workspace.types import Usage
@@ -115,6 +115,16 @@ def load_sync() -> Catalog:
         catalog = _kept[0] if _kept is not None and _kept[1] == stamp else _read()
         _kept = (catalog, stamp, now)
         return catalog
+
+
+async def pinned(catalog: Catalog, *, configuration: int | None = None, template: int | None = None) -> Catalog:
+    """The catalog with these versions in place of the current ones; one that is gone leaves the current."""
+    if configuration and (version := await RouterVersion.objects.filter(pk=configuration).afirst()):
+        file = _configuration(version)
+        catalog = replace(catalog, configuration=file, router_version_id=version.pk, trial=None) if file else catalog
+    if template and (row := await PromptTemplateVersion.objects.filter(pk=template).afirst()):
+        catalog = replace(catalog, template=Template(version_id=row.pk, system=row.system))
+    return catalog
 
 
 def forget() -> None:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 from django.conf import settings
 
 from retrieval import support
-from retrieval.search import search
+from retrieval.search import Found, search
+from retrieval.web import looking
 from workspace.blobs import read_blob
 from workspace.providers.base import Call, ProviderError
 from workspace.router import catalog as catalogs
@@ -43,7 +44,6 @@ from workspace.types import (
     EvidenceFound,
     Failure,
     Finished,
-    Grounding,
     Manifest,
     Reasoning,
     Request,
@@ -63,8 +63,17 @@ EFFORT = "medium"  # of a model that is asked to reason, by no more than a switc
 class Execution:
     """One request on its way to an answer. ``manifest`` can be asked at any moment: a stopped run has one too."""
 
-    def __init__(self, request: Request, *, run_id: str = "", decided: Decision | None = None) -> None:
+    def __init__(
+        self,
+        request: Request,
+        *,
+        run_id: str = "",
+        decided: Decision | None = None,
+        looking: asyncio.Future[Found] | None = None,
+    ) -> None:
+        """``looking`` is a search that others wait for too: whoever stops, it goes on."""
         self._request = request
+        self._looking = looking
         self._decided = decided
         self._run_id = run_id
         self._began = time.monotonic()
@@ -74,6 +83,7 @@ class Execution:
         self._situation = Situation(facts={})
         self._catalog: Catalog | None = None
         self._evidence: tuple[Evidence, ...] = ()
+        self._searched: tuple[Mapping[str, object], ...] = ()
         self._grounding = request.grounding
         self._calling: Calling | None = None
         self._wrote: Calling | None = None  # the call whose words came last
@@ -147,6 +157,7 @@ class Execution:
             system_digest=sha256(prompt.system) if prompt else "",
             decision=self._decision,
             evidence=self._evidence,
+            searched=self._searched,
             seed=self._request.seed,
             finish_reason="stopped" if stopped else calling.ended.finish_reason if calling and calling.ended else "",
             usage=_sum_of(attempts) if attempts else None,
@@ -159,7 +170,9 @@ class Execution:
 
     async def _decide(self) -> Decision:
         await health.listen()
-        self._catalog = rollout.arm(await catalogs.load(), self._request)
+        request = self._request
+        catalog = rollout.arm(await catalogs.load(), request)
+        self._catalog = await catalogs.pinned(catalog, configuration=request.configuration, template=request.template)
         self._situation = await situation.look(self._request, self._catalog)
         if self._decided:
             decision = still_fit(self._decided, self._request, self._catalog)
@@ -174,16 +187,24 @@ class Execution:
         self._decision = decision
         self._route = self._catalog.configuration.route(decision.route)
         self._timings = replace(self._timings, decided=self._elapsed())
-        if self._route and self._route.grounding.get("documents") and not self._grounding.collections:
-            self._grounding = Grounding(collections=self._grounding.offered, web=self._grounding.web)
+        if self._route and not self._request.alone:
+            wanted, given = self._route.grounding, self._grounding
+            collections = given.collections or (given.offered if wanted.get("documents") else ())
+            self._grounding = replace(given, collections=collections, web=given.web or bool(wanted.get("web")))
         return decision
 
+    @property
+    def _grounded(self) -> bool:
+        given = self._looking is not None or self._request.evidence is not None
+        return given or bool(self._grounding.collections) or self._grounding.web
+
     async def _gather(self) -> AsyncGenerator[Event, None]:
-        if not self._grounding.collections:
+        if not self._grounded:
             return
-        yield StepTaken("Reading the documents")
-        found = await search(self._request.prompt, collections=self._grounding.collections)
-        self._evidence = found.evidence
+        yield StepTaken("Searching the web" if self._grounding.web else "Reading the documents")
+        search = self._looking or look_up(replace(self._request, grounding=self._grounding))
+        found = await (asyncio.shield(search) if isinstance(search, asyncio.Future) else search)
+        self._evidence, self._searched = found.evidence, found.searched
         self._timings = replace(self._timings, evidence=self._elapsed())
         yield EvidenceFound(found.evidence)
         count = len(found.evidence)
@@ -193,7 +214,8 @@ class Execution:
     async def _answer(self) -> AsyncGenerator[Event, None]:
         """The one loop over calls."""
         assert self._catalog is not None and self._decision is not None
-        chain = Chain([self._decision.model, *self._decision.fallbacks], self._catalog.candidates)
+        fallbacks = () if self._request.alone else self._decision.fallbacks
+        chain = Chain([self._decision.model, *fallbacks], self._catalog.candidates)
         step: Next | None = Next(chain.first)
         while step:
             candidate = step.candidate
@@ -300,7 +322,7 @@ class Execution:
             messages=prompt.messages,
             system=prompt.system,
             evidence=self._evidence,
-            grounded=bool(self._grounding.collections),
+            grounded=self._grounded,
             abilities=candidate.abilities,
             parameters={
                 **self._thinking(candidate),
@@ -370,6 +392,27 @@ def _sum_of(attempts: Sequence[Attempt]) -> Usage:
         reasoning=sum(usage.reasoning for usage in told),
         estimated=any(usage.estimated and (usage.input or usage.output) for usage in told),
     )
+
+
+async def look_up(request: Request) -> Found:
+    """The evidence of a request: what was given with it, or what its documents and the web hold. Several models asked
+    with the same ``Request.evidence`` read the same."""
+    grounding = request.grounding
+    if request.evidence is not None:
+        return Found(request.evidence)
+    if not grounding.web:
+        return await search(request.prompt, collections=grounding.collections)
+    documents, web = await asyncio.gather(
+        search(request.prompt, collections=grounding.collections) if grounding.collections else _nothing(),
+        looking.look(request.prompt, person_id=request.person_id),
+    )
+    passages = (*documents.evidence, *web.evidence)
+    evidence = tuple(replace(one, number=number) for number, one in enumerate(passages, start=1))
+    return Found(evidence, ". ".join(filter(None, (documents.note, web.note))), web.searched)
+
+
+async def _nothing() -> Found:
+    return Found(())
 
 
 async def run(request: Request) -> AsyncGenerator[Event, None]:

@@ -133,6 +133,7 @@ class Run(models.Model):
     first_token_s = models.FloatField(null=True)
     total_s = models.FloatField(null=True)
     seq = models.PositiveIntegerField(default=0)
+    withheld = models.BooleanField(default=False, help_text="Who wrote it is told after a vote.")
     owner = models.CharField(max_length=64, blank=True)
     created = models.DateTimeField(auto_now_add=True)
     heartbeat = models.DateTimeField(null=True)

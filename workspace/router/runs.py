@@ -20,6 +20,7 @@ import orjson
 from django.conf import settings
 from django.utils import timezone
 
+from retrieval.search import Found
 from workspace.hub import hub
 from workspace.router import overrides
 from workspace.router.decisions import DecisionLog
@@ -95,13 +96,14 @@ class LiveRun:
         seq: int,
         reasoning: str,
         decided: Decision | None,
+        looking: asyncio.Future[Found] | None,
     ) -> None:
         self.run_id = run_id
         self.request = request
         self.observer = observer
         self.seq = seq
         self._registry = registry
-        self._execution = Execution(request, run_id=str(run_id), decided=decided)
+        self._execution = Execution(request, run_id=str(run_id), decided=decided, looking=looking)
         self._text: list[str] = [request.so_far] if request.so_far else []
         self._reasoning: list[str] = [reasoning] if reasoning else []
         self._pending: list[str] = []
@@ -269,11 +271,12 @@ class Registry:
         seq: int = 0,
         reasoning: str = "",
         decided: Decision | None = None,
+        looking: asyncio.Future[Found] | None = None,
     ) -> LiveRun:
         """Execute a run. A continued one goes on after ``seq`` and the text in ``request.so_far``; one that was queued
-        has been ``decided``."""
+        has been ``decided``; runs that share their evidence share the search for it, ``looking``."""
         run = self._runs[run_id] = LiveRun(
-            run_id, request, observer, self, seq=seq, reasoning=reasoning, decided=decided
+            run_id, request, observer, self, seq=seq, reasoning=reasoning, decided=decided, looking=looking
         )
         if settings.REDIS_URL:
             await hub().listen(_control(run_id), self._control)

@@ -24,6 +24,8 @@ ICONS = {
     "find": "M2.5 7a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0m8 3.5 3 3",
     "attach": "m12.5 7.5-4.8 4.8a2.8 2.8 0 0 1-4-4L9 3a1.9 1.9 0 0 1 2.7 2.7l-5 5",
     "book": "M3 3h4a1.5 1.5 0 0 1 1 .5A1.5 1.5 0 0 1 9 3h4v9.5H9.5L8 13.5l-1.5-1H3zM8 3.5v10",
+    "web": "M8 1.800a6.200 6.200 0 1 0 0 12.400a6.200 6.200 0 1 0 0-12.400M1.800 8h12.400"
+    "M8 1.800c-3.600 3.400-3.600 9 0 12.400c3.600-3.400 3.600-9 0-12.400",
     "send": "M8 13V3.5M4 7.5l4-4 4 4",
     "stop": "M4.5 4.5h7v7h-7z",
     "copy": "M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3",
@@ -36,6 +38,14 @@ ICONS = {
     "on": "m6.5 4 4 4-4 4",
     "down": "m4 6.5 4 4 4-4",
     "more": "M3.5 8h.01M8 8h.01M12.5 8h.01",
+    "up": "M5 7.500v6M5 7.500 8 2.500c1.200 0 1.800.9 1.500 2L9 6.500h3.500l1 1.200-1 5.800h-10v-6H5",
+    "thumb-down": "M5 8.500v-6M5 8.500l3 5c1.200 0 1.800-.9 1.500-2L9 9.500h3.500l1-1.200-1-5.800h-10v6H5",
+    "lanes": "M2.500 3h3v10h-3zM6.500 3h3v10h-3zM10.500 3h3v10h-3z",
+    "blind": "M2 2.500l12 11M4 5C2.700 6.200 2 8 2 8s2.200 4.500 6 4.500c1 0 1.900-.3 2.700-.7"
+    "M6.500 3.700c.5-.1 1-.2 1.500-.2 3.800 0 6 4.500 6 4.500s-.5 1-1.400 2.100",
+    "tune": "M2.500 5h6M11.500 5h2M2.500 11h2M7.500 11h6M8.500 3.500v3M5.500 9.500v3",
+    "flag": "M4 14V2.500M4 3h8l-2 2.700 2 2.800H4",
+    "map": "M4 3v10M4 6c0 3 7 1 7 4M4 3.100h.010M11 13h.010M11 10v3",
     "close": "m4 4 8 8M12 4l-8 8",
     "sun": "M8 5.2a2.8 2.8 0 1 0 0 5.6a2.8 2.8 0 1 0 0-5.6M8 1.5v1.3M8 13.2v1.3M1.5 8h1.3M13.2 8h1.3"
     "M3.4 3.4l.9.9M11.7 11.7l.9.9M3.4 12.6l.9-.9M11.7 4.3l.9-.9",
@@ -104,6 +114,36 @@ def dollars(value: Decimal | float | str | None) -> str:
     if amount == 0:
         return "$0"
     return f"${amount:.2f}" if amount >= 1 else f"${amount:.4f}" if amount >= Decimal("0.0001") else "<$0.0001"
+
+
+@register.filter
+def at(share: float) -> str:
+    """A share as its place on a scale of 100."""
+    return f"{100 * share:.1f}"
+
+
+@register.filter
+def points(share: float) -> str:
+    """+2 points."""
+    return f"{signed(share)} point{'' if abs(round(100 * share)) == 1 else 's'}"
+
+
+@register.filter
+def signed(share: float) -> str:
+    """A share in points, with its sign: +2, −5, 0."""
+    value = round(100 * share)
+    return f"+{value}" if value > 0 else f"−{-value}" if value else "0"
+
+
+@register.filter
+def hue(mark: int) -> str:
+    """The class that gives a model's mark its colour."""
+    return f"m{mark % len(MARKS) + 1}" if mark >= 0 else "m0"
+
+
+@register.filter
+def percent(value: float) -> str:
+    return f"{value:.0%}"
 
 
 @register.filter

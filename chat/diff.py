@@ -1,0 +1,132 @@
+"""What two messages of a chat differ in: their words, what they read, what made them, and what they took.
+
+Words are compared as Python's ``difflib`` does (Ratcliff and Obershelp, 1988): words, and the space between them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from typing import Any
+
+MOST = 20_000  # words of both together; longer texts are compared line by line
+_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+_LINES = re.compile(r"[^\n]*\n|[^\n]+\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of text: in both (``same``), in the second alone (``added``), in the first alone (``removed``)."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that made the answers, where it is not the same for both."""
+
+    name: str
+    old: str
+    new: str
+
+
+def words(old: str, new: str) -> list[Piece]:
+    """The pieces of both texts in order: ``same`` and ``removed`` are the old one, ``same`` and ``added`` the new."""
+    pattern = _WORDS if len(old.split()) + len(new.split()) <= MOST else _LINES
+    left, right = pattern.findall(old), pattern.findall(new)
+    pieces: list[Piece] = []
+    for kind, a, b, c, d in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
+        if kind == "equal":
+            pieces.append(Piece("same", "".join(left[a:b])))
+            continue
+        if a < b:
+            pieces.append(Piece("removed", "".join(left[a:b])))
+        if c < d:
+            pieces.append(Piece("added", "".join(right[c:d])))
+    return pieces
+
+
+def likeness(old: str, new: str) -> float:
+    """How alike two texts are, 0 to 1, by the words they share in order."""
+    return SequenceMatcher(None, old.split(), new.split(), autojunk=False).ratio()
+
+
+def manifests(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> list[Difference]:
+    """What differs between two manifests, by the names on the page; what is measured is told by ``figures``."""
+    left, right = dict(_flat(old or {})), dict(_flat(new or {}))
+    names = [name for name in dict.fromkeys([*left, *right]) if left.get(name) != right.get(name)]
+    return [Difference(name, left.get(name, "none"), right.get(name, "none")) for name in names]
+
+
+def figures(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> list[Difference]:
+    """What both took, whether or not it differs: seconds, tokens, dollars."""
+    wanted = {
+        "time to first token, s": ("timings", "first_token"),
+        "in all, s": ("timings", "total"),
+        "tokens in": ("usage", "input"),
+        "tokens out": ("usage", "output"),
+        "cost, $": ("cost",),
+        "supported sentences": ("support", "supported"),
+    }
+    told = []
+    for name, path in wanted.items():
+        left, right = _at(old or {}, path), _at(new or {}, path)
+        if left is not None or right is not None:
+            told.append(Difference(name, _plain(left), _plain(right)))
+    return told
+
+
+def evidence(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[Difference]:
+    """Passages that only one of the two was given, by what they say."""
+    left, right = ({each["digest"]: each for each in one} for one in (old, new))
+    told = [Difference("passage", _passage(left[digest]), "not given") for digest in left if digest not in right]
+    return told + [
+        Difference("passage", "not given", _passage(right[digest])) for digest in right if digest not in left
+    ]
+
+
+# What names a thing, and not what came of it.
+_MADE = (
+    "model",
+    "model_version",
+    "provider",
+    "provider_version",
+    "upstream_model",
+    "resolved_model",
+    "prompt_template",
+    "prompt_template_version",
+    "system_digest",
+    "seed",
+    "finish_reason",
+)
+
+
+def _flat(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name in _MADE:
+        if manifest.get(name) not in (None, ""):
+            yield name.replace("_", " "), _plain(manifest[name])
+    for name, value in (manifest.get("parameters") or {}).items():
+        yield name.replace("_", " "), _plain(value)
+    decision = manifest.get("decision") or {}
+    for name in ("route", "chosen_by", "configuration"):
+        if decision.get(name) not in (None, ""):
+            yield {"chosen_by": "chosen by", "configuration": "router version"}.get(name, name), _plain(decision[name])
+
+
+def _at(value: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        value = (value or {}).get(name)
+    return value
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _passage(passage: Mapping[str, Any]) -> str:
+    return f"{passage['title']}: {passage['text'][:160]}"

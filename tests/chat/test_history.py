@@ -1,0 +1,203 @@
+"""The history of a chat: links that show what was altered, flags that never move, the map, and answers made again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from channels.db import database_sync_to_async
+from django.core.management import call_command
+from django.db import connection
+from django.test import AsyncClient, Client
+
+from chat import chain, history, tree
+from chat.models import Chat, Checkpoint, Message
+from tests.scripted import Scripted, add_model, broken, say
+from tests.tab import tab
+from workspace.accounts.models import Person
+from workspace.router.models import Run
+from workspace.types import Usage
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("live", "scripted")]
+
+
+@pytest.fixture(autouse=True)
+def models(transactional_db: Any) -> None:
+    for name in ("plain", "other"):
+        add_model(name, price="1")
+
+
+async def talked(person: Person, *questions: str) -> Chat:
+    """A chat with a question and an answer for each; the last answer is tried again."""
+    async with tab(person) as page:
+        chat = parent = None
+        for text in questions:
+            say(f"About {text}.", Usage(input=5, output=3))
+            await page.tell("send", client_id=uuid4(), chat=chat, parent=parent, text=text, model="plain")
+            started = await page.hear("started")
+            chat, parent = started["chat"], started["answer"]
+            await page.hear("settled")
+        say("Otherwise.", Usage(input=5, output=3))
+        await page.tell("retry", client_id=uuid4(), chat=chat, message=parent, model="other")
+        await page.hear("settled")
+    return await Chat.objects.aget(pk=chat)
+
+
+def signed_in(person: Person) -> Client:
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+async def faults() -> list[str]:
+    return await database_sync_to_async(lambda: [fault.what for fault in chain.verify()])()
+
+
+async def test_every_settled_message_has_its_link_and_all_fit(alice: Person) -> None:
+    chat = await talked(alice, "tea", "coffee")
+    assert [m.chain != "" async for m in Message.objects.filter(chat=chat)] == [True] * 5
+    assert chat.sum and await faults() == []
+    await database_sync_to_async(call_command)("verify_history")
+
+
+async def test_what_was_altered_or_taken_out_is_found(alice: Person) -> None:
+    chat = await talked(alice, "tea", "coffee")
+    answer = await Message.objects.select_related("run").filter(chat=chat, role="model").order_by("pk").afirst()
+    assert answer and answer.run and answer.run.manifest
+    manifest = answer.run.manifest
+    await Run.objects.filter(pk=answer.run_id).aupdate(manifest={**manifest, "model": "other"})
+    assert "its manifest was altered" in await faults()
+    await Run.objects.filter(pk=answer.run_id).aupdate(manifest=manifest, text="Something else.")
+    assert await faults() == ["the text of its run was altered"]
+    await Run.objects.filter(pk=answer.run_id).aupdate(text="About tea.")
+    assert await faults() == []
+    leaf = await Message.objects.filter(chat=chat, role="model").order_by("pk").alast()
+    assert leaf
+    await leaf.adelete()
+    assert await faults() == ["messages are missing, or were added past the product"]
+    with pytest.raises(SystemExit):
+        await database_sync_to_async(call_command)("verify_history")
+
+
+async def test_the_database_keeps_a_link_as_it_is(alice: Person) -> None:
+    await talked(alice, "tea")
+
+    def alter() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE chat_message SET chain = 'x'")
+
+    with pytest.raises(Exception, match="a link does not change"):
+        await database_sync_to_async(alter)()
+
+
+async def test_a_failed_and_a_stopped_answer_have_their_links_too(alice: Person) -> None:
+    say(broken(permanent=True))
+    async with tab(alice) as page:
+        await page.tell("send", client_id=uuid4(), text="Tell me", model="plain")
+        await page.hear("settled")
+    assert await faults() == []
+    assert [m.chain != "" async for m in Message.objects.all()] == [True, True]
+
+
+async def test_a_checkpoint_never_moves_and_leads_back(alice: Person, bob: Person) -> None:
+    chat = await talked(alice, "tea", "coffee")
+    first = await Message.objects.filter(chat=chat, role="model").order_by("pk").afirst()
+    assert first
+    client = await database_sync_to_async(signed_in)(alice)
+    post = database_sync_to_async(client.post)
+    address = f"/c/{chat.pk}/checkpoints/"
+    assert (await post(address, {"name": " "})).status_code == 400
+    assert (await post(address, {"name": "Tea is  settled", "note": "n", "message": str(first.pk)})).status_code == 302
+    flag = await Checkpoint.objects.aget()
+    assert (flag.name, flag.note, flag.message_id) == ("Tea is settled", "n", first.pk)
+    shown = (await post(f"/c/{chat.pk}/place/", {})).content.decode()
+    assert "Tea is settled" in shown and "coffee" in shown
+
+    assert (await post(f"/c/{chat.pk}/go/", {"message": str(first.pk)})).status_code == 302
+    back = (await post(f"/c/{chat.pk}/place/", {})).content.decode()
+    assert "tea" in back and "coffee" not in back
+    say("About milk.")
+    async with tab(alice) as page:
+        await page.tell("send", client_id=uuid4(), chat=chat.pk, parent=first.pk, text="milk", model="plain")
+        await page.hear("settled")
+    on = (await post(f"/c/{chat.pk}/place/", {})).content.decode()
+    assert "milk" in on and "coffee" not in on
+    assert await Message.objects.filter(chat=chat).acount() == 7, "nothing is lost"
+
+    await post(f"{address}{flag.pk}/", {"name": "Tea"})
+    assert (await Checkpoint.objects.aget()).name == "Tea"
+    stranger = await database_sync_to_async(signed_in)(bob)
+    assert (await database_sync_to_async(stranger.post)(f"{address}{flag.pk}/", {"delete": "1"})).status_code == 404
+    await post(f"{address}{flag.pk}/", {"delete": "1"})
+    assert not await Checkpoint.objects.aexists() and await Message.objects.filter(chat=chat).acount() == 7
+
+
+async def test_the_map_folds_straight_runs_and_keeps_where_one_stands(alice: Person) -> None:
+    chat = await talked(alice, *(f"thing {n}" for n in range(6)))
+    stretches = await database_sync_to_async(history.the_map)(chat, alice)
+    assert [(len(s.rows), s.folded) for s in stretches] == [(10, True), (1, False), (1, False), (1, False)]
+    old, new = stretches[2].rows[0], stretches[3].rows[0]
+    assert (old.versions, old.level, old.on_path) == ("1/2", 1, False)
+    assert (new.versions, new.level, new.here, new.model) == ("2/2", 0, True, "other")
+    steps = [step.what for step in await database_sync_to_async(history.story)(chat)]
+    assert steps.count("asked") == 6 and steps[0] == "An answer was tried again"
+    client = await database_sync_to_async(signed_in)(alice)
+    page = (await database_sync_to_async(client.get)(f"/c/{chat.pk}/history/")).content.decode()
+    assert "10 messages, one after another" in page and "you are here" in page
+
+
+async def test_a_map_of_many_branches_costs_few_queries(alice: Person, django_assert_max_num_queries: Any) -> None:
+    chat = await Chat.objects.acreate(owner=alice)
+
+    def grow() -> None:
+        root = Message.objects.create(chat=chat, role="person", author=alice, settled=True)
+        rows = [
+            Message(chat=chat, role="person", author=alice, settled=True, parent=root, depth=1, client_id=uuid4())
+            for _ in range(300)
+        ]
+        Message.objects.bulk_create(rows)
+        tree.stand(chat, alice, root)
+
+    await database_sync_to_async(grow)()
+
+    def look() -> int:
+        with django_assert_max_num_queries(8):
+            return sum(len(s.rows) for s in history.the_map(chat, alice))
+
+    assert await database_sync_to_async(look)() == 301
+
+
+async def test_an_answer_is_made_again_from_its_manifest_or_with_one_thing_changed(alice: Person) -> None:
+    chat = await talked(alice, "tea")
+    old = await Message.objects.filter(chat=chat, role="model").select_related("run").order_by("pk").afirst()
+    assert old and old.run and old.run.manifest
+    client = AsyncClient()
+    await client.aforce_login(alice)
+    for form, model, temperature in (({}, "plain", None), ({"model": "other", "temperature": "0.3"}, "other", 0.3)):
+        say("About tea.")
+        response = await client.post(f"/c/{chat.pk}/replay/", {"message": str(old.pk), **form})
+        assert response.status_code == 302 and f"a={old.pk}" in response["Location"]
+        answer = await Message.objects.select_related("run").aget(pk=response["Location"].split("b=")[1])
+        while answer.run and answer.run.state == "running":
+            await answer.run.arefresh_from_db()
+        assert answer.run and answer.run.manifest and answer.parent_id == old.parent_id
+        assert answer.run.manifest["model"] == model and Scripted.calls[-1].parameters.get("temperature") == temperature
+        page = (await client.get(response["Location"])).content.decode()
+        assert "Word for word the same" in page
+        assert ("<td>plain</td><td>other</td>" in page) is bool(form)
+    bad = await client.post(f"/c/{chat.pk}/replay/", {"message": str(uuid4())})
+    assert bad.status_code == 404
+
+
+async def test_a_branch_is_taken_away_with_its_digests(alice: Person) -> None:
+    chat = await talked(alice, "tea")
+    client = await database_sync_to_async(signed_in)(alice)
+    get = database_sync_to_async(client.get)
+    text = (await get(f"/c/{chat.pk}/export/md/")).content.decode()
+    assert "# tea" in text and "Otherwise." in text and "*other*" in text and "About tea." not in text
+    lines = [json.loads(line) for line in (await get(f"/c/{chat.pk}/export/jsonl/")).content.splitlines()]
+    assert [line["role"] for line in lines] == ["person", "model"]
+    assert lines[1]["parent"] == lines[0]["id"] and lines[1]["chain"] and lines[1]["manifest"]["model"] == "other"
+    assert (await get(f"/c/{chat.pk}/export/exe/")).status_code == 404
