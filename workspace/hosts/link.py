@@ -18,6 +18,7 @@ from django.conf import settings
 
 MODEL_HOST = "model_host"
 INDEX_HOST = "index_host"
+MINILM = "minilm"  # the embedding model that is always there
 
 
 class HostUnavailable(Exception):
@@ -45,13 +46,27 @@ async def settled() -> str:
     return str(_read(MODEL_HOST, response)["state"])
 
 
-def embed(texts: Sequence[str]) -> list[list[float]]:
-    """Unit vectors of the texts, in order."""
-    return _vectors(_post(MODEL_HOST, "/v1/embeddings", {"model": "minilm", "input": list(texts)}))
+def embed(texts: Sequence[str], *, model: str = MINILM, of: str = "") -> list[list[float]]:
+    """Unit vectors of the texts, in order. ``model`` is any local one for embeddings, by id or folder; ``of`` says what
+    the texts are (``query``, ``document``) to models that tell them apart."""
+    return _vectors(_post(MODEL_HOST, "/v1/embeddings", {"model": model, "input": list(texts), "input_type": of}))
 
 
-async def aembed(texts: Sequence[str]) -> list[list[float]]:
-    return _vectors(await _apost(MODEL_HOST, "/v1/embeddings", {"model": "minilm", "input": list(texts)}))
+async def aembed(texts: Sequence[str], *, model: str = MINILM, of: str = "") -> list[list[float]]:
+    asked = {"model": model, "input": list(texts), "input_type": of}
+    return _vectors(await _apost(MODEL_HOST, "/v1/embeddings", asked))
+
+
+async def arerank(query: str, texts: Sequence[str], *, model: str) -> list[float]:
+    """How well each text answers the query, from 0 to 1, by a local cross-encoder."""
+    answer = await _apost(MODEL_HOST, "/v1/rerank", {"model": model, "query": query, "documents": list(texts)})
+    scores = {row["index"]: float(row["relevance_score"]) for row in answer["results"]}
+    return [scores[n] for n in range(len(texts))]
+
+
+async def aentail(pairs: Sequence[tuple[str, str]], *, model: str) -> list[dict[str, float]]:
+    """For each premise and hypothesis the chance of every label of a local cross-encoder, such as ``entailment``."""
+    return list((await _apost(MODEL_HOST, "/v1/entailment", {"model": model, "pairs": list(pairs)}))["results"])
 
 
 async def models(also: Sequence[str] = ()) -> dict[str, Any]:
