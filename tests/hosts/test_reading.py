@@ -40,6 +40,8 @@ async def vectors(models: dict[str, str], expected: dict[str, Any]) -> None:
     assert near(await link.aembed(TEXTS, model=models["last"], of="query"), expected["last"])
     assert not near(await link.aembed(TEXTS, model=models["last"]), expected["last"])  # without the prompt
     assert near(await asyncio.to_thread(link.embed, TEXTS, model=models["mean"]), expected["mean"])
+    about = await asyncio.to_thread(link.embedding_model, models["mean"])
+    assert about == {"window": 128, "dimensions": 32}
     crowd = await link.aembed(TEXTS * 40, model=models["mean"])
     assert near(crowd, expected["mean"] * 40)
     assert near(await embed("local", Address(), models["mean"], TEXTS * 40, at_once=50), expected["mean"] * 40)
@@ -51,13 +53,13 @@ async def vectors(models: dict[str, str], expected: dict[str, Any]) -> None:
 
 
 async def scores(models: dict[str, str], expected: dict[str, Any]) -> None:
-    single = [await link.arerank(query, [text], model=models["reranker"]) for query, text in PAIRS]
+    single = [await link.rerank(models["reranker"], query, [text]) for query, text in PAIRS]
     assert [score for [score] in single] == pytest.approx(expected["reranker"], abs=1e-4)
     texts = [text for _, text in PAIRS]
-    ranked = await link.arerank("Which?", texts, model=models["reranker"])
-    assert ranked == pytest.approx([(await link.arerank("Which?", [t], model=models["reranker"]))[0] for t in texts])
+    ranked = await link.rerank(models["reranker"], "Which?", texts)
+    assert ranked == pytest.approx([(await link.rerank(models["reranker"], "Which?", [t]))[0] for t in texts])
 
-    found = await link.aentail(PAIRS, model=models["entailment"])
+    found = await link.entailment(models["entailment"], PAIRS)
     assert [set(row) for row in found] == [{name.lower() for name in LABELS.values()}] * len(PAIRS)
     assert [list(row.values()) for row in found] == [pytest.approx(row, abs=1e-4) for row in expected["entailment"]]
 
@@ -66,8 +68,8 @@ async def refusals(models: dict[str, str], chat: str) -> None:
     for wrong in (
         link.aembed(["x"], model=chat),
         link.aembed(["x"], model=models["reranker"]),
-        link.arerank("x", ["y"], model=models["mean"]),
-        link.arerank("x", ["y"], model=models["entailment"]),
+        link.rerank(models["mean"], "x", ["y"]),
+        link.rerank(models["entailment"], "x", ["y"]),
         link.aembed(["x"], model="nobody/has-this"),
     ):
         with pytest.raises(link.HostUnavailable, match="writes answers|scores pairs|turns texts|ranks nothing|not on"):

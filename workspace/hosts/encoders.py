@@ -46,8 +46,14 @@ class Encoder:
             self._tokenizer.pad_token = self._tokenizer.eos_token
             self._model.config.pad_token_id = self._tokenizer.pad_token_id
         self._steps = _Steps(folder) if task == "embedding" else None
-        self._longest = min(longest, _longest(folder, self._tokenizer))
+        self.window = min(longest, _longest(folder, self._tokenizer))
         self._at_once = AT_ONCE["cuda" if device.startswith("cuda") else "cpu"]
+
+    @property
+    def dimensions(self) -> int:
+        """Of its vectors."""
+        assert self._steps is not None
+        return self._steps.dimensions or int(self._model.config.hidden_size)
 
     @property
     def bytes(self) -> int:
@@ -78,7 +84,7 @@ class Encoder:
         return [dict(zip(names, row, strict=True)) for row in scores.softmax(-1).tolist()]
 
     def _tokens(self, *sides: list[str]) -> Any:
-        made = self._tokenizer(*sides, padding=True, truncation=True, max_length=self._longest, return_tensors="pt")
+        made = self._tokenizer(*sides, padding=True, truncation=True, max_length=self.window, return_tensors="pt")
         return made.to(self._model.device)
 
     def _by_batches(self, items: list[Any], work: Callable[[list[Any]], list[Any]]) -> list[Any]:
@@ -117,6 +123,11 @@ class _Steps:
                 self._dense.append(_dense(place))
             elif kind not in ("Transformer", "Normalize"):
                 raise NotAModel(f"{folder} makes its vectors with {kind}, which is not known here")
+
+    @property
+    def dimensions(self) -> int:
+        """Of the last matrix; 0 without one."""
+        return self._dense[-1][0].shape[0] if self._dense else 0
 
     def __call__(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         vectors = self._pooled(hidden.float(), mask)

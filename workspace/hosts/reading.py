@@ -38,6 +38,7 @@ class Reading:
     def add_to(self, router: web.UrlDispatcher) -> None:
         for path, work in (("embeddings", self._embed), ("rerank", self._rerank), ("entailment", self._entail)):
             router.add_post(f"/v1/{path}", answering(_door(work)))
+        router.add_post("/embeddings/about", answering(_door(self._about)))
 
     def begin(self) -> None:
         loaded = asyncio.get_running_loop().run_in_executor(self._thread, self._load)
@@ -64,6 +65,14 @@ class Reading:
         data = [{"object": "embedding", "index": n, "embedding": vector} for n, vector in enumerate(vectors)]
         return {"object": "list", "model": model, "data": data}
 
+    async def _about(self, body: dict[str, Any]) -> Any:
+        """How much an embedding model reads at once, and how long its vectors are."""
+        model = str(body["model"])
+        if model == EMBEDDING:
+            await self.settled.wait()
+            return _refusal(503, self.state) if self._minilm is None else _about(self._minilm)
+        return await self._by(model, "embedding", lambda tenant: _about(tenant.loaded))
+
     async def _rerank(self, body: dict[str, Any]) -> Any:
         """Documents by how well they answer the query, the best first."""
         query, texts = str(body["query"]), [str(text) for text in body["documents"]]
@@ -87,6 +96,10 @@ class Reading:
 
     async def _run(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+
+
+def _about(encoder: Any) -> dict[str, int]:
+    return {"window": encoder.window, "dimensions": encoder.dimensions}
 
 
 def _scoring(pairs: list[tuple[str, str]]) -> Callable[[Tenant], Any]:
