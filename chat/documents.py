@@ -11,7 +11,6 @@ from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Count
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -32,10 +31,7 @@ UNFINISHED = (Document.State.QUEUED, Document.State.RUNNING)
 def documents(request: HttpRequest) -> HttpResponse:
     """The page; with ``?part``, the part of it that changes while documents are read."""
     person = _person(request)
-    rows = [
-        (c, list(c.documents.defer("text", "pages").annotate(passages=Count("chunks")).order_by("title")))
-        for c in shelves_of(person)
-    ]
+    rows = [(c, list(c.documents.defer("text", "pages").order_by("title"))) for c in shelves_of(person)]
     mine = [(c, those) for c, those in rows if c.owner_id == person.pk]
     context = {
         "own": [c for c, _ in mine if c.kind == Collection.Kind.DOCUMENTS and c.name != adding.OWN],
@@ -160,7 +156,7 @@ def document(request: HttpRequest, id: UUID) -> HttpResponse:
     one = document_for(person, id)
     start, end = _offset(request, "start"), _offset(request, "end")
     own = one.collection.owner_id == person.pk
-    context = {"document": one, "own": own and may_chat(person), "passages": one.chunks.count()}
+    context = {"document": one, "own": own and may_chat(person), "passages": one.passages}
     if start is not None and end is not None and 0 <= start < end <= len(one.text):
         context |= {"before": one.text[:start], "passage": one.text[start:end], "after": one.text[end:]}
     else:

@@ -21,6 +21,7 @@ from django.db import connection
 from retrieval import lexical, search
 from retrieval.chunks import indexed
 from retrieval.models import Chunk, Collection, Document
+from retrieval.passages import evidence_of
 from retrieval.web import engines, pages
 from retrieval.web.results import Result
 from workspace.hosts import link
@@ -96,7 +97,7 @@ async def _ranked(
     best = [*words, *(id for id in chunks if id not in words)][:RANKED]
     meaning = await _meaning(question, [chunks[id] for id in best])
     scores = search.join(words, meaning) if words or meaning else {}
-    evidence = await _in_thread(search.evidence_of, scores, limit_tokens)
+    evidence = await _in_thread(evidence_of, scores, limit_tokens)
     read = {str(document.pk): document for document in documents}
     return tuple(
         replace(one, url=document.url, where=_where(document, one.where))

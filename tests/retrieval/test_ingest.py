@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from django.http import Http404
 
@@ -25,7 +26,7 @@ class Index:
         self.vectors: dict[str, str] = {}
         self.away: int | None = None
 
-    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    def embed(self, texts: Sequence[str], *, model: str = link.EMBEDDING) -> list[list[float]]:
         if self.away is not None:
             if not self.away:
                 raise link.HostUnavailable("the model host does not answer")
@@ -61,7 +62,9 @@ def test_a_document_becomes_ready_with_a_vector_for_each_chunk(document: Documen
     assert document.state == State.READY
     assert len(chunks) > ingest.BATCH
     assert index.vectors.keys() == {str(chunk.pk) for chunk in chunks}
-    assert sum(chunk.length for chunk in chunks) == sum(p.count for p in Posting.objects.all())
+    entries = [np.frombuffer(bytes(p.entries), lexical.ENTRY) for p in Posting.objects.all()]
+    assert sum(chunk.length for chunk in chunks) == sum(int(one["count"].sum()) for one in entries) == document.terms
+    assert (document.passages, document.embedded) == (len(chunks), len(chunks))
 
 
 def test_ingest_cut_off_and_run_again_ends_in_the_same_rows(document: Document, index: Index) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from django.conf import settings
 
 MODEL_HOST = "model_host"
 INDEX_HOST = "index_host"
+EMBEDDING = "minilm"  # the embedding model that is installed
 
 
 class HostUnavailable(Exception):
@@ -45,13 +46,26 @@ async def settled() -> str:
     return str(_read(MODEL_HOST, response)["state"])
 
 
-def embed(texts: Sequence[str]) -> list[list[float]]:
+def embed(texts: Sequence[str], *, model: str = EMBEDDING) -> list[list[float]]:
     """Unit vectors of the texts, in order."""
-    return _vectors(_post(MODEL_HOST, "/v1/embeddings", {"model": "minilm", "input": list(texts)}))
+    return _vectors(_post(MODEL_HOST, "/v1/embeddings", {"model": model, "input": list(texts)}))
 
 
-async def aembed(texts: Sequence[str]) -> list[list[float]]:
-    return _vectors(await _apost(MODEL_HOST, "/v1/embeddings", {"model": "minilm", "input": list(texts)}))
+async def aembed(texts: Sequence[str], *, model: str = EMBEDDING) -> list[list[float]]:
+    return _vectors(await _apost(MODEL_HOST, "/v1/embeddings", {"model": model, "input": list(texts)}))
+
+
+def embedding_model(model: str) -> dict[str, int]:
+    """What an embedding model of this machine is: its ``window`` and ``dimensions``. It is loaded for that."""
+    answer = _post(MODEL_HOST, "/embeddings/about", {"model": model})
+    return {"window": int(answer["window"]), "dimensions": int(answer["dimensions"])}
+
+
+async def rerank(model: str, question: str, texts: Sequence[str]) -> list[float]:
+    """How well each text answers a question, by a reranker of this machine."""
+    answer = await _apost(MODEL_HOST, "/v1/rerank", {"model": model, "query": question, "documents": list(texts)})
+    scores = {row["index"]: float(row["relevance_score"]) for row in answer["results"]}
+    return [scores[number] for number in range(len(texts))]
 
 
 async def models(also: Sequence[str] = ()) -> dict[str, Any]:
@@ -112,10 +126,13 @@ def count(collection: str) -> int:
     return int(_post(INDEX_HOST, f"/collections/{collection}/count", {})["count"])
 
 
-async def aquery(collection: str, vector: Sequence[float], limit: int, *, also: Sequence[str] = ()) -> dict[str, float]:
-    """Ids of the nearest chunks, and of those of ``also`` that are there, with their cosine similarity."""
-    asked = {"vector": vector, "limit": limit, "also": list(also)}
-    answer = await _apost(INDEX_HOST, f"/collections/{collection}/query", asked)
+async def aquery(
+    collections: Mapping[str, Sequence[str]], vector: Sequence[float], limit: int, *, documents: Sequence[str] = ()
+) -> dict[str, float]:
+    """Ids of the nearest chunks of each collection, and of those named beside it, with their cosine similarity; of
+    ``documents`` alone, where some are named."""
+    asked = {"collections": collections, "vector": vector, "limit": limit, "documents": list(documents)}
+    answer = await _apost(INDEX_HOST, "/query", asked)
     return dict(zip(answer["ids"], answer["scores"], strict=True))
 
 
