@@ -31,7 +31,8 @@ def ingest(document: Document) -> None:
         if not document.text:
             read_file(document)
         write_words(document)
-    write_vectors(document)
+    while not write_vectors(document):  # the model was changed meanwhile
+        pass
     document.state = Document.State.READY
     document.save(update_fields=["state"])
 
@@ -103,15 +104,19 @@ def write_words(document: Document) -> None:
     document.save(update_fields=["state", "failure", "passages", "terms", "embedded"])
 
 
-def write_vectors(document: Document) -> None:
+def write_vectors(document: Document) -> bool:
     """Embed every chunk and store it; vectors of chunks that are gone are removed. After a kill it goes on where the
-    last batch was stored."""
+    last batch was stored. False when another model is searched by now: then all is to be done again."""
     space = spaces.current()
     if not document.embedded:
         link.delete(space.index(document.collection_id), document=str(document.pk))
     for done in _stored(document, space, begin=document.embedded):
         document.embedded = done
         document.save(update_fields=["embedded"])
+    if spaces.current().id == space.id:
+        return True
+    document.embedded = 0
+    return False
 
 
 def write_beside(document: Document, space: Space) -> None:

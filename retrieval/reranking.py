@@ -34,10 +34,10 @@ class Reranker:
 
 async def rerank(reranker: Reranker, question: str, texts: Sequence[str]) -> list[float]:
     """For each text how well it answers, in 0..1. Raises HostUnavailable."""
-    asked = (
-        link.rerank(reranker.model, question, texts) if reranker.kind == LOCAL else _asked(reranker, question, texts)
-    )
-    scores = await asked
+    if reranker.kind == LOCAL:
+        scores = await link.rerank(reranker.model, question, texts)
+    else:
+        scores = await _asked(reranker, question, texts)
     if len(scores) != len(texts) or not all(map(math.isfinite, scores)):
         raise HostUnavailable(f"{reranker.model} gave no score for each passage")
     if all(0 <= score <= 1 for score in scores):

@@ -1,7 +1,7 @@
 """Which model makes vectors, and in which index they lie: the one place that embeds for search.
 
-A question is embedded once, whoever asks for it in the same turn: search, the web's ranking, the next lane. A model that
-does not answer is ``HostUnavailable``, whether it lives on this machine or behind an address.
+A question is embedded once, whoever asks for it in the same turn: search, the web's ranking, the learned score. A model
+that does not answer is ``HostUnavailable``, whether it lives on this machine or behind an address.
 """
 
 from __future__ import annotations

@@ -23,10 +23,11 @@ from workspace.hosts import weights
 from workspace.hosts.child import answering, serve
 from workspace.hosts.jobs import End, Failed, Piece, Step, Text
 from workspace.hosts.keeper import Keeper
-from workspace.hosts.references import NotHere, Shelf
+from workspace.hosts.references import NotHere, Reference, Shelf
 from workspace.hosts.tenants import NotAModel, Tenant, Tenants
 
 EMBEDDING = "minilm"
+EMBEDDERS = 2  # other embedding models in memory at once: one that is searched, one whose index is built
 BEAT = 10.0  # seconds between two signs of life while nothing else is told
 
 
@@ -36,7 +37,9 @@ class ModelHost:
     def __init__(self, place: Path, budget: int) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedder")
         self._embedder: Any = None
-        self._tenants = Tenants(Shelf(place), budget=budget)
+        self._embedders: dict[str, Any] = {}  # others than MiniLM, the least recently used first
+        self._shelf = Shelf(place)
+        self._tenants = Tenants(self._shelf, budget=budget)
         self._keeper = Keeper(self._tenants)
         self._state = "loading"
         self._settled = asyncio.Event()
@@ -47,6 +50,7 @@ class ModelHost:
         app.router.add_get("/v1/models", self._models)
         self._keeper.add_to(app.router)
         app.router.add_post("/v1/embeddings", answering(self._embeddings))
+        app.router.add_post("/embeddings/about", answering(self._about))
         app.router.add_post("/v1/chat/completions", answering(self._chat))
         app.on_startup.append(self._begin)
         return app
@@ -79,17 +83,37 @@ class ModelHost:
         return web.json_response({"object": "list", "data": [{"id": name, "object": "model"} for name in names]})
 
     async def _embeddings(self, request: web.Request) -> web.Response:
-        if self._embedder is None:  # whoever asks has words to search meanwhile, and asks again
-            return web.json_response({"error": {"message": self._state, "type": "server_error"}}, status=503)
         body = orjson.loads(await request.read())
+        model = str(body.get("model") or EMBEDDING)
+        if model == EMBEDDING and self._embedder is None:  # whoever asks has words to search meanwhile, and asks again
+            return web.json_response({"error": {"message": self._state, "type": "server_error"}}, status=503)
         texts = [body["input"]] if isinstance(body["input"], str) else list(body["input"])
         loop = asyncio.get_running_loop()
-        vectors = await loop.run_in_executor(self._thread, lambda: self._embedder.embed(texts))
+        vectors = await loop.run_in_executor(self._thread, lambda: self._embedder_of(model).embed(texts))
         data = [{"object": "embedding", "index": n, "embedding": vector} for n, vector in enumerate(vectors)]
-        answer = {"object": "list", "model": EMBEDDING, "data": data}
+        answer = {"object": "list", "model": model, "data": data}
         return web.Response(
             body=orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY), content_type="application/json"
         )
+
+    async def _about(self, request: web.Request) -> web.Response:
+        """How much an embedding model reads at once, and how long its vectors are."""
+        model = str(orjson.loads(await request.read())["model"])
+        loop = asyncio.get_running_loop()
+        one = await loop.run_in_executor(self._thread, self._embedder_of, model)
+        return web.json_response({"model": model, "window": one.window, "dimensions": one.dimensions})
+
+    def _embedder_of(self, model: str) -> Any:
+        """In the embedders' thread. Raises NotHere, and whatever a folder that holds no such model raises."""
+        if model == EMBEDDING:
+            return self._embedder
+        from workspace.hosts.embedder import Embedder
+
+        one = self._embedders.pop(model, None) or Embedder(self._shelf.folder(Reference.parse(model)))
+        self._embedders[model] = one
+        while len(self._embedders) > EMBEDDERS:
+            del self._embedders[next(iter(self._embedders))]
+        return one
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         """One answer, streamed; it ends when the reader goes away. A failure before a word has its own status."""
