@@ -103,7 +103,7 @@ def test_the_task_leaves_a_document_searchable_by_words_when_no_host_runs(
 def test_the_task_keeps_why_a_document_failed(
     document: Document, index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(text: str) -> list[Any]:
+    def broken(text: str, size: Any) -> list[Any]:
         raise ValueError("no text in it")
 
     monkeypatch.setattr(ingest, "cut", broken)
