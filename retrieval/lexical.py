@@ -135,7 +135,7 @@ def _scored(rows: Sequence[tuple[Any, ...]], total: int, mean: float) -> Words:
     count, length = found["count"].astype(np.float64), found["length"]
     weights = idf[term] * count * (K1 + 1) / (count + K1 * (1 - B + B * length / mean))
     _, first, inverse = np.unique(passage, return_index=True, return_inverse=True)
-    scores = np.bincount(inverse, weights=weights)
+    scores = np.bincount(inverse, weights=weights).astype(np.float64)
     order = np.argsort(-scores, kind="stable")
     return Words(np.ascontiguousarray(found["id"][first][order]), scores[order])
 

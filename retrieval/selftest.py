@@ -11,7 +11,7 @@ import math
 import random
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,12 +21,15 @@ from retrieval import measures, presets, search, spaces
 from retrieval.lexical import STOP, terms
 from retrieval.models import Chunk, Collection, Label, SelfTest
 from retrieval.passages import MOST
+from retrieval.presets import Preset
+from retrieval.search import Stages
+from workspace.hosts import link
 
 QUESTIONS = 60  # made of one collection
 LEAST = 20  # labels before a share of meaning is tuned
 SEED = 20_261_129
 WORDS = (4, 7)  # of a made question
-CUTS = (1, 5, 10)
+CUTS = {"first": 1, "five": 5, "ten": 10}
 SHARES = tuple(n / 20 for n in range(21))
 
 _SENTENCE = re.compile(r"[^.!?\n]{40,300}[.!?]")
@@ -35,8 +38,8 @@ _WORD = re.compile(r"[^\W_][\w’'-]+")
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """The best share of meaning on labels, held against the present one question by question. The gain is on the
-    labels that chose it, so it is told as surely better only where its interval is above nothing."""
+    """The best share of meaning on labels. ``gain`` is in reciprocal rank over the present one, each half of the labels
+    judging the share that the other half chose."""
 
     alpha: float
     before: float
@@ -74,13 +77,20 @@ def run(test: SelfTest) -> None:
     """Ask every label of the collection, and keep the place of its passage among what is found."""
     collection = str(test.collection_id)
     preset = replace(presets.current([collection]), alpha=float(test.settings["alpha"]), alphas={})
-    test.places, test.failure = {}, ""
-    for label in Label.objects.filter(collection=test.collection_id).order_by("pk"):
-        found = async_to_sync(search.stages)(label.question, collections=[collection], preset=preset)
-        test.failure = ". ".join(found.notes) or test.failure
-        test.places[str(label.pk)] = place_of(label, found.scores)
+    labels = list(Label.objects.filter(collection=test.collection_id).order_by("pk"))
+    found = async_to_sync(_searched)(labels, collection, preset)
+    test.places = {str(label.pk): place_of(label, one.scores) for label, one in zip(labels, found, strict=True)}
+    test.failure = next((". ".join(one.notes) for one in found if one.notes), "")[:300]
     test.done = True
     test.save(update_fields=["places", "done", "failure"])
+
+
+async def _searched(labels: Sequence[Label], collection: str, preset: Preset) -> list[Stages]:
+    """Every question, one after the other, on one loop with its connections."""
+    try:
+        return [await search.stages(label.question, collections=[collection], preset=preset) for label in labels]
+    finally:
+        await link.close()
 
 
 def place_of(label: Label, scores: Mapping[Any, float]) -> int | None:
@@ -98,7 +108,7 @@ def place_of(label: Label, scores: Mapping[Any, float]) -> int | None:
 def hits(places: Mapping[str, int | None]) -> dict[str, float]:
     """Of the questions, the share whose passage is among the first few, and the mean reciprocal rank."""
     count = len(places) or 1
-    told = {f"hit@{cut}": sum(p is not None and p <= cut for p in places.values()) / count for cut in CUTS}
+    told = {name: sum(p is not None and p <= cut for p in places.values()) / count for name, cut in CUTS.items()}
     return told | {"mrr": sum(1 / p for p in places.values() if p) / count}
 
 
@@ -114,6 +124,21 @@ def difference(new: SelfTest, old: SelfTest, cut: int = 1) -> measures.Interval 
     return measures.difference(hit(new), hit(old))
 
 
+def keep_tuned(test: SelfTest) -> None:
+    """Tune, keep the share where it is surely better, and write down what was found."""
+    tuned = tune(test.collection)
+    test.done = True
+    if tuned is None:
+        test.failure = f"A share is tuned on {LEAST} labels at least, and with vectors. Label more, or try again later."
+    else:
+        if tuned.surely:
+            Collection.objects.filter(pk=test.collection_id).update(alpha=tuned.alpha)
+        gain = {"value": tuned.gain.value, "low": tuned.gain.low, "high": tuned.gain.high}
+        told = {"alpha": tuned.alpha, "before": tuned.before, "labels": tuned.labels, "gain": gain}
+        test.settings = {**test.settings, "tuned": {**told, "kept": tuned.surely}}
+    test.save(update_fields=["settings", "done", "failure"])
+
+
 def tune(collection: Collection) -> Tuned | None:
     """The share of meaning that finds the labelled passages best: by what people labelled where that is enough, else by
     the made questions too. ``None`` where there are too few, or no vectors. Each question is searched once, and joined
@@ -126,15 +151,22 @@ def tune(collection: Collection) -> Tuned | None:
     preset = replace(presets.current([str(collection.pk)]), reranker=None)
     now = preset.alphas.get(str(collection.pk), preset.alpha)
     ranks: dict[float, list[float]] = {share: [] for share in {*SHARES, now}}
-    for label in labels:
-        found = async_to_sync(search.stages)(label.question, collections=[str(collection.pk)], preset=preset)
+    for label, found in zip(labels, async_to_sync(_searched)(labels, str(collection.pk), preset), strict=True):
         if found.meaning is None:
             return None
         for share, ranked in ranks.items():
             place = place_of(label, search.join(found.words, found.meaning, alpha=share))
             ranked.append(1 / place if place else 0.0)
-    best = max(ranks, key=lambda share: (round(math.fsum(ranks[share]), 6), -abs(share - now)))
-    return Tuned(best, now, measures.difference(ranks[best], ranks[now]), len(labels))
+    best = _best(ranks, range(len(labels)), now)
+    others = [_best(ranks, range(1 - half, len(labels), 2), now) for half in (0, 1)]
+    held_out = [ranks[others[n % 2]][n] for n in range(len(labels))]
+    return Tuned(best, now, measures.difference(held_out, ranks[now]), len(labels))
+
+
+def _best(ranks: Mapping[float, Sequence[float]], asked: Iterable[int], now: float) -> float:
+    """The share with the highest mean reciprocal rank on some of the labels; of equals the nearest to the present."""
+    some = list(asked)
+    return max(ranks, key=lambda share: (round(math.fsum(ranks[share][n] for n in some), 6), -abs(share - now)))
 
 
 def snapshot(collection: Collection, *, alpha: float | None = None) -> dict[str, Any]:

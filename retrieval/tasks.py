@@ -14,8 +14,8 @@ from django.db import connection, transaction
 from django.db.models.signals import post_delete
 from django.dispatch import receiver
 
-from retrieval import files, ingest, rebuild, spaces
-from retrieval.models import Collection, Document, EmbeddingModel
+from retrieval import files, ingest, rebuild, selftest, spaces
+from retrieval.models import Collection, Document, EmbeddingModel, SelfTest
 from retrieval.parsing.parsed import Unreadable
 from workspace import egress
 from workspace.hosts import link
@@ -134,6 +134,26 @@ def ingest_waiting(self: Any) -> None:
         except Exception as error:
             logger.exception("%s can't be read.", document)
             ingest.fail(document, error)
+
+
+@shared_task
+def self_test(test_id: int) -> None:
+    """Ask a collection its questions. One that was stopped half-way is begun again by whoever wants it."""
+    if test := SelfTest.objects.filter(pk=test_id, done=False).first():
+        try:
+            selftest.make(test.collection)
+            selftest.run(test)
+        except Exception as error:
+            logger.exception("The self-test of %s broke off.", test.collection)
+            SelfTest.objects.filter(pk=test_id).update(done=True, failure=f"It broke off: {error}"[:300])
+
+
+@shared_task
+def tune_collection(test_id: int) -> None:
+    """Look for a collection's best share of meaning, and keep it where it is surely better."""
+    if test := SelfTest.objects.filter(pk=test_id, done=False).first():
+        selftest.make(test.collection)
+        selftest.keep_tuned(test)
 
 
 def requeue_unfinished() -> int:

@@ -139,6 +139,9 @@ ROUTES: dict[str, tuple[Access, Access]] = {
     "documents": (SIGNED_IN, NO),
     "document": (access({Who.MEMBER}), NO),
     "documents-add": (NO, ROLE_WRITES),
+    "search-try": (SIGNED_IN, NO),
+    "search-label": (NO, refuse(ROLE_WRITES | dict.fromkeys(SIGNED, Meets.ABSENT), Meets.ABSENT)),  # it names none
+    "collection-test": (NO, UPLOADER),
     "collections": (NO, ROLE_WRITES),
     "collection": (NO, UPLOADER),
     "document-file": (access({Who.MEMBER}), NO),
@@ -183,6 +186,8 @@ ROUTES: dict[str, tuple[Access, Access]] = {
     "admin:router_budget_delete": (ADMIN, ADMIN),
     "admin:accounts_invitation_change": (ADMIN, NOBODY),
     **dict.fromkeys([f"admin:retrieval_searchengine_{page}" for page in ("add", "change", "delete")], (ADMIN, ADMIN)),
+    **dict.fromkeys([f"admin:retrieval_embeddingmodel_{page}" for page in ("add", "change", "delete")], (ADMIN, ADMIN)),
+    "admin:retrieval_searchsettings_change": (ADMIN, ADMIN),
     "admin:retrieval_*_add": (NOBODY, NOBODY),
     "admin:retrieval_*_change": (ADMIN, NOBODY),
     "admin:router_routerconfiguration_replay": (ADMIN, refuse(ADMIN)),
