@@ -89,13 +89,13 @@ def label(request: HttpRequest) -> HttpResponse:
         if not new:
             one.delete()
         messages.success(request, "Labelled: this passage answers it." if new else "The label is taken back.")
-    return redirect(f"{reverse('search-try')}?{urlencode({'q': question, 'collection': collection.pk})}")
+    return redirect(f"{reverse('search-try')}?{urlencode({'q': question, 'collection': str(collection.pk)})}")
 
 
 @login_required
 @require_POST
 def test(request: HttpRequest, id: UUID) -> HttpResponse:
-    """Begin a test of a collection, with the share of meaning that is named; or ``tune`` its share, or ``untune`` it."""
+    """Begin a test of a collection, with the share of meaning that is named; ``tune`` its share, or ``untune`` it."""
     collection = collection_to_rule(_person(request), id)
     if request.POST.get("untune"):
         Collection.objects.filter(pk=collection.pk).update(alpha=None)
@@ -105,7 +105,7 @@ def test(request: HttpRequest, id: UUID) -> HttpResponse:
         one = SelfTest.objects.create(collection=collection, settings=selftest.snapshot(collection, alpha=share))
         task = tasks.tune_collection if tunes else tasks.self_test
         transaction.on_commit(partial(task.delay, one.pk))
-    return redirect(f"{reverse('search-try')}?{urlencode({'collection': collection.pk})}#tests")
+    return redirect(f"{reverse('search-try')}?{urlencode({'collection': str(collection.pk)})}#tests")
 
 
 def _tried(question: str, chosen: list[Collection], preset: Preset) -> dict[str, Any]:

@@ -102,7 +102,7 @@ async def stages(question: str, *, collections: Sequence[str], preset: Preset, d
     meaning = None
     if vector:
         meaning = await clock.of("meaning", _dense(space, vector, collections, documents, homes))
-    notes = () if meaning is not None else (NO_HOST,)
+    notes: tuple[str, ...] = () if meaning is not None else (NO_HOST,)
     alpha = await _alphas(preset, words, meaning or {})
     joined = join(words, meaning or {}, alpha=alpha)
     reranked = None

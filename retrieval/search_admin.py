@@ -141,7 +141,7 @@ class EmbeddingModelForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def _post_clean(self) -> None:
         """The model is asked before it is kept: what it reads at once, and how long its vectors are."""
-        super()._post_clean()
+        super()._post_clean()  # type: ignore[misc]  # Django's own hook, which the stubs leave out
         if self.errors:
             return
         if key := self.cleaned_data["key"]:

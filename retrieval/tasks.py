@@ -125,9 +125,10 @@ def ingest_waiting(self: Any) -> None:
     """Every document that waits, one after the other: many that were cut anew hold up nobody's new one."""
     for id in list(Document.objects.exclude(state__in=FINAL).values_list("pk", flat=True)):
         document = Document.objects.filter(pk=id).exclude(state__in=FINAL).first()
+        if document is None:  # deleted, or read by another task meanwhile
+            continue
         try:
-            if document:
-                ingest.ingest(document)
+            ingest.ingest(document)
         except link.HostUnavailable as starting:
             if settings.LOCAL_MODELS:
                 raise self.retry(exc=starting) from None

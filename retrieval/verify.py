@@ -49,10 +49,10 @@ def repair(difference: Difference) -> bool:
         case "stray file":
             Path(difference.what).unlink(missing_ok=True)
         case "missing vectors":
-            Document.objects.filter(pk=difference.document).update(state=Document.State.LEXICAL, embedded=0)
+            Document.objects.filter(pk__in=[difference.document]).update(state=Document.State.LEXICAL, embedded=0)
             return False
         case "missing postings" | "wrong count":
-            Document.objects.filter(pk=difference.document).update(state=Document.State.QUEUED)
+            Document.objects.filter(pk__in=[difference.document]).update(state=Document.State.QUEUED)
             return False
         case _:  # a file that is gone can't be made again: its text is still there and is searched
             return False

@@ -139,6 +139,8 @@ ROUTES: dict[str, tuple[Access, Access]] = {
     "documents": (SIGNED_IN, NO),
     "document": (access({Who.MEMBER}), NO),
     "documents-add": (NO, ROLE_WRITES),
+    "attach": (NO, ROLE_WRITES),
+    "document-state": (access({Who.MEMBER}), NO),
     "search-try": (SIGNED_IN, NO),
     "search-label": (NO, refuse(ROLE_WRITES | dict.fromkeys(SIGNED, Meets.ABSENT), Meets.ABSENT)),  # it names none
     "collection-test": (NO, UPLOADER),
