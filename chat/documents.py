@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from functools import partial
 from uuid import UUID
@@ -10,6 +11,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
+from django.core.paginator import Page, Paginator
 from django.db import transaction
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -19,11 +21,12 @@ from chat.rendering import render as render_markdown
 from chat.views import index
 from retrieval import adding, files
 from retrieval.access import collection_to_rule, document_for, document_to_change, shelves_of
-from retrieval.models import Collection, CollectionShare, Document
+from retrieval.models import Chunk, Collection, CollectionShare, Document
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_chat
 
 UNFINISHED = (Document.State.QUEUED, Document.State.RUNNING)
+PASSAGES = 50  # on a page
 
 
 @login_required
@@ -157,11 +160,22 @@ def document(request: HttpRequest, id: UUID) -> HttpResponse:
     start, end = _offset(request, "start"), _offset(request, "end")
     own = one.collection.owner_id == person.pk
     context = {"document": one, "own": own and may_chat(person), "passages": one.passages}
-    if start is not None and end is not None and 0 <= start < end <= len(one.text):
+    context["reading"] = one.state not in (Document.State.READY, Document.State.FAILED)
+    if "passages" in request.GET:
+        context["listed"] = _listed(one, request.GET["passages"])
+    elif start is not None and end is not None and 0 <= start < end <= len(one.text):
         context |= {"before": one.text[:start], "passage": one.text[start:end], "after": one.text[end:]}
     else:
         context["html"] = render_markdown(one.text)
     return render(request, "retrieval/document.html", context)
+
+
+def _listed(document: Document, number: str) -> Page[Chunk]:
+    """The passages as they were cut, so many on a page, each with the page of the file it begins on."""
+    listed: Page[Chunk] = Paginator(document.chunks.order_by("position"), PASSAGES).get_page(number)
+    for chunk in listed:
+        chunk.page = bisect_right(document.pages, chunk.start)  # type: ignore[attr-defined]  # for the template
+    return listed
 
 
 def _try(request: HttpRequest, work: Callable[[], Document]) -> None:

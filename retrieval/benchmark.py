@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from retrieval import ingest, lexical, measures
 from retrieval.chunks import indexed
 from retrieval.judged import Asked, Judged, Text
+from retrieval.leaning import leaning
 from retrieval.lexical import Words
 from retrieval.models import Chunk, Collection, Document
 from retrieval.passages import evidence_of
@@ -62,7 +63,9 @@ class Searched:
         self.ids = [chunk.pk for chunk in chunks]
         self._place = {id: n for n, id in enumerate(self.ids)}
         self.source = {chunk.pk: chunk.document.name for chunk in chunks}
-        self._vectors = embed([indexed(c.document.title, c.heading, c.text) for c in chunks])
+        alone = embed([indexed(c.document.title, c.heading, c.text) for c in chunks])
+        each = [list(rows) for _, rows in groupby(range(len(chunks)), key=lambda n: chunks[n].document_id)]
+        self._vectors = np.concatenate([leaning(alone[rows[0] : rows[-1] + 1], 0, len(rows)) for rows in each])
 
     def words(self, question: str) -> Words:
         return lexical.bm25(question, [self.id])

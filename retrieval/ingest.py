@@ -14,6 +14,7 @@ from django.db import transaction
 
 from retrieval import files, lexical, presets, spaces
 from retrieval.chunks import cut, indexed
+from retrieval.leaning import REACH, leaning
 from retrieval.models import Chunk, Document, Embedded, Posting
 from retrieval.parsing.parsed import Unreadable
 from retrieval.parsing.reading import read
@@ -128,19 +129,29 @@ def write_beside(document: Document, space: Space) -> None:
 
 
 def _stored(document: Document, space: Space, *, begin: int = 0) -> Iterator[int]:
-    """How many passages have their vectors, after each batch. While one batch is stored the next is embedded."""
+    """How many passages have their vectors, after each batch. While one batch is stored the next is embedded. A passage
+    waits for those after it, on which its vector leans."""
     index = space.index(document.collection_id)
-    chunks = list(document.chunks.order_by("position")[begin:])
+    chunks = list(document.chunks.order_by("position"))
     texts = [indexed(document.title, c.heading, c.text, window=space.window) for c in chunks]
+    first, done = max(0, begin - REACH), begin
+    vectors: list[list[float]] = []
     with ThreadPoolExecutor(1, thread_name_prefix="vectors") as storing:
         waiting: Future[None] | None = None
-        for start in range(0, len(chunks), BATCH):
-            vectors = spaces.embed(space, texts[start : start + BATCH])
-            ids = [str(chunk.pk) for chunk in chunks[start : start + BATCH]]
+        for start in range(first, len(chunks), BATCH):
+            vectors += spaces.embed(space, texts[start : start + BATCH])
+            known = first + len(vectors)
+            ready = known if known == len(chunks) else known - REACH
             if waiting:
                 waiting.result()
-                yield begin + start
-            waiting = storing.submit(link.upsert, index, document=str(document.pk), ids=ids, vectors=vectors)
+                yield done
+                waiting = None
+            if ready <= done:
+                continue
+            ids = [str(chunk.pk) for chunk in chunks[done:ready]]
+            rows = leaning(vectors, done - first, ready - first)
+            waiting = storing.submit(link.upsert, index, document=str(document.pk), ids=ids, vectors=rows.tolist())
+            done = ready
         if waiting:
             waiting.result()
-            yield begin + len(chunks)
+            yield done
