@@ -15,6 +15,7 @@ from retrieval.parsing.parsed import Parsed, Unreadable
 from retrieval.parsing.pictures import is_picture, picture, scanned
 from retrieval.parsing.plain import comma_separated, plain
 
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # how old Office files begin, and new ones that are encrypted
 MOST_TEXT = 20_000_000  # characters of one document
 
 Reader = Callable[[bytes], Parsed]
@@ -54,6 +55,11 @@ def parse(data: bytes, name: str) -> Parsed:
 def _reader_of(data: bytes, suffix: str) -> Reader:
     if data.startswith(b"%PDF"):
         return _pdf
+    if data.startswith(OLE):
+        raise Unreadable(
+            "The file is locked with a password, or of the formats before 2007.",
+            "Save it without a password as .docx, .xlsx, .pptx or PDF, and add that.",
+        )
     if is_picture(data):
         return picture
     if data.startswith(b"PK\x03\x04"):
