@@ -36,6 +36,8 @@ class Open:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
+    """``attached`` are documents for this question, ``kept`` those for the chat from here on."""
+
     client_id: UUID
     text: str
     chat: UUID | None = None
@@ -44,6 +46,8 @@ class Send:
     model: str = ""
     documents: bool = False
     collections: tuple[UUID, ...] = ()
+    attached: tuple[UUID, ...] = ()
+    kept: tuple[UUID, ...] = ()
     web: bool = False
     reasoning: bool = False
 
@@ -238,6 +242,8 @@ def _question(fields: _Fields) -> dict[str, Any]:
         "blobs": blobs,
         "documents": fields.flag("documents"),
         "collections": fields.ids("collections", MAX_COLLECTIONS) if fields.has("collections") else (),
+        "attached": fields.ids("attached", MAX_COLLECTIONS) if fields.has("attached") else (),
+        "kept": fields.ids("kept", MAX_COLLECTIONS) if fields.has("kept") else (),
         "web": fields.flag("web"),
         "reasoning": fields.flag("reasoning"),
     }

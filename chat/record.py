@@ -19,7 +19,7 @@ from django.utils import timezone
 from chat import access, chain, tree
 from chat.frames import PARAMETERS, Continue, Frame, Refused, Replay, Retry, Send
 from chat.models import Chat, Lane, Message, MessageBlob
-from retrieval.access import collections_of
+from retrieval.access import collections_of, documents_of
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_chat
 from workspace.router import run_rows
@@ -282,6 +282,7 @@ def _grounding(send: Send) -> dict[str, Any]:
     wanted: dict[str, Any] = {name: True for name in ("documents", "web") if getattr(send, name)}
     if send.documents and send.collections:
         wanted["collections"] = [str(one) for one in send.collections]
+    wanted |= {name: [str(one) for one in ids] for name in ("attached", "kept") if (ids := getattr(send, name))}
     return wanted
 
 
@@ -314,12 +315,22 @@ def request_for(person: Person, chat: Chat, question: Message, *, model: str, so
         model=model,
         grounding=Grounding(
             collections=chosen if question.grounding.get("documents") else (),
+            attached=_attached(person, question),
             offered=readable,
             web=bool(question.grounding.get("web")),
         ),
         requires_reasoning=question.reasoning,
         so_far=so_far,
     )
+
+
+def _attached(person: Person, question: Message) -> tuple[str, ...]:
+    """The documents that lie beside a question, for it alone or for the chat, which the person may still read."""
+    named = [*question.grounding.get("attached", ()), *question.grounding.get("kept", ())]
+    if not named:
+        return ()
+    readable = {str(pk) for pk in documents_of(person).filter(pk__in=named).values_list("pk", flat=True)}
+    return tuple(one for one in dict.fromkeys(named) if one in readable)
 
 
 def as_lane(request: Request, answer: Message) -> Request:

@@ -20,6 +20,7 @@ from chat import tree
 from chat.models import Message
 from chat.record import parts_of
 from chat.rendering import render, split_closed
+from retrieval.models import Document
 from retrieval.support import cited_numbers, sentences
 from workspace.router.models import Run, RunEvent
 from workspace.router.states import LIVE, RunState
@@ -80,6 +81,19 @@ class Shown:
     @property
     def images(self) -> list[Part]:
         return [part for part in self.parts if part.kind == "image"]
+
+    @property
+    def files(self) -> list[str]:
+        """The documents that lay beside the question and are still there."""
+        given = self.message.grounding
+        ids = [*given.get("attached", ()), *given.get("kept", ())]
+        return list(Document.objects.filter(pk__in=ids).values_list("name", flat=True)) if ids else []
+
+    @property
+    def searched_for(self) -> str:
+        """What was searched in place of the question's own words, where it leaned on the one before it."""
+        lines = (self.run.manifest or {}).get("searched") or []
+        return next((str(line["query"]) for line in lines if "asked" in line), "")
 
     @property
     def run(self) -> Run:

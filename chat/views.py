@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from chat import access, diff, record, sharing, tree
+from chat.attaching import kept_in
 from chat.compare.board import with_boards
 from chat.history import flags_of
 from chat.models import Chat, Message
@@ -59,6 +60,7 @@ def chat(request: HttpRequest, id: UUID | None = None) -> HttpResponse:
         "documents_on": _documents_on(path, models),
         "shelves": collections_of(person),
         "chosen_shelves": _chosen_shelves(path),
+        "kept_files": kept_in(path, person),
         "searches_web": bool(engines.configured()),
         "web_on": any(m.grounding.get("web") for m in [m for m in path if m.role == Message.Role.PERSON][-1:]),
         "reasoning_on": any(m.reasoning for m in [m for m in path if m.role == Message.Role.PERSON][-1:]),

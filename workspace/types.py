@@ -55,10 +55,11 @@ class PromptMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grounding:
-    """Where evidence may come from: ids of collections, and the web. ``offered`` are those that a route may take from
-    when the person asked for none."""
+    """Where evidence may come from: ids of collections, of ``attached`` documents, and the web. ``offered`` are the
+    collections that a route may take from when the person asked for none."""
 
     collections: tuple[str, ...] = ()
+    attached: tuple[str, ...] = ()
     offered: tuple[str, ...] = ()
     web: bool = False
 

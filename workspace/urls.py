@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from chat import documents, measures
+from chat import attaching, documents, measures, search_pages
 from chat.compare import pages
 from workspace.router.usage_pages import own_usage
 from workspace.views import health
@@ -15,6 +15,11 @@ urlpatterns = [
     path("documents/", documents.documents, name="documents"),
     path("documents/add/", documents.add, name="documents-add"),
     path("documents/collections/", documents.add_collection, name="collections"),
+    path("documents/attach/", attaching.attach, name="attach"),
+    path("documents/<uuid:id>/state/", attaching.state, name="document-state"),
+    path("documents/search/", search_pages.page, name="search-try"),
+    path("documents/search/label/", search_pages.label, name="search-label"),
+    path("documents/collections/<uuid:id>/test/", search_pages.test, name="collection-test"),
     path("documents/collections/<uuid:id>/", documents.change_collection, name="collection"),
     path("documents/<uuid:id>/", documents.document, name="document"),
     path("documents/<uuid:id>/file/", documents.file, name="document-file"),

@@ -79,7 +79,7 @@ def open_compare(person_id: UUID, ask: Compare) -> OpenedComparison:
         chat=chat,
         question=first,
         lanes=opened,
-        search=base if base.grounding.collections or base.grounding.web else None,
+        search=base if base.grounding.collections or base.grounding.attached or base.grounding.web else None,
     )
 
 
@@ -123,7 +123,7 @@ def fused(request: Request, fusion: Fusion) -> Request:
         request,
         messages=(*request.messages[:-1], PromptMessage(role=last.role, parts=parts)),
         evidence=evidence,
-        grounding=replace(request.grounding, collections=(), offered=(), web=False),
+        grounding=replace(request.grounding, collections=(), attached=(), offered=(), web=False),
         alone=True,
     )
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from channels.db import database_sync_to_async
 from django.conf import settings
 
-from retrieval import support
-from retrieval.search import Found, search
+from retrieval import followup, presets, support
+from retrieval.search import Found, attached, search
 from retrieval.web import looking
 from workspace.blobs import read_blob
 from workspace.providers.base import Call, ProviderError
@@ -45,6 +46,7 @@ from workspace.types import (
     Failure,
     Finished,
     Manifest,
+    PromptMessage,
     Reasoning,
     Request,
     StepTaken,
@@ -52,6 +54,7 @@ from workspace.types import (
     Usage,
     UsageReported,
     sha256,
+    text_of,
 )
 from workspace.writes import writer
 
@@ -196,7 +199,8 @@ class Execution:
     @property
     def _grounded(self) -> bool:
         given = self._looking is not None or self._request.evidence is not None
-        return given or bool(self._grounding.collections) or self._grounding.web
+        asked = self._grounding
+        return given or bool(asked.collections or asked.attached or asked.web)
 
     async def _gather(self) -> AsyncGenerator[Event, None]:
         if not self._grounded:
@@ -400,19 +404,43 @@ async def look_up(request: Request) -> Found:
     grounding = request.grounding
     if request.evidence is not None:
         return Found(request.evidence)
-    if not grounding.web:
-        return await search(request.prompt, collections=grounding.collections)
-    documents, web = await asyncio.gather(
-        search(request.prompt, collections=grounding.collections) if grounding.collections else _nothing(),
-        looking.look(request.prompt, person_id=request.person_id),
-    )
-    passages = (*documents.evidence, *web.evidence)
-    evidence = tuple(replace(one, number=number) for number, one in enumerate(passages, start=1))
-    return Found(evidence, ". ".join(filter(None, (documents.note, web.note))), web.searched)
+    preset = await database_sync_to_async(presets.current)(grounding.collections)
+    asked = followup.complete(request.prompt, _before(request.messages)) if preset.follow_up else request.prompt
+    places: list[Awaitable[Found | looking.Looked]] = []
+    if grounding.attached:
+        places.append(attached(asked, grounding.attached, preset=preset))
+    if grounding.collections:
+        places.append(search(asked, collections=grounding.collections, preset=preset))
+    if grounding.web:
+        places.append(looking.look(asked, person_id=request.person_id))
+    found = await asyncio.gather(*places)
+    searched = tuple(line for place in found for line in place.searched)
+    notes = [place.note for place in found]
+    if asked != request.prompt:
+        searched = ({"asked": request.prompt, "query": asked}, *searched)
+        notes.insert(0, f"Searched for “{asked}”")
+    return Found(_numbered(found), ". ".join(filter(None, dict.fromkeys(notes))), searched)
 
 
-async def _nothing() -> Found:
-    return Found(())
+def _numbered(found: Sequence[Found | looking.Looked]) -> tuple[Evidence, ...]:
+    """The passages of all places; one that two of them found stands once."""
+    passages: dict[str, Evidence] = {}
+    for place in found:
+        for one in place.evidence:
+            passages.setdefault(one.chunk_id, one)
+    return tuple(replace(one, number=number) for number, one in enumerate(passages.values(), start=1))
+
+
+def _before(messages: Sequence[PromptMessage]) -> list[tuple[str, str]]:
+    """The earlier questions of a conversation with what was answered."""
+    turns: list[tuple[str, str]] = []
+    for message in messages[:-1]:
+        text = text_of(message.parts)
+        if message.role == "person":
+            turns.append((text, ""))
+        elif turns:
+            turns[-1] = (turns[-1][0], text)
+    return turns
 
 
 async def run(request: Request) -> AsyncGenerator[Event, None]:
