@@ -198,7 +198,8 @@ def settle_answer(answer_id: UUID, outcome: Outcome) -> None:
 
 def answer(answer_id: UUID) -> Message:
     """An answer with all that its partial shows."""
-    related = ("chat", "author", "parent", "run__person", "run__model_version__model", "run__router_version")
+    of_run = ("person", "model_version__model", "router_version", "judgement")
+    related = ("chat", "author", "parent", *(f"run__{name}" for name in of_run))
     return Message.objects.select_related(*related).get(pk=answer_id)
 
 

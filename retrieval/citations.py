@@ -69,19 +69,18 @@ class Citations:
         if found in self._told and not before:
             return ""  # several of its sentences, told one by one
         words = before.rstrip(" ")
-        self._last = words[-1:] or (self._last if not before or words else "")
-        gap, self._last = self._gap(), before[len(words) :][-1:] or "]"
+        spaces = before[len(words) :]
+        last = words[-1:] or ("x" if spaces else self._last)
+        gap = "" if not last or last.isspace() or last == "]" else " "
         self._told.add(found)
-        return f"{words}{gap}[{found}]{before[len(words) :]}"
+        self._last = spaces[-1:] or "]"
+        return f"{words}{gap}[{found}]{spaces}"
 
     def _named(self, url: str, title: str) -> int:
         for passage in self._passages:
             if (url and passage.url == url) or (title and not url and passage.title == title):
                 return passage.number
         return 0
-
-    def _gap(self) -> str:
-        return "" if not self._last or self._last.isspace() or self._last == "]" else " "
 
     def _shown(self, out: list[str]) -> str:
         text = "".join(out)

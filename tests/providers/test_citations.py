@@ -101,7 +101,9 @@ async def test_otherwise_the_passages_stand_in_the_prompt(options: dict[str, Any
 
 async def test_a_model_that_takes_no_such_blocks_reads_them_in_the_prompt() -> None:
     message = "messages.0.content.0: Input tag 'search_result' found using 'type' does not match"
-    refused = httpx.Response(400, json={"type": "error", "error": {"type": "invalid_request_error", "message": message}})
+    refused = httpx.Response(
+        400, json={"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+    )
     pieces, [_, body] = await heard("anthropic", grounded(), refused, anthropic(*block(0, "It leaves [3]")))
     assert pieces == [Delta("It leaves [3]")]
     assert body["system"] == "Quoted." and "search_result" not in str(body)
