@@ -20,6 +20,7 @@ from chat import access, chain, tree
 from chat.frames import PARAMETERS, Continue, Frame, Refused, Replay, Retry, Send
 from chat.models import Chat, Lane, Message, MessageBlob
 from retrieval.access import collections_of, documents_of
+from retrieval.citations import without
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_chat
 from workspace.router import run_rows
@@ -197,7 +198,8 @@ def settle_answer(answer_id: UUID, outcome: Outcome) -> None:
 
 def answer(answer_id: UUID) -> Message:
     """An answer with all that its partial shows."""
-    related = ("chat", "author", "parent", "run__person", "run__model_version__model", "run__router_version")
+    of_run = ("person", "model_version__model", "router_version", "judgement")
+    related = ("chat", "author", "parent", *(f"run__{name}" for name in of_run))
     return Message.objects.select_related(*related).get(pk=answer_id)
 
 
@@ -310,7 +312,7 @@ def request_for(person: Person, chat: Chat, question: Message, *, model: str, so
     chosen = readable if named is None else tuple(one for one in readable if one in named)
     return replace(
         _asked_by(person),
-        messages=tuple(PromptMessage(role=_role(m), parts=parts) for m in history if (parts := parts_of(m))),
+        messages=tuple(PromptMessage(role=_role(m), parts=parts) for m in history if (parts := _told_parts(m))),
         chat_id=str(chat.pk),
         model=model,
         grounding=Grounding(
@@ -333,13 +335,21 @@ def _attached(person: Person, question: Message) -> tuple[str, ...]:
     return tuple(one for one in dict.fromkeys(named) if one in readable)
 
 
+def _told_parts(message: Message) -> tuple[Part, ...]:
+    """A message as a later prompt repeats it: the numbers that it cites were issued for it alone."""
+    parts = parts_of(message)
+    if message.run is None or not message.run.evidence:
+        return parts
+    return tuple(replace(part, text=without(part.text)) if part.kind == "text" else part for part in parts)
+
+
 def as_lane(request: Request, answer: Message) -> Request:
     """The request of an answer that is a lane of a comparison: as it was asked there, by nobody else."""
     lane = Lane.objects.filter(answer=answer).first()
     if lane is None:
         return request
     grounding = replace(request.grounding, offered=())  # what is searched is one thing for all lanes
-    return replace(request, **lane.asked, grounding=grounding, alone=True)
+    return replace(request, **lane.asked, grounding=grounding, quoted=True, alone=True)
 
 
 def refuse_withheld(answer: Message | None) -> None:

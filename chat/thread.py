@@ -21,8 +21,8 @@ from chat.models import Message
 from chat.record import parts_of
 from chat.rendering import render, split_closed
 from retrieval.models import Document
-from retrieval.support import cited_numbers, sentences
-from workspace.router.models import Run, RunEvent
+from retrieval.support import FOUND, RIGHT, cited_numbers, sentences
+from workspace.router.models import Judgement, Run, RunEvent
 from workspace.router.states import LIVE, RunState
 from workspace.types import Part
 from workspace.wire import RunEventKind
@@ -127,8 +127,12 @@ class Shown:
 
     @cached_property
     def html(self) -> SafeString:
-        marks = _marks(self.text, tuple((e["number"], _ground(e)) for e in self.evidence)) if self.support else ()
-        return render(self.text, issued={e["number"] for e in self.evidence}, marks=marks)
+        return render(self.text, issued={e["number"] for e in self.evidence}, marks=self._marked())
+
+    def _marked(self) -> Sequence[tuple[int, int, str]]:
+        if self.judgement:
+            return [(start, end, verdict) for start, end, verdict in self.judgement.verdicts if verdict != "supported"]
+        return _marks(self.text, tuple((e["number"], _ground(e)) for e in self.evidence)) if self.support else ()
 
     @property
     def decision(self) -> Mapping[str, Any] | None:
@@ -180,8 +184,29 @@ class Shown:
         return round((run.tokens_output - 1) / spent) if spent > 0.02 and run.tokens_output > 4 else None
 
     @property
+    def judgement(self) -> Judgement | None:
+        """A judge's, where one read the answer."""
+        return getattr(self.run, "judgement", None)
+
+    @property
+    def judge(self) -> str:
+        return self.judgement.model if self.judgement else ""
+
+    @property
+    def uncited(self) -> int:
+        """Citations of what was never given."""
+        return int((self.run.manifest or {}).get("uncited") or 0)
+
+    @property
+    def accuracy(self) -> Mapping[str, int]:
+        return {"found": FOUND, "right": RIGHT}
+
+    @property
     def support(self) -> Mapping[str, int] | None:
         found: Mapping[str, int] | None = (self.run.manifest or {}).get("support")
+        if self.judgement:
+            told = [verdict for *_, verdict in self.judgement.verdicts]
+            found = {verdict: told.count(verdict) for verdict in ("supported", "weak", "unsupported")}
         return {**found, "all": sum(found.values())} if found and sum(found.values()) else None
 
 

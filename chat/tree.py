@@ -39,7 +39,8 @@ def path(chat: Chat, tip: Message | None, limit: int = PAGE) -> list[Message]:
     if tip is None:
         return []
     messages = Message.objects.filter(chat=chat, pk__in=_ids(_UP, tip.pk, limit))
-    related = messages.select_related("author", "run", "run__model_version__model", "run__router_version")
+    loaded = ("author", "run__model_version__model", "run__router_version", "run__judgement")
+    related = messages.select_related("run", *loaded)
     return list(related.order_by("depth"))
 
 

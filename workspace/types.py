@@ -74,10 +74,11 @@ class Request:
     chose; empty leaves the choice to the router. ``so_far`` is text an interrupted answer already has: the model goes
     on after it. ``system`` is a system prompt of the caller's own, in place of the workspace's; ``None`` takes that
     one. ``configuration`` and ``template`` are versions of the router's file and of the prompt template, in place of
-    the current ones. ``evidence`` was gathered before: nothing is searched. A request that is ``alone`` fails with
-    its model: no other takes over. ``instead_of`` names the model whose answer, the router's choice, the person left
-    for this one. ``parameters`` are ours by name (``temperature``, ``top_p``, ``max_tokens``, ``stop``); each
-    provider translates them.
+    the current ones. ``evidence`` was gathered before: nothing is searched. Passages that are ``quoted`` stand in the
+    prompt as text, also for a provider that has another form for them: lanes read the same. A request that is
+    ``alone`` fails with its model: no other takes over. ``instead_of`` names the model whose answer, the router's
+    choice, the person left for this one. ``parameters`` are ours by name (``temperature``, ``top_p``, ``max_tokens``,
+    ``stop``); each provider translates them.
     """
 
     messages: tuple[PromptMessage, ...]
@@ -95,6 +96,7 @@ class Request:
     system: str | None = None
     instead_of: str = ""
     evidence: tuple[Evidence, ...] | None = None
+    quoted: bool = False
     configuration: int | None = None
     template: int | None = None
     alone: bool = False
@@ -280,6 +282,7 @@ class Manifest:
     ``parameters`` are as sent to the provider. ``resolved_model`` is what the provider said it ran.
     ``cost`` is ``None`` when a price is not known, never 0. ``support`` counts sentences of a grounded
     answer: supported, weak, unsupported. ``searched`` tells which engines of the web were asked and what failed.
+    ``uncited`` counts citations of passages that were never given: they were taken out of the text.
     """
 
     version: int = MANIFEST_VERSION
@@ -303,6 +306,7 @@ class Manifest:
     timings: Timings = Timings()
     attempts: tuple[Attempt, ...] = ()
     support: Mapping[str, int] | None = None
+    uncited: int = 0
     text_digest: str = ""
 
     def as_dict(self) -> dict[str, Any]:

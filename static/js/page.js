@@ -160,7 +160,7 @@ function chat() {
     thread.apply(frame);
     if ([TELL.STARTED, TELL.COMPARED, TELL.SETTLED].includes(frame.type)) showLive(frame.chat, frame.type !== TELL.SETTLED);
     if (frame.type === TELL.SETTLED && edited.delete(frame.run)) thread.reload();
-    if (frame.type === TELL.SETTLED) say(frame.state === "done" ? "The answer is complete." : `The answer is ${frame.state}.`);
+    if (frame.type === TELL.SETTLED && !frame.judged) say(frame.state === "done" ? "The answer is complete." : `The answer is ${frame.state}.`);
     busy();
   }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -137,10 +137,13 @@ def count(collection: str) -> int:
     return int(_post(INDEX_HOST, f"/collections/{collection}/count", {})["count"])
 
 
-async def aquery(collection: str, vector: Sequence[float], limit: int, *, also: Sequence[str] = ()) -> dict[str, float]:
-    """Ids of the nearest chunks, and of those of ``also`` that are there, with their cosine similarity."""
-    asked = {"vector": vector, "limit": limit, "also": list(also)}
-    answer = await _apost(INDEX_HOST, f"/collections/{collection}/query", asked)
+async def aquery(
+    collections: Mapping[str, Sequence[str]], vector: Sequence[float], limit: int, *, documents: Sequence[str] = ()
+) -> dict[str, float]:
+    """Ids of the nearest chunks of each collection, and of those named beside it, with their cosine similarity; of
+    ``documents`` alone, where some are named."""
+    asked = {"collections": collections, "vector": vector, "limit": limit, "documents": list(documents)}
+    answer = await _apost(INDEX_HOST, "/query", asked)
     return dict(zip(answer["ids"], answer["scores"], strict=True))
 
 

@@ -181,6 +181,7 @@ async def _answer(measurement: Measurement, unit: Unit, *, counts: bool = True) 
         system=lane.get("system") or None,
         seed=measurement.seed + unit.repeat,
         evidence=evidence if measurement.grounded else None,
+        quoted=True,
         alone=True,
     )
     run_id = new_id()

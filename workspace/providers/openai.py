@@ -15,7 +15,7 @@ import orjson
 
 from workspace.providers import http
 from workspace.providers.asking import Question, ask
-from workspace.providers.base import Address, Call, Ended, Said, Secret, Source
+from workspace.providers.base import Address, Call, Cited, Ended, Said, Secret, Source
 from workspace.providers.errors import failed, from_object
 from workspace.providers.exchange import image_of, object_of, tool_call
 from workspace.providers.quirks import Quirks, quirks_of, takes_sampling, thinking_of
@@ -200,8 +200,10 @@ class Reader:
             self._tool(part)
         if delta.get("function_call"):
             self._tool({"index": 0, "function": delta["function_call"]})
-        if annotations := delta.get("annotations"):
-            yield from self._cite([a["url_citation"] for a in annotations if a.get("url_citation")])
+        for annotation in delta.get("annotations") or ():
+            if cited := annotation.get("url_citation"):
+                yield from self._cite([cited])
+                yield Cited(url=cited.get("url") or "", title=cited.get("title") or "")
         if reason := choice.get("finish_reason"):
             self._finish = reason
 

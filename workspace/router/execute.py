@@ -93,6 +93,7 @@ class Execution:
         self._open: list[Calling] = []  # calls that have begun and are not recorded yet
         self._attempts: list[Attempt] = []
         self._text: list[str] = [request.so_far] if request.so_far else []
+        self._uncited = 0
 
     @property
     def model(self) -> str:
@@ -168,6 +169,7 @@ class Execution:
             timings=replace(self._timings, total=self._elapsed()),
             attempts=attempts,
             support=support.check(text, self._evidence) if self._evidence and text else None,
+            uncited=self._uncited,
             text_digest=sha256(text),
         )
 
@@ -325,7 +327,8 @@ class Execution:
             model=candidate.upstream,
             messages=prompt.messages,
             system=prompt.system,
-            evidence=self._evidence,
+            unquoted=prompt.unquoted,
+            evidence=prompt.passages,
             grounded=self._grounded,
             abilities=candidate.abilities,
             parameters={
@@ -349,6 +352,7 @@ class Execution:
     def _record(self, calling: Calling, failure: Failure | None) -> None:
         self._open.remove(calling)
         self._attempts.append(calling.attempt(failure))
+        self._uncited += calling.citations.dropped
 
     async def _reserve(self, candidate: Candidate) -> Failure | None:
         """Hold what the call will cost, in the person's budgets and the route's own; a failure says what forbids it."""

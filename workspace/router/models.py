@@ -146,6 +146,20 @@ class Run(models.Model):
         ]
 
 
+class Judgement(models.Model):
+    """What a judge said of the sentences of a settled answer, beside the lexical check in its manifest. ``verdicts``
+    are triples: from which character to which, and supported, weak or unsupported."""
+
+    run = models.OneToOneField(Run, on_delete=models.CASCADE, related_name="judgement")
+    model = models.CharField(max_length=80, help_text="The name it had.")
+    model_version = models.ForeignKey(
+        "providers.LanguageModelVersion", null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    verdicts = models.JSONField()
+    cost = models.DecimalField(max_digits=14, decimal_places=8, null=True)
+    created = models.DateTimeField(auto_now_add=True)
+
+
 class RunEvent(models.Model):
     """Append-only. ``kind`` is one of ``workspace.wire.RunEventKind``; ``data`` is JSON, for deltas a list of texts
     whose last is numbered ``seq`` (``workspace/router/journal.py`` reads and writes it)."""
