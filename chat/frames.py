@@ -201,6 +201,12 @@ def _compare(fields: _Fields) -> Compare:
         )
     if question["chat"] is None and any(lane.parent for lane in lanes):
         raise fields.refuse("no_parent", "A lane goes on from an answer that is in no chat.", "Reload the page.")
+    if fields.flag("blind") and len({lane.parent for lane in lanes}) > 1:
+        raise fields.refuse(
+            "blind_parents",
+            "Blind lanes that go on from several answers would tell who is who.",
+            "Switch Blind off, or continue from one lane.",
+        )
     return Compare(**question, lanes=lanes, blind=fields.flag("blind"))
 
 

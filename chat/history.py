@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from chat import tree
+from chat.compare.masks import mask, names_in
 from chat.models import Chat, Checkpoint, Fusion, Lane, Message
 from workspace.accounts.models import Person
+from workspace.router import catalog
+from workspace.router.states import LIVE
 
 LONG = 3  # a straight run of more is folded
 DEEPEST = 12  # columns; what leaves more often is drawn at the last
@@ -85,7 +88,7 @@ def the_map(chat: Chat, person: Person) -> list[Stretch]:
     flags: dict[UUID, list[Checkpoint]] = defaultdict(list)
     for one in Checkpoint.objects.filter(chat=chat).order_by("created"):
         flags[one.message_id].append(one)
-    lanes = {lane.answer_id: lane.letter for lane in Lane.objects.filter(comparison__chat=chat)}
+    lanes, held = _lanes(chat)
     tip = tree.place_of(chat, person)
     path = {m.pk for m in tree.path(chat, tip, 100_000)} if tip else set()
     rows: list[Row] = []
@@ -93,7 +96,8 @@ def the_map(chat: Chat, person: Person) -> list[Stretch]:
     while waiting:
         message, level = waiting.pop()
         family = children[message.parent_id]
-        row = Row(message, min(level, DEEPEST), _beginning(message), lane=lanes.get(message.pk, ""))
+        words = _beginning(message, held=message.pk in held)
+        row = Row(message, min(level, DEEPEST), words, lane=lanes.get(message.pk, ""))
         row.versions = f"{family.index(message) + 1}/{len(family)}" if len(family) > 1 else ""
         row.flags, row.on_path = flags[message.pk], message.pk in path
         row.here = bool(tip and message.pk == tip.pk)
@@ -172,9 +176,26 @@ def _folded(rows: list[Row], children: dict[UUID, int]) -> list[Stretch]:
     return stretches
 
 
-def _beginning(message: Message) -> str:
+def _lanes(chat: Chat) -> tuple[dict[UUID, str], set[UUID]]:
+    """The letters of all lanes; and those of blind comparisons that are still being written, of which a beginning would
+    tell who is quick."""
+    lanes = list(
+        Lane.objects.filter(comparison__chat=chat).select_related("comparison").annotate(state=F("answer__run__state"))
+    )
+    writing = {lane.comparison_id for lane in lanes if lane.comparison.is_withheld and lane.state in LIVE}
+    return (
+        {lane.answer_id: lane.letter for lane in lanes},
+        {lane.answer_id for lane in lanes if lane.comparison_id in writing},
+    )
+
+
+def _beginning(message: Message, *, held: bool = False) -> str:
+    if held:
+        return "being written"
     text = next((part["text"] for part in message.parts if part.get("kind") == "text"), "")
     if not text and message.run:
         text = message.run.text
+    if message.run and message.run.withheld:
+        text = mask(text, names_in(catalog.load_sync()), "")
     line = " ".join(text.split())
     return line if len(line) <= BEGINNING else f"{line[:BEGINNING]} …"

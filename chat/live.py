@@ -35,6 +35,8 @@ from workspace.router.states import RunState
 from workspace.types import AttemptFailed, Decided, Delta, Event, EvidenceFound, Reasoning, StepTaken, plain
 from workspace.wire import RunEventKind, Tell
 
+LAST = 2**31  # of a frame whose number would tell how its model writes
+
 
 def topic_of(chat_id: UUID) -> str:
     return f"chat.{chat_id}"
@@ -135,10 +137,22 @@ class Answer:
         return dump(Tell.DELTA, text=text, **about)
 
 
+_lingering: set[Answer] = set()
+
+
+def linger(answer: Answer) -> None:
+    """Its run may be over before it is told whole: until it is let go, who comes hears it as one that is written."""
+    _lingering.add(answer)
+
+
+def let_go(answer: Answer) -> None:
+    _lingering.discard(answer)
+
+
 def answers_of(chat_id: UUID) -> list[Answer]:
-    """The chat's answers that this process is writing."""
-    observers = (run.observer for run in registry().all())
-    return [o for o in observers if isinstance(o, Answer) and o.chat_id == chat_id]
+    """The chat's answers that this process is writing, or still telling."""
+    writing = {run.observer for run in registry().all() if isinstance(run.observer, Answer)}
+    return [answer for answer in writing | _lingering if answer.chat_id == chat_id]
 
 
 async def stored_since(run_id: UUID, seen: int) -> list[bytes]:
@@ -187,7 +201,7 @@ def settled_frame(answer_id: UUID, *, judged: bool = False) -> bytes:
         Tell.SETTLED,
         chat=message.chat_id,
         run=run.pk,
-        seq=run.seq,
+        seq=LAST if run.withheld else run.seq,
         answer=answer_id,
         state=run.state,
         html=html,

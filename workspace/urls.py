@@ -25,6 +25,7 @@ urlpatterns = [
     path("documents/<uuid:id>/file/", documents.file, name="document-file"),
     path("documents/<uuid:id>/again/", documents.again, name="document-again"),
     path("documents/<uuid:id>/delete/", documents.delete, name="document-delete"),
+    path("compare/", pages.comparisons, name="comparisons"),
     path("leaderboard/", pages.leaderboard, name="leaderboard"),
     path("measure/", measures.measures, name="measures"),
     path("measure/begin/", measures.begin, name="measure-begin"),

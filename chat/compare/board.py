@@ -10,11 +10,14 @@ from uuid import UUID
 
 from django.template.loader import render_to_string
 
+from chat.compare.masks import mask, names_in
 from chat.compare.rows import FUSE, REASONS
 from chat.models import Comparison, Fusion, Lane, Message, Thumb, Vote
+from chat.record import parts_of
 from chat.thread import Shown, shown
 from retrieval.support import cited_numbers
 from workspace.accounts.models import Person
+from workspace.router import catalog
 from workspace.router.prompts import estimate_tokens
 from workspace.router.states import LIVE
 from workspace.types import canonical, sha256
@@ -33,6 +36,12 @@ class LaneShown(Shown):
     def letter(self) -> str:
         assert self.lane is not None
         return self.lane.letter
+
+    @cached_property
+    def text(self) -> str:
+        """Of a blind lane without the names that would tell who wrote it."""
+        text = "\n\n".join(part.text for part in self.parts if part.kind == "text")
+        return masked(self.message, text) if self.withheld else text
 
     @property
     def state(self) -> str:
@@ -154,6 +163,13 @@ def gathered(evidence: list[dict[str, Any]]) -> Mapping[str, Any]:
         "tokens": sum(estimate_tokens(passage["text"]) for passage in evidence),
         "digest": sha256(canonical([passage["digest"] for passage in evidence]))[:8] if evidence else "",
     }
+
+
+def masked(answer: Message, text: str) -> str:
+    """What a blind lane says, without names."""
+    asked = " ".join(part.text for part in parts_of(answer.parent)) if answer.parent else ""
+    read = " ".join(passage["text"] for passage in answer.run.evidence) if answer.run else ""
+    return mask(text, names_in(catalog.load_sync()), f"{asked} {read}")
 
 
 def _board(comparison_id: UUID, at: UUID, person: Person | None) -> Board:

@@ -13,13 +13,13 @@ from uuid import UUID
 from django.utils import timezone
 
 from chat import record, tree
-from chat.frames import Compare, Fuse, Refused
+from chat.frames import Compare, Continue, Fuse, Refused
 from chat.models import Chat, Comparison, Fusion, Lane, Message, Thumb, Vote
 from chat.record import Opened
 from workspace.accounts.models import Person
 from workspace.ids import new_id
 from workspace.router.models import Run
-from workspace.router.states import LIVE
+from workspace.router.states import LIVE, RunState
 from workspace.types import PromptMessage, Request, text_part
 
 REASONS = ("clearer", "more correct", "better length", "better cited", "better tone")
@@ -83,6 +83,16 @@ def open_compare(person_id: UUID, ask: Compare) -> OpenedComparison:
     )
 
 
+def open_continue(person_id: UUID, ask: Continue) -> list[Opened]:
+    """An interrupted answer that goes on; with a lane of a blind comparison, its interrupted neighbours."""
+    first = record.open_continue(person_id, ask)
+    if not (first.answer.run and first.answer.run.withheld):
+        return [fused_again(first, ask.message)]
+    beside = Message.objects.filter(lane__comparison=first.answer.lane.comparison, run__state=RunState.INTERRUPTED)
+    others = beside.order_by("lane__place").values_list("pk", flat=True)
+    return [first, *(record.open_continue(person_id, Continue(chat=ask.chat, message=one)) for one in list(others))]
+
+
 def open_fuse(person_id: UUID, ask: Fuse) -> Opened:
     """One more answer to the question, made of lanes; it reads what they read."""
     person = record.author(person_id)
@@ -109,6 +119,23 @@ def open_fuse(person_id: UUID, ask: Fuse) -> Opened:
         asked=False,
         sibling_of=lanes[0].answer_id,
     )
+
+
+def open_background(answer_id: UUID) -> Opened | None:
+    opened = record.open_background(answer_id)
+    return fused_again(opened, answer_id) if opened else None
+
+
+def fused_again(opened: Opened, of: UUID) -> Opened:
+    """A fused answer that is continued, tried again or made by a worker is made of its lanes as before."""
+    fusion = Fusion.objects.filter(answer=of).first()
+    if fusion is None or not opened.fresh:
+        return opened
+    if opened.answer.pk != of:
+        lanes = list(fusion.lanes.all())
+        fusion = Fusion.objects.create(answer=opened.answer, instruction=fusion.instruction)
+        fusion.lanes.set(lanes)
+    return replace(opened, request=fused(opened.request, fusion))
 
 
 def fused(request: Request, fusion: Fusion) -> Request:

@@ -143,7 +143,10 @@ function chat() {
   });
   addEventListener("pagehide", () => composer.keep([...kept.values()].map(({ text }) => text)));
   busy();
-  if (!location.hash) follow.toEnd();
+  const wanted = location.hash.startsWith("#m-") ? location.hash.slice(3) : "";
+  if (wanted && !thread.has(wanted)) thread.reload(wanted); // it stands on another branch
+  else if (!wanted) follow.toEnd();
+  if (new URLSearchParams(location.search).has("compare")) picker.openForSeveral();
 
   function heard(frame) {
     if (frame.type === TELL.STARTED || frame.type === TELL.COMPARED) {

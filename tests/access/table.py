@@ -147,6 +147,7 @@ ROUTES: dict[str, tuple[Access, Access]] = {
     "collections": (NO, ROLE_WRITES),
     "collection": (NO, UPLOADER),
     "document-file": (access({Who.MEMBER}), NO),
+    "comparisons": (SIGNED_IN, NO),
     "leaderboard": (SIGNED_IN, NO),
     "measures": (SIGNED_IN, NO),
     "measure-begin": (NO, ROLE_WRITES),
