@@ -73,7 +73,7 @@ def unlike(now: Measurement, before: Measurement) -> list[tuple[str, Any, Any]]:
     """What was not held equal between the two: name, now, before."""
     names = dict.fromkeys([*now.held, *before.held])
     found = [(name, now.held.get(name), before.held.get(name)) for name in names]
-    found.append(("passages", _passages(now), _passages(before)))
+    found.append(("passages", passages(now), passages(before)))
     return [(name, one, other) for name, one, other in found if one != other]
 
 
@@ -123,7 +123,7 @@ def _by_label(measurement: Measurement) -> dict[str, list[Outcome]]:
     return found
 
 
-def _passages(measurement: Measurement) -> str:
+def passages(measurement: Measurement) -> str:
     digests = list(measurement.gathered.order_by("item__position").values_list("item__key", "digest"))
     return sha256(canonical(digests))[:12] if digests else "none"
 
