@@ -1,6 +1,6 @@
 from django.urls import path
 
-from chat import history_pages, sharing, uploads, views
+from chat import freezing, history_pages, sharing, uploads, views
 from chat.compare import pages
 
 urlpatterns = [
@@ -13,6 +13,7 @@ urlpatterns = [
     path("c/<uuid:id>/checkpoints/<int:checkpoint>/", history_pages.change_checkpoint, name="chat-checkpoint"),
     path("c/<uuid:id>/replay/", history_pages.replay, name="chat-replay"),
     path("c/<uuid:id>/export/<slug:form>/", history_pages.export, name="chat-export"),
+    path("c/<uuid:id>/freeze/", freezing.freeze, name="chat-freeze"),
     path("c/<uuid:id>/diff/", views.difference, name="chat-diff"),
     path("c/<uuid:id>/rename/", views.rename, name="chat-rename"),
     path("c/<uuid:id>/delete/", views.delete, name="chat-delete"),

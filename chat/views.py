@@ -24,6 +24,7 @@ from retrieval.access import collections_of
 from retrieval.web import engines
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_administer, may_chat
+from workspace.measurement import drift
 from workspace.router import catalog
 from workspace.router.catalog import Candidate
 from workspace.router.decide import may_use
@@ -185,6 +186,7 @@ def index(request: HttpRequest, current: Chat | None = None) -> dict[str, Any]:
         "shared_with_me": shared,
         "may_administer": may_administer(person),
         "deleted": deleted,
+        "drifted": drift.alerts(person),
     }
 
 

@@ -260,13 +260,16 @@ class Timings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One call of a model: how it ended, and what it cost. ``offset`` is where in the answer its words begin; ``cost``
-    is ``None`` when its price is not known. ``steps`` are what it had to wait for, or do without, in words."""
+    is ``None`` when its price is not known. ``steps`` are what it had to wait for, or do without, in words.
+    ``first_answer_token`` is the first that is no reasoning; times are taken as pieces come from the connection."""
 
     model: str
     model_version: int
     started: float
     ended: float | None = None
     first_token: float | None = None
+    first_answer_token: float | None = None
+    last_token: float | None = None
     offset: int = 0
     failure: Failure | None = None
     usage: Usage | None = None

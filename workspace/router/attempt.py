@@ -39,6 +39,8 @@ class Calling:
         self.usage: Usage | None = None
         self.ended: Ended | None = None
         self.first_token: float | None = None
+        self.first_answer_token: float | None = None
+        self.last_token: float | None = None
         self.steps: list[str] = []
         self.citations = Citations(prompt.passages, active=call.grounded, so_far=call.so_far)
         self._call = call
@@ -81,8 +83,11 @@ class Calling:
                 except TimeoutError:
                     raise failed("timeout", "the whole answer took longer than it may") from None
                 if type(piece) is Delta or type(piece) is Reasoning:
+                    self.last_token = time.monotonic() - self._began
                     if self.first_token is None:
-                        self.first_token = time.monotonic() - self._began
+                        self.first_token = self.last_token
+                    if self.first_answer_token is None and type(piece) is Delta:
+                        self.first_answer_token = self.last_token
                     self._said += len(piece.text)
                     yield piece
                 elif isinstance(piece, Step):
@@ -106,6 +111,8 @@ class Calling:
             started=self._started,
             ended=time.monotonic() - self._began,
             first_token=self.first_token,
+            first_answer_token=self.first_answer_token,
+            last_token=self.last_token,
             offset=self._offset,
             failure=failure,
             usage=usage,
