@@ -6,7 +6,7 @@ Words are compared as Python's ``difflib`` does (Ratcliff and Obershelp, 1988): 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
@@ -14,6 +14,16 @@ from typing import Any
 MOST = 20_000  # words of both together; longer texts are compared line by line
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 _LINES = re.compile(r"[^\n]*\n|[^\n]+\Z")
+
+
+FIGURES: dict[str, tuple[str, ...]] = {
+    "time to first token, s": ("timings", "first_token"),
+    "in all, s": ("timings", "total"),
+    "tokens in": ("usage", "input"),
+    "tokens out": ("usage", "output"),
+    "cost, $": ("cost",),
+    "supported sentences": ("support", "supported"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +71,30 @@ def manifests(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> l
     return [Difference(name, left.get(name, "none"), right.get(name, "none")) for name in names]
 
 
+def made(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """What made an answer, by the names on the page."""
+    return dict(_flat(manifest))
+
+
+def sums(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[Difference]:
+    """What the answers of two branches took together; a sum with an unknown in it is unknown."""
+    told = []
+    for name, path in FIGURES.items():
+        left, right = ([_at(one, path) for one in each] for each in (old, new))
+        if any(value is not None for value in [*left, *right]):
+            told.append(Difference(name, _sum(left), _sum(right)))
+    return told
+
+
+def _sum(values: Sequence[Any]) -> str:
+    known = [float(value) for value in values if value is not None]
+    return "unknown" if len(known) < len(values) else _plain(sum(known))
+
+
 def figures(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> list[Difference]:
     """What both took, whether or not it differs: seconds, tokens, dollars."""
-    wanted = {
-        "time to first token, s": ("timings", "first_token"),
-        "in all, s": ("timings", "total"),
-        "tokens in": ("usage", "input"),
-        "tokens out": ("usage", "output"),
-        "cost, $": ("cost",),
-        "supported sentences": ("support", "supported"),
-    }
     told = []
-    for name, path in wanted.items():
+    for name, path in FIGURES.items():
         left, right = _at(old or {}, path), _at(new or {}, path)
         if left is not None or right is not None:
             told.append(Difference(name, _plain(left), _plain(right)))
