@@ -14,10 +14,11 @@ from django.db.models import Q, QuerySet
 
 from chat.models import Branch, Chat, Message, Place
 from workspace.accounts.models import Person
+from workspace.router.models import Run
 
-PAGE = 20  # messages of a path shown at once; older ones come as somebody scrolls
+PAGE = 14  # messages of a path shown at once; older ones come as somebody scrolls
 MORE = 40  # of them, each time
-ABOVE = 6  # messages shown above one that is gone to
+ABOVE = 4  # messages shown above one that is gone to
 
 _UP = """
 WITH RECURSIVE up(id, parent_id, n) AS (
@@ -47,6 +48,20 @@ def path(chat: Chat, tip: Message | None, limit: int = PAGE) -> list[Message]:
         return []
     messages = Message.objects.filter(chat=chat, pk__in=_ids(_UP, tip.pk, limit))
     return list(with_runs(messages).order_by("depth"))
+
+
+def said(tip: Message, limit: int) -> list[Message]:
+    """The messages that lead to ``tip``, oldest first, at most ``limit``, for their words alone: an answer's run is
+    loaded only where its words are still in it."""
+    messages = list(
+        Message.objects.filter(pk__in=_ids(_UP, tip.pk, limit)).only("role", "parts", "run_id").order_by("depth")
+    )
+    open_ones = [one.run_id for one in messages if one.run_id and not one.parts]
+    runs = Run.objects.only("text").in_bulk(open_ones) if open_ones else {}
+    for one in messages:
+        if one.run_id in runs:
+            one.run = runs[one.run_id]
+    return messages
 
 
 def with_runs(messages: QuerySet[Message]) -> QuerySet[Message]:

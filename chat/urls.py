@@ -1,3 +1,5 @@
+"""The addresses of chats, of their history and of what is done there."""
+
 from django.urls import path
 
 from chat import history_pages, history_steps, sharing, uploads, views

@@ -49,6 +49,7 @@ def chat(request: HttpRequest, id: UUID | None = None) -> HttpResponse:
     context = {
         **index(request, one),
         "chat": one or Chat(pk=None),
+        "origin": _origin(one, person) if one and one.origin_id else None,
         **windows.thread(window, person),
         "models": models,
         "suggests": bool(catalog.load_sync().configuration.autocomplete),
@@ -204,6 +205,11 @@ def _day(touched: datetime, now: datetime) -> str:
     if touched.date() == now.date():
         return "Today"
     return "Yesterday" if touched.date() == now.date() - timedelta(days=1) else "Earlier"
+
+
+def _origin(one: Chat, person: Person) -> Chat | None:
+    """The chat that this one is a copy of, where the person may read it."""
+    return access.chats_of(person).filter(messages=one.origin_id).first()
 
 
 def usable_models(person: Person) -> list[dict[str, Any]]:
