@@ -171,6 +171,17 @@ def announce(chat_id: UUID, frame: bytes) -> None:
     transaction.on_commit(lambda: async_to_sync(_tell)(topic_of(chat_id), frame))
 
 
+def announce_changed(chat_id: UUID) -> None:
+    """Tell a chat's tabs that what it is told by has changed: versions, flags, names."""
+    announce(chat_id, dump(Tell.CHANGED, chat=chat_id))
+
+
+def announce_moved(person_id: UUID, chat_id: UUID, tip: UUID) -> None:
+    """Tell a person's own tabs, from a thread, that they stand elsewhere."""
+    frame = dump(Tell.MOVED, chat=chat_id, tip=tip)
+    transaction.on_commit(lambda: async_to_sync(_tell)(topic_of_person(person_id), frame))
+
+
 async def _tell(topic: str, frame: bytes) -> None:
     await hub().tell(topic, frame)
 

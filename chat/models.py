@@ -1,9 +1,9 @@
 """Chats as immutable trees.
 
 A message is written once and never moves: an edit or a retry is a sibling. What may change is where
-people stand (``Place``) and what pointers are called (``Branch``, ``Checkpoint``). The database itself
-refuses a parent in another chat, a message that moves and a settled answer that changes: see
-``chat/integrity.py``.
+people stand (``Place``) and what pointers say (``Branch``, ``Checkpoint``), each change as a ``Step`` that
+can be undone. The database itself refuses a parent in another chat, a message that moves and a settled
+answer that changes: see ``chat/integrity.py``.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ class Chat(models.Model):
     touched = models.DateTimeField(auto_now_add=True)
     sum = models.CharField(max_length=64, blank=True, help_text="Of the links of its messages: see chat/chain.py.")
     deleted = models.DateTimeField(null=True)
+    origin = models.ForeignKey("chat.Message", null=True, on_delete=models.SET_NULL, related_name="forks")
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
 
     class Meta:
         indexes = [models.Index(fields=["owner", "-touched"], name="chats_of_owner")]
@@ -60,7 +62,8 @@ class Message(models.Model):
 
     A person's message is settled from the start. A model's message settles with its run; until then its
     words are in the run. ``client_id`` is the name its browser gave it, so resending is harmless.
-    ``depth`` is 0 at a root and one more than the parent's else.
+    ``depth`` is 0 at a root and one more than the parent's else. ``origin`` is what a message was copied from, in this
+    chat or in another.
     """
 
     class Role(models.TextChoices):
@@ -81,6 +84,7 @@ class Message(models.Model):
     depth = models.PositiveIntegerField(default=0)
     client_id = models.UUIDField(default=new_id)
     settled = models.BooleanField(default=False)
+    origin = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="copies")
     created = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -92,7 +96,11 @@ class Message(models.Model):
                 name="message_run_is_a_models",
             ),
         ]
-        indexes = [models.Index(fields=["parent", "created"], name="message_siblings")]
+        indexes = [
+            models.Index(fields=["parent", "created"], name="message_siblings"),
+            models.Index(fields=["chat", "-id"], name="messages_of_chat"),
+            models.Index(fields=["chat"], condition=models.Q(depth=0), name="roots_of_chat"),
+        ]
 
 
 class Place(models.Model):
@@ -108,25 +116,63 @@ class Place(models.Model):
 
 
 class Branch(models.Model):
-    """A named pointer that follows its tip."""
+    """What people say of the branch that begins at a message: its name, a star, and whether they still want to see it.
+    A branch without a row has none of these. Pruning hides and deletes nothing."""
 
     chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="branches")
-    name = models.CharField(max_length=80)
-    tip = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="+")
+    start = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="branch")
+    name = models.CharField(max_length=80, blank=True)
+    starred = models.BooleanField(default=False)
+    pruned = models.BooleanField(default=False)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["chat", "name"], name="branch_name")]
+        constraints = [
+            models.UniqueConstraint(fields=["chat", "name"], condition=~models.Q(name=""), name="branch_name"),
+        ]
 
 
 class Checkpoint(models.Model):
-    """A named pointer that never moves."""
+    """A named pointer that never moves. One that was ``removed`` is kept for undo."""
 
     chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="checkpoints")
     name = models.CharField(max_length=80)
     note = models.TextField(blank=True)
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="checkpoints")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    removed = models.BooleanField(default=False)
     created = models.DateTimeField(auto_now_add=True)
+
+
+class Step(models.Model):
+    """Something somebody did to pointers, as what they said ``before`` and ``after`` (``chat/steps.py`` reads both).
+
+    What adds messages needs no row: the messages tell it."""
+
+    class Kind(models.TextChoices):
+        SWITCHED = "switched"
+        PRUNED = "pruned"
+        RESTORED = "restored"
+        NAMED = "named"
+        STARRED = "starred"
+        FLAGGED = "flagged"
+        CHANGED = "changed"
+        UNFLAGGED = "unflagged"
+        MERGED = "merged"
+        FORKED = "forked"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="steps")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    kind = models.CharField(max_length=9, choices=Kind)
+    message = models.ForeignKey(Message, null=True, on_delete=models.CASCADE, related_name="+")
+    about = models.CharField(max_length=200, blank=True)
+    before = models.JSONField(default=dict)
+    after = models.JSONField(default=dict)
+    undone = models.DateTimeField(null=True)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["chat", "-id"], name="steps_of_chat")]
 
 
 class Comparison(models.Model):

@@ -306,7 +306,7 @@ def place_answer(
 
 
 def request_for(person: Person, chat: Chat, question: Message, *, model: str, so_far: str = "") -> Request:
-    history = tree.path(chat, question, HISTORY) if question.parent_id else [question]
+    history = tree.said(question, HISTORY) if question.parent_id else [question]
     readable = tuple(str(collection.pk) for collection in collections_of(person))
     named = question.grounding.get("collections")
     chosen = readable if named is None else tuple(one for one in readable if one in named)

@@ -79,6 +79,12 @@ class Shown:
         return "\n\n".join(part.text for part in self.parts if part.kind == "text")
 
     @property
+    def brought_from(self) -> Message | None:
+        """What it was copied from, of this chat: a copy of another chat says so once, at its top."""
+        origin = self.message.origin
+        return origin if origin and origin.chat_id == self.message.chat_id else None
+
+    @property
     def images(self) -> list[Part]:
         return [part for part in self.parts if part.kind == "image"]
 

@@ -55,6 +55,8 @@ class Tell(StrEnum):
     block     run, seq, html, tail         closed blocks to append, and the whole new open tail
     settled   chat, run, answer, state, html    the answer as the page would render it: replaces the <li>
     suggestion  id, text                   so far; of the newest ``suggest`` alone
+    changed   chat                         its versions, flags or names have changed: draw the thread again
+    moved     chat, tip                    the person stands elsewhere, by another of their tabs
     landed    chat, answer, title, url, state    an answer written in the background is there
     refused   [client_id], code, cause, action  nothing was stored; the composer keeps the text
     """
@@ -73,6 +75,8 @@ class Tell(StrEnum):
     BLOCK = "block"
     SETTLED = "settled"
     SUGGESTION = "suggestion"
+    CHANGED = "changed"
+    MOVED = "moved"
     LANDED = "landed"
     REFUSED = "refused"
 

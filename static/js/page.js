@@ -157,6 +157,8 @@ function chat() {
     if (frame.type === TELL.SUGGESTION) return ghost?.show(frame);
     if (frame.type === TELL.LANDED) return landed(frame);
     if (frame.type === TELL.OPENED) return opened(frame);
+    if (frame.type === TELL.MOVED) return frame.chat === here && thread.moved(frame.tip);
+    if (frame.type === TELL.CHANGED) return frame.chat === here && thread.reload();
     if (frame.type === TELL.ACCESS) return may(frame);
     if (frame.type === TELL.STARTED || frame.type === TELL.COMPARED) started(frame);
     if (frame.chat && here && frame.chat !== here) return;
@@ -224,7 +226,8 @@ function chat() {
     busy();
   }
 
-  function send(given) {
+  async function send(given) {
+    if (!given.edits && thread.querySelector(".end.newer")) await thread.toEnd();
     const client_id = crypto.randomUUID?.() ?? uuid();
     const parent = given.edits ? given.edits.dataset.parent || null : here ? thread.tip : null;
     if (lanes.count === 1) return composer.giveBack(given, { cause: "One lane is no comparison.", action: "Choose another model with Compare several, or remove the lane." });

@@ -63,6 +63,7 @@ SIGNED_IN = access(SIGNED)
 ROLE_WRITES = access(MAY_CHAT, forbidden=SIGNED)
 CHAT_READ = access(INVITED)
 CHAT_WRITE = access({Who.MEMBER, Who.WRITER}, forbidden=INVITED)
+CHAT_COPY = access({Who.MEMBER, Who.READER, Who.WRITER}, forbidden=INVITED)
 CHAT_OWNER = access({Who.MEMBER}, forbidden=INVITED)
 UPLOADER = access({Who.MEMBER})
 ADMIN = access({Who.OWNER, Who.ADMIN})
@@ -119,6 +120,12 @@ ROUTES: dict[str, tuple[Access, Access]] = {
     "chat": (CHAT_READ, NO),
     "chat-place": (NO, CHAT_READ),
     "chat-history": (CHAT_READ, NO),
+    "chat-map": (CHAT_READ, NO),
+    "chat-messages": (refuse(CHAT_READ, Meets.ABSENT), NO),  # it names no message, nor do the next three
+    "chat-branch": (NO, refuse(CHAT_WRITE, Meets.ABSENT)),
+    "chat-merge": (NO, refuse(CHAT_WRITE, Meets.ABSENT)),
+    "chat-fork": (NO, refuse(CHAT_COPY, Meets.ABSENT)),
+    "chat-undo": (NO, CHAT_WRITE),
     "chat-go": (NO, refuse(CHAT_READ, Meets.ABSENT)),  # it names no message
     "chat-checkpoints": (NO, CHAT_WRITE),
     "chat-checkpoint": (NO, CHAT_WRITE),

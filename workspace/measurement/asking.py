@@ -96,7 +96,7 @@ async def answer(measurement: Measurement, unit: Unit, *, counts: bool = True) -
     before = tuple(PromptMessage(role=m["role"], parts=(text_part(m["text"]),)) for m in unit.item.before)
     request = await _request(
         measurement, unit.lane, (*before, PromptMessage(role="person", parts=(text_part(unit.item.question),))),
-        seed=measurement.seed + unit.repeat, evidence=evidence if measurement.grounded else None, quoted=True,
+        seed=measurement.seed + unit.repeat, evidence=evidence if measurement.grounded else None,
     )  # fmt: skip
 
     def keep(outcome: Settled) -> None:
@@ -217,6 +217,7 @@ async def _request(
         system=await _system(measurement, asked),
         seed=seed,
         evidence=evidence,
+        quoted=True,
         alone=True,
     )
 
