@@ -20,6 +20,7 @@ from channels.db import database_sync_to_async
 from retrieval import lexical
 from retrieval.chunks import estimate
 from retrieval.models import Chunk
+from retrieval.states import states_of
 from workspace.hosts import link
 from workspace.types import Evidence, sha256
 
@@ -35,21 +36,25 @@ WAIT = 1.5  # seconds the dense side may take before words alone answer
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """``searched`` tells of the web: which engine was asked, how many pages came, what failed."""
+    """``searched`` tells of the web: which engine was asked, how many pages came, what failed; ``collections`` in which
+    state each one was searched."""
 
     evidence: tuple[Evidence, ...]
     note: str = ""
     searched: tuple[Mapping[str, object], ...] = ()
+    collections: tuple[Mapping[str, object], ...] = ()
 
 
 async def search(question: str, *, collections: Sequence[str], limit_tokens: int = 1024) -> Found:
     """The passages that fit the question best, in the order of the reader's interest, numbered from 1."""
-    words, vector = await asyncio.gather(database_sync_to_async(lexical.bm25)(question, collections), _vector(question))
+    words, vector, states = await asyncio.gather(
+        database_sync_to_async(lexical.bm25)(question, collections), _vector(question), states_of(collections)
+    )
     meaning = await _dense(vector, collections, list(words)[:DEPTH]) if vector else None
     scores = join(words, meaning or {})
     note = "Searched by words alone: the model host is not ready" if meaning is None else ""
     evidence = await database_sync_to_async(evidence_of)(scores, limit_tokens)
-    return Found(evidence, note)
+    return Found(evidence, note, collections=states)
 
 
 def join(words: Mapping[UUID, float], meaning: Mapping[UUID, float], *, alpha: float = ALPHA) -> dict[UUID, float]:

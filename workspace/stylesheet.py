@@ -6,7 +6,7 @@ from django.conf import settings
 
 ORDER = (
     "tokens", "base", "shell", "controls", "thread", "prose", "composer", "lanes", "sharing", "documents", "measure",
-    "history", "account",
+    "history", "exchange", "account",
 )  # fmt: skip
 NAME = "css/onepane.css"
 

@@ -18,7 +18,7 @@ from workspace.audit.log import record
 from workspace.audit.models import Action
 from workspace.hosts import link
 from workspace.providers.adding import add_model
-from workspace.providers.models import LanguageModel, LanguageModelVersion, Provider, ProviderVersion
+from workspace.providers.models import LanguageModel, Provider, ProviderVersion
 
 PAGE = "providers_languagemodel_local"
 ACTIONS = {
@@ -87,9 +87,8 @@ class LocalPages:
         if exact in _ours():
             messages.info(request, f"{_ours()[exact]} is that model already.")
             return
-        added = add_model(_provider(), exact, name=exact.partition("@")[0].rstrip("/").rpartition("/")[2])
-        if window := found.get("window"):
-            LanguageModelVersion.objects.filter(model=added).update(window=window)
+        name = exact.partition("@")[0].rstrip("/").rpartition("/")[2]
+        added = add_model(_provider(), exact, name=name, window=found.get("window"))
         self.log_addition(request, added, [{"added": {}}])  # type: ignore[attr-defined]
         self.admin_site.changed()  # type: ignore[attr-defined]
         messages.success(request, f"Added {added}. It is loaded when it is first asked.")
