@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 from workspace.ids import new_id
 
@@ -137,6 +138,7 @@ class Message(models.Model):
     parent = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="children")
     role = models.CharField(max_length=6, choices=Role)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    author_name = models.CharField(max_length=150, blank=True, help_text="In an imported chat: of somebody not here.")
     run = models.OneToOneField("router.Run", null=True, on_delete=models.PROTECT, related_name="message")
     parts = models.JSONField(default=list)
     grounding = models.JSONField(default=dict)
@@ -148,7 +150,7 @@ class Message(models.Model):
     depth = models.PositiveIntegerField(default=0)
     client_id = models.UUIDField(default=new_id)
     settled = models.BooleanField(default=False)
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints = [
@@ -193,7 +195,7 @@ class Checkpoint(models.Model):
     note = models.TextField(blank=True)
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="checkpoints")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now, editable=False)
 
 
 class Comparison(models.Model):
@@ -209,7 +211,7 @@ class Comparison(models.Model):
     person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     blind = models.BooleanField(default=False)
     revealed = models.DateTimeField(null=True)
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now, editable=False)
 
     @property
     def is_withheld(self) -> bool:

@@ -198,6 +198,10 @@ def parts_of(message: Message) -> tuple[Part, ...]:
     return (text_part(message.run.text),) if message.run.text else ()
 
 
+def digest_of(parts: list[dict[str, Any]]) -> str:
+    return sha256(canonical(parts))
+
+
 def plain_part(part: Part) -> dict[str, Any]:
     """A part as a row keeps it: without the fields it does not use."""
     return {name: value for name in Part.__slots__ if (value := getattr(part, name))}

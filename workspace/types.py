@@ -75,9 +75,9 @@ class Request:
     one. ``configuration``, ``template``, ``model_version`` and ``provider_version`` are versions in place of the
     current ones; ``persona`` is a prompt template whose current version is taken. ``variables`` are what a template's
     names in braces stand for. ``evidence`` was gathered before: nothing is searched. A request that is ``alone``
-    fails with its model: no other takes over. ``instead_of`` names the model whose answer, the router's choice, the person left
-    for this one. ``parameters`` are ours by name (``temperature``, ``top_p``, ``max_tokens``, ``stop``); each
-    provider translates them.
+    fails with its model: no other takes over. ``instead_of`` names the model whose answer, the router's choice, the
+    person left for this one. ``parameters`` are ours by name (``temperature``, ``top_p``, ``max_tokens``,
+    ``stop``); each provider translates them.
     """
 
     messages: tuple[PromptMessage, ...]

@@ -147,22 +147,20 @@ async def pinned(catalog: Catalog, request: Request) -> Catalog:
 
 
 def _pinned(catalog: Catalog, request: Request) -> Catalog:
-    if request.configuration and (version := RouterVersion.objects.filter(pk=request.configuration).first()):
-        if file := _configuration(version):
-            digest = digest_of(version)
-            catalog = replace(
-                catalog, configuration=file, router_version_id=version.pk, router_digest=digest, trial=None
-            )
+    version = RouterVersion.objects.filter(pk=request.configuration).first() if request.configuration else None
+    if version and (file := _configuration(version)):
+        digest = digest_of(version)
+        catalog = replace(catalog, configuration=file, router_version_id=version.pk, router_digest=digest, trial=None)
     templates = PromptTemplateVersion.objects.select_related("template")
     chosen = Q(pk=request.template) if request.template else Q(pk=F("template__current"), template=request.persona)
     if (request.template or request.persona) and (row := templates.filter(chosen).first()):
         catalog = replace(catalog, template=Template.of(row))
     models = LanguageModelVersion.objects.select_related("model", "provider__current")
-    if request.model_version and (model := models.filter(pk=request.model_version).first()):
-        if known := catalog.candidates.get(model.model.name):
-            at = model.provider.versions.filter(pk=request.provider_version).first() or model.provider.current
-            old = _candidate(model.model, model, known.groups or frozenset(), at=at)
-            catalog = replace(catalog, candidates={**catalog.candidates, old.name: replace(old, groups=known.groups)})
+    model = models.filter(pk=request.model_version).first() if request.model_version else None
+    if model and (known := catalog.candidates.get(model.model.name)):
+        at = model.provider.versions.filter(pk=request.provider_version).first() or model.provider.current
+        old = _candidate(model.model, model, known.groups or frozenset(), at=at)
+        catalog = replace(catalog, candidates={**catalog.candidates, old.name: replace(old, groups=known.groups)})
     return catalog
 
 

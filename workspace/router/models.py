@@ -149,7 +149,7 @@ class Run(models.Model):
     withheld = models.BooleanField(default=False, help_text="Who wrote it is told after a vote.")
     imported = models.BooleanField(default=False, help_text="It came in a file: its manifest names no row of ours.")
     owner = models.CharField(max_length=64, blank=True)
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now, editable=False)
     heartbeat = models.DateTimeField(null=True)
     settled = models.DateTimeField(null=True)
 
