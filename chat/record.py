@@ -17,7 +17,7 @@ from django.http import Http404
 from django.utils import timezone
 
 from chat import access, chain, tree
-from chat.frames import PARAMETERS, Continue, Frame, Refused, Replay, Retry, Send
+from chat.frames import Continue, Frame, Refused, Retry, Send
 from chat.models import Chat, Lane, Message, MessageBlob
 from retrieval.access import collections_of, documents_of
 from retrieval.citations import without
@@ -25,7 +25,8 @@ from workspace.accounts.models import Person
 from workspace.accounts.rights import may_chat
 from workspace.router import run_rows
 from workspace.router.decide import stored
-from workspace.router.models import Run
+from workspace.router.models import PromptTemplate, Run
+from workspace.router.personas import offered_to
 from workspace.router.run_rows import Outcome
 from workspace.router.states import LIVE, SETTLED
 from workspace.types import (
@@ -84,37 +85,6 @@ def open_retry(person_id: UUID, retry: Retry) -> Opened:
     answer = place_answer(person, old.chat, question, client_id=retry.client_id)
     tree.stand(old.chat, person, answer)
     request = replace(request_for(person, old.chat, question, model=retry.model), instead_of=_left(old, retry.model))
-    return Opened(chat=old.chat, answer=answer, question=question, request=request, sibling_of=old.pk, asked=False)
-
-
-def open_replay(person_id: UUID, ask: Replay) -> Opened:
-    """A sibling of an answer from the same manifest: model, versions, parameters, evidence and seed as they were, but
-    for what is named."""
-    person = author(person_id)
-    old = _answer(person, ask)
-    refuse_withheld(old)
-    run = old.run
-    if run is None or not run.manifest or not run.manifest.get("model"):
-        raise Refused("no_manifest", "That answer has no manifest to repeat.", "Retry it.")
-    manifest, decision = run.manifest, run.manifest.get("decision") or {}
-    given = {name: value for name, value in (manifest.get("parameters") or {}).items() if name in PARAMETERS}
-    if ask.temperature is not None:
-        given["temperature"] = ask.temperature
-    question = _question_of(old)
-    answer = place_answer(person, old.chat, question, client_id=ask.client_id)
-    tree.stand(old.chat, person, answer)
-    request = as_lane(request_for(person, old.chat, question, model=""), old)
-    request = replace(
-        request,
-        model=ask.model or manifest["model"],
-        parameters=given,
-        seed=manifest.get("seed"),
-        template=manifest.get("prompt_template_version"),
-        configuration=decision.get("configuration"),
-        evidence=read_before(run),
-        grounding=Grounding(),
-        alone=True,
-    )
     return Opened(chat=old.chat, answer=answer, question=question, request=request, sibling_of=old.pk, asked=False)
 
 
@@ -230,6 +200,10 @@ def parts_of(message: Message) -> tuple[Part, ...]:
     return (text_part(message.run.text),) if message.run.text else ()
 
 
+def digest_of(parts: list[dict[str, Any]]) -> str:
+    return sha256(canonical(parts))
+
+
 def plain_part(part: Part) -> dict[str, Any]:
     """A part as a row keeps it: without the fields it does not use."""
     return {name: value for name in Part.__slots__ if (value := getattr(part, name))}
@@ -268,6 +242,8 @@ def place_question(
         parts=parts,
         grounding=_grounding(send),
         reasoning=send.reasoning,
+        persona=persona_of(person, send.persona),
+        variables=dict(send.variables) if send.persona else {},
         digest=sha256(canonical(parts)),
         depth=parent.depth + 1 if parent else 0,
         client_id=client_id or send.client_id,
@@ -277,6 +253,16 @@ def place_question(
     if blobs:
         MessageBlob.objects.bulk_create([MessageBlob(message=question, blob=blob) for blob in blobs])
     return question
+
+
+def persona_of(person: Person, id: int | None) -> PromptTemplate | None:
+    """A persona that the person may choose; ``None`` is the workspace's own prompt."""
+    if id is None:
+        return None
+    found = offered_to(person).filter(pk=min(id, 2**62)).first()
+    if found is None:
+        raise Refused("no_persona", "That persona is not here any more.", "Choose another one.")
+    return found
 
 
 def _grounding(send: Send) -> dict[str, Any]:
@@ -322,6 +308,8 @@ def request_for(person: Person, chat: Chat, question: Message, *, model: str, so
             web=bool(question.grounding.get("web")),
         ),
         requires_reasoning=question.reasoning,
+        persona=question.persona_id,
+        variables=question.variables,
         so_far=so_far,
     )
 

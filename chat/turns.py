@@ -18,7 +18,7 @@ from chat.compare import rows
 from chat.compare.board import board_html
 from chat.compare.lanes import Pace, lane_observer
 from chat.compare.rows import OpenedComparison
-from chat.frames import Compare, Continue, Fuse, Refused, Replay, Retry, Send, Stop, dump
+from chat.frames import Compare, Continue, Fuse, Refused, Retry, Send, Stop, dump
 from chat.live import Answer, announce_settled, close, topic_of
 from chat.models import Lane, Message
 from chat.record import Opened
@@ -56,13 +56,6 @@ async def fuse(person_id: UUID, frame: Fuse) -> Opened:
 async def retry(person_id: UUID, frame: Retry) -> Opened:
     return await _begin(
         await _open(lambda: rows.fused_again(record.open_retry(person_id, frame), frame.message), frame),
-        frame.client_id,
-    )
-
-
-async def replay(person_id: UUID, frame: Replay) -> Opened:
-    return await _begin(
-        await _open(lambda: rows.fused_again(record.open_replay(person_id, frame), frame.message), frame),
         frame.client_id,
     )
 
@@ -137,7 +130,7 @@ def started_frame(opened: Opened, client_id: UUID | None, *, closed: str = "", t
     )
 
 
-async def _open(opening: Any, frame: Send | Retry | Replay | Continue | Fuse) -> Any:
+async def _open(opening: Any, frame: Send | Retry | Continue | Fuse) -> Any:
     try:
         return await writer.submit(opening)
     except Refused as refused:

@@ -4,6 +4,7 @@ from django.urls import path
 
 from chat import freezing, history_pages, history_steps, sharing, uploads, views
 from chat.compare import pages
+from chat.replay import pages as replays
 
 urlpatterns = [
     path("", views.chat, name="home"),
@@ -19,7 +20,8 @@ urlpatterns = [
     path("c/<uuid:id>/go/", history_steps.go, name="chat-go"),
     path("c/<uuid:id>/checkpoints/", history_steps.add_checkpoint, name="chat-checkpoints"),
     path("c/<uuid:id>/checkpoints/<int:checkpoint>/", history_steps.change_checkpoint, name="chat-checkpoint"),
-    path("c/<uuid:id>/replay/", history_pages.replay, name="chat-replay"),
+    path("c/<uuid:id>/replay/", replays.replay, name="chat-replay"),
+    path("c/<uuid:id>/replays/<uuid:replay>/", replays.report, name="replay-report"),
     path("c/<uuid:id>/export/<slug:form>/", history_pages.export, name="chat-export"),
     path("c/<uuid:id>/freeze/", freezing.freeze, name="chat-freeze"),
     path("c/<uuid:id>/diff/", views.difference, name="chat-diff"),

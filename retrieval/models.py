@@ -103,6 +103,20 @@ class Document(models.Model):
         return self.title
 
 
+class CollectionState(models.Model):
+    """What a collection held when it was searched: ids and digests of its searchable documents, no word of them. A row
+    is never changed; a search that finds the collection otherwise begins the next one."""
+
+    collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="states")
+    number = models.PositiveIntegerField()
+    documents = models.JSONField()
+    digest = models.CharField(max_length=64)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["collection", "number"], name="collection_state_number")]
+
+
 class Chunk(models.Model):
     """A passage. ``start`` and ``end`` are character offsets into the document's text; ``length`` counts
     its lexical terms."""

@@ -26,6 +26,7 @@ from retrieval.passages import evidence_of, told
 from retrieval.presets import Preset
 from retrieval.reranking import Reranker, rerank
 from retrieval.spaces import Space
+from retrieval.states import states_of
 from workspace.hosts import link
 from workspace.types import Evidence
 
@@ -43,11 +44,12 @@ NO_HOST = "Searched by words alone: the model host is not ready"
 @dataclass(frozen=True, slots=True)
 class Found:
     """``searched`` tells what was searched for, where that is not the question itself, and of the web which engine was
-    asked, how many pages came, what failed."""
+    asked, how many pages came, what failed; ``collections`` in which state each one was searched."""
 
     evidence: tuple[Evidence, ...]
     note: str = ""
     searched: tuple[Mapping[str, object], ...] = ()
+    collections: tuple[Mapping[str, object], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +74,12 @@ async def search(
 ) -> Found:  # fmt: skip
     """The passages that fit the question best, numbered from 1; of ``documents`` alone, where some are named."""
     preset = preset or await database_sync_to_async(presets.current)(collections)
-    found = await stages(question, collections=collections, documents=documents, preset=preset)
+    found, states = await asyncio.gather(
+        stages(question, collections=collections, documents=documents, preset=preset), states_of(collections)
+    )
     tokens = preset.tokens if limit_tokens is None else limit_tokens
     evidence = await database_sync_to_async(evidence_of)(found.scores, tokens, neighbours=preset.neighbours)
-    return Found(evidence, ". ".join(found.notes))
+    return Found(evidence, ". ".join(found.notes), collections=states)
 
 
 async def attached(question: str, documents: Sequence[str], *, preset: Preset) -> Found:

@@ -19,7 +19,7 @@ PartKind = Literal["text", "image", "file", "audio"]
 Role = Literal["system", "person", "model"]
 Mode = Literal["interactive", "background"]
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +73,10 @@ class Request:
     ``messages`` runs from the first of the branch to the question, oldest first. ``model`` is the name the person
     chose; empty leaves the choice to the router. ``so_far`` is text an interrupted answer already has: the model goes
     on after it. ``system`` is a system prompt of the caller's own, in place of the workspace's; ``None`` takes that
-    one. ``configuration`` and ``template`` are versions of the router's file and of the prompt template, in place of
-    the current ones. ``evidence`` was gathered before: nothing is searched. Passages that are ``quoted`` stand in the
-    prompt as text, also for a provider that has another form for them: lanes read the same. A request that is
+    one. ``configuration``, ``template``, ``model_version`` and ``provider_version`` are versions in place of the
+    current ones; ``persona`` is a prompt template whose current version is taken. ``variables`` are what a template's
+    names in braces stand for. ``evidence`` was gathered before: nothing is searched. Passages that are ``quoted`` stand
+    in the prompt as text, also for a provider that has another form for them: lanes read the same. A request that is
     ``alone`` fails with its model: no other takes over. ``instead_of`` names the model whose answer, the router's
     choice, the person left for this one. ``parameters`` are ours by name (``temperature``, ``top_p``, ``max_tokens``,
     ``stop``); each provider translates them.
@@ -99,6 +100,10 @@ class Request:
     quoted: bool = False
     configuration: int | None = None
     template: int | None = None
+    persona: int | None = None
+    model_version: int | None = None
+    provider_version: int | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
     alone: bool = False
 
     @property
@@ -279,10 +284,14 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What made an answer (version 1): enough to make it again.
+    """What made an answer (version 2): enough to make it again.
 
     ``model`` and what belongs to it are of the call that wrote last; ``usage`` and ``cost`` are of all ``attempts``.
-    ``parameters`` are as sent to the provider. ``resolved_model`` is what the provider said it ran.
+    ``parameters`` are as sent to the provider, ``asked`` the same by our names. ``versions`` are digests of the rows
+    that it names (``workspace/router/pins.py``). ``system`` is a system prompt that came with the request; no version
+    holds it. ``conversation`` tells which messages were sent, by digest, and how many did not fit. ``seed`` is as it
+    was asked, whether or not the model takes one. ``collections`` were searched, each in a numbered state.
+    ``resolved_model`` is what the provider said it ran.
     ``cost`` is ``None`` when a price is not known, never 0. ``support`` counts sentences of a grounded
     answer: supported, weak, unsupported. ``searched`` tells which engines of the web were asked and what failed.
     ``uncited`` counts citations of passages that were never given: they were taken out of the text.
@@ -296,9 +305,15 @@ class Manifest:
     upstream_model: str = ""
     resolved_model: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    asked: Mapping[str, Any] = field(default_factory=dict)
     prompt_template: str = ""
     prompt_template_version: int | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    system: str | None = None
     system_digest: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    conversation: Mapping[str, Any] = field(default_factory=dict)
+    collections: tuple[Mapping[str, Any], ...] = ()
     decision: Decision | None = None
     evidence: tuple[Evidence, ...] = ()
     searched: tuple[Mapping[str, Any], ...] = ()

@@ -56,6 +56,8 @@ def open_compare(person_id: UUID, ask: Compare) -> OpenedComparison:
     if before := comparisons.filter(question__client_id=ask.client_id).first():
         return OpenedComparison(comparison=before, chat=chat, question=before.question, lanes=(), fresh=False)
     lanes = list(ask.lanes)
+    for lane in lanes:
+        record.persona_of(person, lane.persona)
     if ask.blind:
         random.SystemRandom().shuffle(lanes)
     questions: dict[UUID | None, Message] = {}

@@ -18,7 +18,7 @@ from workspace.audit.log import record
 from workspace.audit.models import Action
 from workspace.hosts import link
 from workspace.providers.adding import add_model
-from workspace.providers.models import LanguageModel, LanguageModelVersion, Provider, ProviderVersion
+from workspace.providers.models import LanguageModel, Provider, ProviderVersion
 
 PAGE = "providers_languagemodel_local"
 ACTIONS = {
@@ -95,8 +95,7 @@ class LocalPages:
             return
         abilities = ("system", "images") if found["images"] else ("system",)
         name = exact.partition("@")[0].rstrip("/").rpartition("/")[2]
-        added = add_model(_provider(), exact, name=name, abilities=abilities)
-        LanguageModelVersion.objects.filter(model=added).update(window=found["window"])
+        added = add_model(_provider(), exact, name=name, abilities=abilities, window=found.get("window"))
         self.log_addition(request, added, [{"added": {}}])  # type: ignore[attr-defined]
         self.admin_site.changed()  # type: ignore[attr-defined]
         messages.success(request, f"Added {added}. It is loaded when it is first asked.")
