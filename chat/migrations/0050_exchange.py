@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0005_links'),
+        ('chat', '0040_branches'),
         ('router', '0050_personas'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -111,7 +111,7 @@ def first_tokens(lanes: Sequence[LaneReport]) -> Plot | None:
         points = [f"{x(float(time))} {HEIGHT * (1 - share):.1f}" for time, share in zip(times, shares, strict=True)]
         paths.append("M" + "L".join(points))
         middles.append(float(np.median(lane.times)))
-    labels = _labels([lane.label for lane in timed], [(x(middle), HEIGHT / 2) for middle in middles])
+    labels = beside([lane.label for lane in timed], [(x(middle), HEIGHT / 2) for middle in middles])
     return Plot(
         xs=[Tick(x(value), f"{value:g}") for value in _logarithmic(10**low, 10**high)],
         ys=[Tick(HEIGHT * (1 - share / 100), f"{share}%") for share in (0, 25, 50, 75, 95)],
@@ -153,7 +153,7 @@ def against(lanes: Sequence[LaneReport], over: str) -> Plot | None:
         places=[
             Place(lane.mark, *dot, label, f"M{dot[0]} {y(right.high)}V{y(right.low)}")
             for (lane, _, right), dot, label in zip(
-                placed, dots, _labels([lane.label for lane, _, _ in placed], dots), strict=True
+                placed, dots, beside([lane.label for lane, _, _ in placed], dots), strict=True
             )
         ],
         axis="cost of 1,000 answers" if over == "cost" else "median seconds to first token",
@@ -171,7 +171,7 @@ def _front(dots: Sequence[tuple[float, float]]) -> str:
     return "M" + "L".join(f"{px} {py}" for px, py in best) if len(best) > 1 else ""
 
 
-def _labels(texts: Sequence[str], dots: Sequence[tuple[float, float]]) -> list[Label]:
+def beside(texts: Sequence[str], dots: Sequence[tuple[float, float]]) -> list[Label]:
     """Each beside its dot, at the first place where it covers no other label, no dot, and no edge."""
     found: list[Label] = []
     for text, (x, y) in zip(texts, dots, strict=True):
