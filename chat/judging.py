@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 _going: set[asyncio.Task[None]] = set()  # the loop keeps only a weak hold of a task
 
 
-def begin(run_id: UUID, announce: Callable[[], Awaitable[None]]) -> None:
+def begin(run_id: UUID, announce: Callable[[], Awaitable[object]]) -> None:
     task = asyncio.create_task(_judge(run_id, announce), name=f"judging {run_id}")
     _going.add(task)
     task.add_done_callback(_going.discard)
@@ -28,7 +28,7 @@ async def idle() -> None:
     await asyncio.gather(*_going)
 
 
-async def _judge(run_id: UUID, announce: Callable[[], Awaitable[None]]) -> None:
+async def _judge(run_id: UUID, announce: Callable[[], Awaitable[object]]) -> None:
     try:
         if await judge(run_id):
             await announce()

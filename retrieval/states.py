@@ -46,12 +46,12 @@ def _look(collections: Sequence[str]) -> tuple[dict[str, dict[str, Any]], dict[s
     for state in CollectionState.objects.filter(collection__in=list(rows)).defer("documents").order_by("number"):
         newest[str(state.collection_id)] = state
     told, new = {}, {}
-    for id, row in rows.items():
-        one = newest.get(id)
-        if one is not None and one.digest == _digest(held[id]):
-            told[id] = _told(row, one.number, held[id])
+    for key, row in rows.items():
+        one = newest.get(key)
+        if one is not None and one.digest == _digest(held[key]):
+            told[key] = _told(row, one.number, held[key])
         else:
-            new[id] = held[id]
+            new[key] = held[key]
     return told, new
 
 

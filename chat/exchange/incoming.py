@@ -213,9 +213,15 @@ def _point(person: Person, chat: Chat, one: Conversation, made: Mapping[str, Mes
             created=moment(line.get("created")) or timezone.now(),
         )  # fmt: skip
     for line in kept.get("branch", ()):
+        name = str(line.get("name") or "")[:80]
+        taken = bool(name) and Branch.objects.filter(chat=chat, name=name).exists()
         Branch.objects.get_or_create(
-            chat=chat, name=str(line["name"])[:80], defaults={"tip": made[str(line["message"])]}
-        )
+            start=made[str(line["message"])],
+            defaults={
+                "chat": chat, "name": "" if taken else name,
+                "starred": line.get("starred") is True, "pruned": line.get("pruned") is True,
+            },
+        )  # fmt: skip
     lanes: dict[str, Lane] = {}
     for line in kept.get("comparison", ()):
         lanes |= _comparison(person, chat, line, made)

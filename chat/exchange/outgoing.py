@@ -61,8 +61,9 @@ def _lines(chat: Chat, messages: list[Message], numbers: dict[UUID, int]) -> Ite
             "kind": "checkpoint", "name": one.name, "note": one.note, "message": numbers[one.message_id],
             "author": name_of(one.author), "created": when(one.created),
         }  # fmt: skip
-    for branch in Branch.objects.filter(chat=chat, tip__in=numbers).order_by("name"):
-        yield {"kind": "branch", "name": branch.name, "message": numbers[branch.tip_id]}
+    for branch in Branch.objects.filter(chat=chat, start__in=numbers).order_by("start_id"):
+        said = {"name": branch.name, "starred": branch.starred, "pruned": branch.pruned}
+        yield {"kind": "branch", "message": numbers[branch.start_id], **said}
     for comparison in Comparison.objects.filter(chat=chat, question__in=numbers).order_by("pk"):
         lanes = list(comparison.lanes.order_by("place"))
         if not comparison.is_withheld and all(lane.answer_id in numbers for lane in lanes):

@@ -211,7 +211,7 @@ def _causes(manifest: Mapping[str, Any] | None) -> dict[str, tuple[Any, ...]]:
 
 
 def _template(manifest: Mapping[str, Any]) -> Any:
-    row = PromptTemplateVersion.objects.filter(pk=manifest.get("prompt_template_version")).first()
+    row = PromptTemplateVersion.objects.filter(pk=manifest.get("prompt_template_version") or 0).first()
     return row.number if row else "gone"
 
 

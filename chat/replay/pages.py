@@ -39,7 +39,7 @@ def replay(request: HttpRequest, id: UUID) -> HttpResponse:
             raise Refused("none_chosen", "No answer is chosen.", f"Choose 1 to {plan.MOST}.")
         if any(one.run and one.run.withheld for one in chosen):
             raise Refused("withheld", "A blind comparison is open.", "Vote first.")
-        change = plan.change_of(person, request.POST)  # type: ignore[arg-type]
+        change = plan.change_of(person, request.POST)
     except Refused as refused:
         return _plan(request, person, chat, chosen, refused=f"{refused.failure.cause} {refused.failure.action}")
     made = making.begin(person, chosen, change)
