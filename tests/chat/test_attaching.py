@@ -22,8 +22,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 BOATS = [f"## Boat {n}\n\nBoat {n} is moored at pier {n} and rows to isle {n}." for n in range(90)]
 LONG = "# Boats\n\n" + "\n\n".join(BOATS)
-    f"## Boat {n}\n\nBoat {n} is moored at pier {n} and rows to isle {n}." for n in range(90)
-)
 
 
 @pytest.fixture(autouse=True)
