@@ -7,6 +7,7 @@ with its title and heading is never longer than the embedding model reads: MiniL
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,7 +19,7 @@ LONGEST = WINDOW - ROOM
 HEADING = 500  # characters of a path of headings
 
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$", re.M)
-_FENCE = re.compile(r"^(```|~~~).*?^\1[ \t]*$", re.M | re.S)
+_FENCE = re.compile(r"^(```|~~~)(.*)$", re.M)
 _PIECE = re.compile(r".+?(?:(?<=[.!?])[\"”)]*(?=\s)|\n{2,}|\n(?=\s*(?:[-*+]|\d+\.)\s)|\Z)\s*", re.S)
 _WORD_PIECE = re.compile(r"[a-zA-Z]{1,5}|[^\W\d_]{1,2}(?<![\u2e80-\uffff])|\d{1,3}|\w|[^\w\s]")
 
@@ -83,8 +84,8 @@ def _first(text: str, count: int) -> str:
 
 def _sections(text: str) -> Iterator[tuple[str, int, int]]:
     """Stretches between headings, each with its path. A ``#`` inside a fence is no heading."""
-    fences = [(m.start(), m.end()) for m in _FENCE.finditer(text)]
-    headings = [m for m in _HEADING.finditer(text) if not any(a <= m.start() < b for a, b in fences)]
+    begins, ends = _fences(text)
+    headings = [m for m in _HEADING.finditer(text) if not _inside(m.start(), begins, ends)]
     path: list[str] = []
     at = 0
     for found in headings:
@@ -93,6 +94,27 @@ def _sections(text: str) -> Iterator[tuple[str, int, int]]:
         path = [*path[: level - 1], *[""] * (level - 1 - len(path)), found[2]]
         at = found.end()
     yield " › ".join(p for p in path if p), at, len(text)
+
+
+def _fences(text: str) -> tuple[list[int], list[int]]:
+    """Where blocks of code begin and end; one that is never closed is none. Line by line: one expression over a whole
+    book would hold up every other thread."""
+    begins: list[int] = []
+    ends: list[int] = []
+    opened: re.Match[str] | None = None
+    for line in _FENCE.finditer(text):
+        if opened is None:
+            opened = line
+        elif line[1] == opened[1] and not line[2].strip():
+            begins.append(opened.start())
+            ends.append(line.end())
+            opened = None
+    return begins, ends
+
+
+def _inside(place: int, begins: list[int], ends: list[int]) -> bool:
+    at = bisect_right(begins, place) - 1
+    return at >= 0 and place < ends[at]
 
 
 def _windows(text: str, heading: str, start: int, end: int, wanted: Size) -> Iterator[Cut]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from retrieval import files, lexical, presets, spaces
 from retrieval.chunks import cut, indexed
@@ -125,7 +125,10 @@ def write_beside(document: Document, space: Space) -> None:
     link.delete(space.index(document.collection_id), document=str(document.pk))
     for _ in _stored(document, space):
         pass
-    Embedded.objects.get_or_create(model_id=space.id, document=document)
+    try:
+        Embedded.objects.get_or_create(model_id=space.id, document=document)
+    except IntegrityError:  # it was deleted meanwhile, and so is what was just stored
+        link.delete(space.index(document.collection_id), document=str(document.pk))
 
 
 def _stored(document: Document, space: Space, *, begin: int = 0) -> Iterator[int]:

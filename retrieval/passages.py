@@ -98,7 +98,12 @@ def _same(chunk: Chunk, other: Chunk, *, neighbours: bool) -> bool:
     if chunk.document_id == other.document_id and chunk.start < other.end and other.start < chunk.end:
         return not neighbours
     a, b = set(chunk.text.lower().split()), set(other.text.lower().split())
-    return len(a & b) > SAME * min(len(a), len(b))
+    return len(a & b) > SAME * min(len(a), len(b)) and _numbers(a) == _numbers(b)
+
+
+def _numbers(words: set[str]) -> set[str]:
+    """Rows of a table and paragraphs of a law may differ in nothing else."""
+    return {word.strip(".,;:()[]") for word in words if any(sign.isdigit() for sign in word)}
 
 
 def _passage(number: int, run: Sequence[Chunk], scores: Mapping[UUID, float]) -> Evidence:

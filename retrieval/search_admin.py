@@ -118,6 +118,12 @@ class EmbeddingModelForm(forms.ModelForm):  # type: ignore[type-arg]
     base_url = forms.URLField(
         required=False, assume_scheme="https", label="Address", help_text="Up to and with /v1; of an address alone."
     )
+    question_prefix = forms.CharField(
+        required=False, strip=False, help_text="What some models want before a question, such as “query: ”."
+    )
+    passage_prefix = forms.CharField(
+        required=False, strip=False, help_text="And before a passage, such as “passage: ”."
+    )
     key = _key_field()
 
     class Meta:
@@ -125,8 +131,6 @@ class EmbeddingModelForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("name", "kind", "model", "base_url", "question_prefix", "passage_prefix", "window")
         help_texts = {
             "model": "What the address calls it; of this machine an id such as org/name, or a folder.",
-            "question_prefix": "What some models want before a question, such as “query: ”.",
-            "passage_prefix": "And before a passage, such as “passage: ”.",
         }
 
     def clean(self) -> dict[str, Any]:

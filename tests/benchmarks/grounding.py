@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from tests.serving import ROOT
 
@@ -28,6 +29,8 @@ SEED = 20_261_129
 COLLECTIONS = 10
 PASSAGES = 50  # of a document
 QUESTIONS = 200
+CHUNK = ("id", "document_id", "position", "heading", "text", "start", "end", "digest", "length")
+POSTING = ("collection_id", "document_id", "term", "entries")
 TICK = 0.005  # seconds between two looks at the loop
 
 
@@ -101,7 +104,7 @@ async def _search(size: int) -> dict[str, Any]:
     await host.start()
     try:
         await host.serving()
-        await asyncio.to_thread(_index, collections)
+        await asyncio.to_thread(_index, collections, size)
         chance = np.random.default_rng(SEED)
 
         async def question(space: Any, text: str) -> list[float]:
@@ -142,43 +145,57 @@ def _preset(collections: Sequence[str]) -> Any:
 
 
 def _fill(size: int, prose: Prose) -> list[str]:
-    """Rows as ingest writes them, many at once."""
-    from django.db import transaction
+    """Rows as ingest writes them, many at once and without Django's models: they would take most of the time."""
+    from django.db import connection, transaction
 
     from retrieval import lexical
-    from retrieval.models import Chunk, Collection, Document, Posting
-    from workspace.types import sha256
+    from retrieval.models import Chunk, Collection, Document
 
-    collections = [Collection.objects.create(name=f"Shelf {n}") for n in range(COLLECTIONS)]
-    for number in range(size // PASSAGES):
-        texts = [prose.passage() for _ in range(PASSAGES)]
-        document = Document(
-            collection=collections[number % COLLECTIONS], title=f"Volume {number}", name=f"{number}.md",
-            digest=f"{number:064d}", text="\n\n".join(texts), state="ready", passages=PASSAGES, embedded=PASSAGES,
-        )  # fmt: skip
-        chunks, at = [], 0
-        for position, text in enumerate(texts):
-            place = {"position": position, "start": at, "end": at + len(text), "digest": sha256(text)}
-            chunks.append(Chunk(document=document, text=text, **place))
-            at += len(text) + 2
-        rows = lexical.postings(document, [(chunk, f"{document.title}\n{chunk.text}") for chunk in chunks])
-        document.terms = sum(chunk.length for chunk in chunks)
-        with transaction.atomic():
+    shelves = [Collection.objects.create(name=f"Shelf {n}") for n in range(COLLECTIONS)]
+    ids = chunk_ids(size)
+    with transaction.atomic(), connection.cursor() as cursor:
+        for number in range(size // PASSAGES):
+            texts = [prose.passage() for _ in range(PASSAGES)]
+            document = Document(
+                collection=shelves[number % COLLECTIONS], title=f"Volume {number}", name=f"{number}.md",
+                digest=f"{number:064d}", text="\n\n".join(texts), state="ready", passages=PASSAGES, embedded=PASSAGES,
+            )  # fmt: skip
+            chunks, at = [], 0
+            for position, text in enumerate(texts):
+                place = {"position": position, "start": at, "end": at + len(text), "text": text}
+                chunks.append(Chunk(pk=ids[number * PASSAGES + position], document=document, **place))
+                at += len(text) + 2
+            rows = lexical.postings(document, [(chunk, f"{document.title}\n{chunk.text}") for chunk in chunks])
+            document.terms = sum(chunk.length for chunk in chunks)
             document.save(force_insert=True)
-            Chunk.objects.bulk_create(chunks)
-            Posting.objects.bulk_create(rows, batch_size=500)
-    return [str(collection.pk) for collection in collections]
+            _insert(cursor, "chunk", CHUNK, [[getattr(one, name) for name in CHUNK] for one in chunks])
+            _insert(cursor, "posting", POSTING, [[getattr(one, name) for name in POSTING] for one in rows])
+    return [str(shelf.pk) for shelf in shelves]
 
 
-def _index(collections: Sequence[str]) -> None:
+def chunk_ids(size: int) -> list[UUID]:
+    """Always the same."""
+    chance = random.Random(SEED)
+    return [UUID(bytes=chance.randbytes(16), version=4) for _ in range(size)]
+
+
+def _insert(cursor: Any, table: str, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    held = ", ".join(f'"{name}"' for name in names)
+    marks = ", ".join(["%s"] * len(names))
+    plain = [[value.hex if isinstance(value, UUID) else value for value in row] for row in rows]
+    cursor.executemany(f"INSERT INTO retrieval_{table} ({held}) VALUES ({marks})", plain)
+
+
+def _index(collections: Sequence[str], size: int) -> None:
     import numpy as np
 
-    from retrieval.models import Chunk
     from workspace.hosts import link
 
     chance = np.random.default_rng(SEED + 1)
-    for collection in collections:
-        ids = [str(pk) for pk in Chunk.objects.filter(document__collection=collection).values_list("pk", flat=True)]
+    homes: dict[str, list[str]] = {}
+    for place, id in enumerate(chunk_ids(size)):
+        homes.setdefault(collections[place // PASSAGES % COLLECTIONS], []).append(str(id))
+    for collection, ids in homes.items():
         for start in range(0, len(ids), 1_000):
             some = ids[start : start + 1_000]
             vectors = chance.standard_normal((len(some), 384)).tolist()

@@ -70,3 +70,48 @@ def test_collections_are_made_filled_and_chosen_for_a_question(page: Page) -> No
     expect_state(answer, "done")
     expect(answer.locator(".prose")).to_contain_text("at dawn")
     expect(answer.get_by_label("Evidence for this answer").get_by_role("link", name="Rails")).to_have_count(0)
+
+
+def test_a_file_is_attached_to_a_question_and_kept_for_the_chat(page: Page) -> None:
+    documents = page.get_by_role("button", name="Documents")
+    if documents.get_attribute("aria-pressed") == "true":
+        documents.click()
+    prices = b"A ferry ticket costs nine euros. The ferry leaves the harbour at seven in the morning."
+    upload = page.locator("chat-composer input[type=file]")
+    upload.set_input_files({"name": "prices.txt", "mimeType": "text/plain", "buffer": prices})
+    chip = page.locator("attached-files li")
+    expect(chip).to_have_attribute("data-ready", "1")
+    upload.set_input_files({"name": "empty.txt", "mimeType": "text/plain", "buffer": b""})
+    expect(page.locator(".hint")).to_contain_text("empty.txt is empty")
+    expect(chip).to_have_count(1)
+    ask(page, "What does a ferry ticket cost?", model="quotes")
+    expect_state(answers(page).first, "done")
+    expect(answers(page).first.locator(".prose")).to_contain_text("nine euros")
+    expect(page.locator("li.question").first).to_contain_text("prices.txt")
+    expect(chip).to_have_count(0)
+
+    upload.set_input_files({"name": "prices.txt", "mimeType": "text/plain", "buffer": prices})
+    expect(chip).to_have_attribute("data-ready", "1")
+    chip.get_by_role("button", name="Keep for the chat").click()
+    ask(page, "When does the ferry leave?")
+    expect(answers(page).nth(1).locator(".prose")).to_contain_text("at seven")
+    expect(chip).to_have_count(1)
+    page.reload()
+    expect(chip.get_by_role("button", name="Keep for the chat")).to_have_attribute("aria-pressed", "true")
+    ask(page, "And how much is it?")
+    expect(answers(page).nth(2)).to_contain_text("Searched for “When does the ferry leave? And how much is it?”")
+
+
+def test_search_is_tried_step_by_step(page: Page) -> None:
+    page.get_by_role("link", name="Documents").click()
+    page.get_by_label("Choose files").set_input_files([FILE])
+    expect(page.get_by_role("row", name="hut").locator(".tag").first).to_have_text("searchable by words")
+    page.get_by_role("link", name="Try search").click()
+    page.get_by_label("In", exact=True).select_option("Your documents")
+    page.get_by_role("textbox", name="Question").fill("Where does the key hang?")
+    page.get_by_role("button", name="Search").click()
+    row = page.get_by_role("row", name="third beehive")
+    expect(row.locator(".tag")).to_have_text("1")
+    row.get_by_role("button", name="Answers it").click()
+    expect(page.get_by_role("status").first).to_contain_text("Labelled")
+    expect(row.get_by_role("button", name="Answers it")).to_have_attribute("aria-pressed", "true")

@@ -120,6 +120,23 @@ def test_what_is_deleted_meanwhile_is_gone_from_both(shelf: Collection, index: I
     assert all(str(gone.pk) not in held.values() for held in index.held.values())
 
 
+def test_a_document_that_is_deleted_while_it_is_embedded_leaves_nothing(
+    shelf: Collection, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = other()
+    rebuild.begin(row)
+    document = shelf.documents.all()[0]
+    embed = link.embed
+
+    def late(texts: Sequence[str], **said: Any) -> list[list[float]]:
+        Document.objects.filter(pk=document.pk).delete()
+        return embed(texts, **said)
+
+    monkeypatch.setattr(link, "embed", late)
+    ingest.write_beside(document, spaces.space_of(row))
+    assert str(document.pk) not in index.held[f"{shelf.pk}.{row.pk}"].values()
+
+
 def test_a_build_that_is_given_up_leaves_nothing(shelf: Collection, index: Index) -> None:
     row = other()
     rebuild.begin(row)
