@@ -52,9 +52,10 @@ export class PassagePreview extends HTMLElement {
 
   #place(chip) {
     const { width, height } = this.getBoundingClientRect();
-    const below = chip.bottom + GAP + height <= innerHeight || chip.top - GAP < height;
+    const { clientWidth, clientHeight } = document.documentElement; // without scrollbars
+    const below = chip.bottom + GAP + height <= clientHeight || chip.top - GAP < height;
     this.style.top = `${below ? chip.bottom + GAP : chip.top - GAP - height}px`;
-    this.style.left = `${Math.max(GAP, Math.min(chip.left - 24, innerWidth - width - GAP))}px`;
+    this.style.left = `${Math.max(GAP, Math.min(chip.left - 24, clientWidth - width - GAP))}px`;
   }
 }
 
