@@ -51,11 +51,12 @@ export class PassagePreview extends HTMLElement {
   }
 
   #place(chip) {
+    const { right } = document.body.getBoundingClientRect(); // short of the room that is kept for a scrollbar
+    this.style.maxWidth = `${right - 2 * GAP}px`;
     const { width, height } = this.getBoundingClientRect();
-    const { clientWidth, clientHeight } = document.documentElement; // without scrollbars
-    const below = chip.bottom + GAP + height <= clientHeight || chip.top - GAP < height;
+    const below = chip.bottom + GAP + height <= innerHeight || chip.top - GAP < height;
     this.style.top = `${below ? chip.bottom + GAP : chip.top - GAP - height}px`;
-    this.style.left = `${Math.max(GAP, Math.min(chip.left - 24, clientWidth - width - GAP))}px`;
+    this.style.left = `${Math.max(GAP, Math.min(chip.left - 24, right - width - GAP))}px`;
   }
 }
 
