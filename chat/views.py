@@ -263,7 +263,7 @@ def _documents_on(path: list[Message], models: list[dict[str, Any]]) -> bool:
 def _facts(one: Shown) -> list[tuple[str, Any]]:
     """The manifest's plain values, a line each."""
     manifest = one.run.manifest or {}
-    nested = {"searched", "decision", "attempts", "evidence", "usage", "timings", "parameters", "support"}
+    nested = {"searched", "decision", "attempts", "evidence", "usage", "timings", "parameters", "support", "uncited"}
     lines = [
         (name.replace("_", " "), value)
         for name, value in manifest.items()

@@ -2,14 +2,16 @@
 
 An answer is flagged when one of its sentences is unsupported: the product's own rule, fitted on nothing. Beside it
 stand the share of novel words and the length at the best threshold that other questions' answers give, and a logistic
-regression on what the check sees, all cross-validated by question. The data is only ever read.
+regression on what the check sees, all cross-validated by question; with embeddings at hand, also how near each sentence
+is to some passage by meaning. The data is only ever read.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,11 @@ RESAMPLES = 1_000
 SEED = 20_261_124
 PULL = 1.0  # of the regression's weights to nothing
 
+# Prompting GPT-4-turbo, as published for the whole test split (Niu et al., RAGTruth, 2024, table 5).
+PUBLISHED = ("GPT-4-turbo, prompted (published)", 0.332, 0.906, 0.456)
+
 Array = NDArray[np.float64]
+Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 Truths = NDArray[np.bool_]
 Places = NDArray[np.intp]
 
@@ -49,10 +55,22 @@ class Report:
     answers: int
     hallucinated: int
     rules: Sequence[Scored]
-    by_generator: Sequence[tuple[str, int, int, float]]  # name, answers, hallucinated, F1 of the product's rule
+    by_generator: Sequence[Generator]
 
 
-def measure(folder: Path) -> Report:
+@dataclass(frozen=True, slots=True)
+class Generator:
+    """The product's rule on the answers of one model alone."""
+
+    name: str
+    answers: int
+    hallucinated: int
+    f1: float
+    low: float
+    high: float
+
+
+def measure(folder: Path, embed: Embed | None = None) -> Report:
     """Raises FileNotFoundError when the folder holds no sample."""
     sources = {row["source_id"]: row for row in _rows(folder / "ragtruth_qa_test_sources.jsonl.gz")}
     answers = list(_rows(folder / "ragtruth_qa_test_responses.jsonl.gz"))
@@ -69,13 +87,35 @@ def measure(folder: Path) -> Report:
     ]
     chances = _regressed(seen, truths, groups)
     rules.insert(1, _scored("regression on the same", _threshold(chances, truths, groups), truths, groups, chances))
+    if embed:
+        far = _far(answers, sources, embed)
+        rules.append(_scored("MiniLM similarity", _threshold(far, truths, groups), truths, groups, far))
     generators = np.array([row["model"] for row in answers])
-    by = [
-        (str(name), int(its.sum()), int(truths[its].sum()), round(_f1(ours[its], truths[its])[2], 3))
-        for name in sorted(set(generators))
-        for its in [generators == name]
-    ]
+    by = [_generator(str(name), ours, truths, groups, generators == name) for name in sorted(set(generators))]
     return Report(len(answers), int(truths.sum()), rules, by)
+
+
+def _generator(name: str, ours: Truths, truths: Truths, groups: Array, its: Truths) -> Generator:
+    told = _scored(name, ours[its], truths[its], groups[its])
+    return Generator(name, int(its.sum()), int(truths[its].sum()), told.f1, told.low, told.high)
+
+
+def _far(answers: Sequence[dict[str, Any]], sources: dict[str, dict[str, Any]], embed: Embed) -> Array:
+    """How far the sentence that is farthest from every sentence of the passages is from the nearest of them."""
+    grounds = {id: _pieces(source["passages"]) for id, source in sources.items()}
+    said = [_pieces(row["response"]) for row in answers]
+    texts = list(dict.fromkeys(text for those in (*grounds.values(), *said) for text in those))
+    vectors = dict(zip(texts, embed(texts), strict=True))
+    stacked = {id: np.array([vectors[text] for text in those]) for id, those in grounds.items()}
+    least = [
+        min((float((stacked[row["source_id"]] @ vectors[text]).max()) for text in those), default=1.0)
+        for row, those in zip(answers, said, strict=True)
+    ]
+    return 1.0 - np.array(least)
+
+
+def _pieces(text: str) -> list[str]:
+    return [piece for piece in re.split(r"(?<=[.!?])\s+|\n+", text) if len(piece.split()) > 2] or [text]
 
 
 def _seen(answer: str, source: dict[str, Any]) -> list[float]:

@@ -27,6 +27,7 @@ MODELS = {
     "instant": "64 stamped tokens at once",
     "paced": "256 stamped tokens: 50 ms to the first, then one each 20 ms",
     "md": "a long Markdown answer",
+    "cites": "three sentences: one rests on passage 1, one claims to, one cites passage 99",
     "vision": "how many images came",
     "echo": "the last question",
     "gated": "twenty words, each when the test releases it",
@@ -65,6 +66,10 @@ ERRORS = {
     "unsafe": (400, "The prompt was filtered by the content_policy.", "invalid_request_error"),
 }
 ASKED_WAITS = {"err429": "1", "err429long": "60"}
+CITING = """\
+The key of the mountain hut hangs behind the third beehive [1]. Unicorns polish silver trumpets every midnight there \
+[1]. The ladder leans on the northern wall [99].
+"""
 MARKDOWN = r"""# How a kettle boils water
 
 Heat moves from the element into the water. **Three things** decide how long it takes:
@@ -359,6 +364,8 @@ async def boasting(model: str) -> AsyncIterator[str]:
 
 def said(model: str, messages: list[dict[str, Any]]) -> Iterator[str]:
     match model:
+        case "cites":
+            yield from re.findall(r"\s*\S+", CITING)
         case "md":
             yield from re.findall(r"\s*\S+|\s+$", MARKDOWN)
         case "vision":

@@ -14,7 +14,8 @@ HERE = "127.0.0.1"
 
 
 class Web(ThreadingHTTPServer):
-    """``pages`` maps a path to HTML, a status, or JSON; ``results`` is what SearXNG at ``/search`` answers with."""
+    """``pages`` maps a path to HTML, a status, JSON, or ``-> address`` that it leads on to; ``results`` is what SearXNG
+    at ``/search`` answers with."""
 
     daemon_threads = True
 
@@ -72,7 +73,10 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(404 if page is None else page)
 
     def _send(self, page: str | int | dict[str, Any]) -> None:
-        self.send_response(page if isinstance(page, int) else 200)
+        leads = page.removeprefix("-> ") if isinstance(page, str) and page.startswith("-> ") else ""
+        self.send_response(302 if leads else page if isinstance(page, int) else 200)
+        if leads:
+            self.send_header("Location", leads)
         kind = "application/json" if isinstance(page, dict) else "text/html; charset=utf-8"
         self.send_header("Content-Type", "text/plain" if self.path == "/robots.txt" else kind)
         self.end_headers()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import unquote
@@ -79,12 +79,13 @@ def fetch(
     parameters: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
+    may: Callable[[str], bool] = lambda url: True,
     trusted: bool = False,
 ) -> Fetched:
     """What stands at an address, at most so many bytes; with a ``body``, what is answered to it. Raises Refused.
 
-    An address that is ``trusted`` was set by an admin: it may be inside the network, and is not left for another, so
-    what is sent to it goes nowhere else.
+    ``may`` is asked of each address that the first one leads on to. An address that is ``trusted`` was set by an admin:
+    it may be inside the network, and is not left for another, so what is sent to it goes nowhere else.
     """
     url, ends = checked(address, trusted=trusted), time.monotonic() + DEADLINE
     if parameters:
@@ -99,6 +100,8 @@ def fetch(
                 ) as response:
                     if response.is_redirect and not trusted:
                         url = checked(str(url.join(response.headers["location"])))
+                        if not may(str(url)):
+                            raise Refused(f"It leads to {url.host}, which asks programs not to read that.")
                         continue
                     if response.status_code != 200:
                         raise Refused(f"{url.host} answered {response.status_code}.", status=response.status_code)

@@ -44,7 +44,7 @@ def page(url: str, collection: Collection) -> Document:
         egress.checked(url)
         if not robots.may_read(url):
             raise NotRead("its site asks programs not to read it")
-        fetched = egress.fetch(url, most=settings.MAX_DOCUMENT)
+        fetched = egress.fetch(url, most=settings.MAX_DOCUMENT, may=robots.may_read)
         if fetched.media_type not in SUFFIX and not fetched.media_type.startswith("text/"):
             raise NotRead(f"it is {fetched.media_type or 'of no known type'}")
         parsed = read(fetched.data, "page" + SUFFIX.get(fetched.media_type, ".txt"))

@@ -10,6 +10,7 @@ import { listen } from "./keys.js";
 import { LaneBoard } from "./lane-board.js";
 import { LaneList } from "./lane-list.js";
 import { ModelPicker } from "./model-picker.js";
+import { PassagePreview } from "./passage-preview.js";
 import { ShareDialog } from "./share-dialog.js";
 import { Socket } from "./socket.js";
 import * as theme from "./theme.js";
@@ -21,6 +22,7 @@ customElements.define("lane-list", LaneList);
 customElements.define("model-picker", ModelPicker);
 customElements.define("chat-composer", ChatComposer);
 customElements.define("ghost-text", GhostText);
+customElements.define("passage-preview", PassagePreview);
 customElements.define("share-dialog", ShareDialog);
 
 const thread = document.querySelector("chat-thread");

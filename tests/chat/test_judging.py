@@ -14,6 +14,7 @@ from chat import judging
 from chat.models import Message
 from retrieval import search
 from retrieval.models import Collection
+from retrieval.support import FOUND, RIGHT
 from tests.scripted import Scripted, add_model, broken, say
 from tests.tab import Tab, tab
 from workspace.accounts.models import Person
@@ -83,6 +84,8 @@ async def test_a_judge_is_asked_behind_the_answer_and_what_it_says_is_shown(alic
     message = await Message.objects.aget(run=run)
     page = await sync_to_async(client.get)(reverse("chat", args=[message.chat_id]))
     assert "supported by judge" in page.content.decode()
+    why = await sync_to_async(client.get)(reverse("run-why", args=[run.pk]))
+    assert "<b>judge</b> judged them" in why.content.decode()
 
 
 @pytest.mark.parametrize("said", ["I can not say.", "9: supported", broken(), ""])
@@ -92,6 +95,18 @@ async def test_what_can_not_be_read_leaves_the_check_as_it_is(alice: Person, sai
     async with tab(alice) as browser:
         assert "1 of 2 supported" in (await answered(browser))["html"]
     assert len(Scripted.calls) == 2 and not await Judgement.objects.aexists()
+
+
+async def test_without_a_judge_the_page_names_what_the_check_is_worth(alice: Person, client: Client) -> None:
+    await sync_to_async(configure)(OFF)
+    say(ANSWER.replace("midnight [1]", "midnight [8]"))
+    async with tab(alice) as browser:
+        html = (await answered(browser))["html"]
+    assert f"{FOUND} %" in html and f"{RIGHT} %" in html and "1 citation dropped" in html
+    run = await Run.objects.aget()
+    await sync_to_async(client.force_login)(alice)
+    why = (await sync_to_async(client.get)(reverse("run-why", args=[run.pk]))).content.decode()
+    assert "1 of 2 sentences stand" in why and f"finds {FOUND} %" in why and "1 citation of passages" in why
 
 
 async def test_nobody_judges_what_rests_on_nothing(alice: Person) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.serving import Served
+from tests.serving import ROOT, Served
 from tests.upstream import Upstream
 
 pytestmark = [
@@ -37,9 +39,15 @@ def until(what: str, ready: object, seconds: float = 30) -> None:
         time.sleep(0.1)  # the worker is another thread of another process
 
 
-def test_no_byte_of_a_deleted_document_is_left_on_the_disk(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("local_models", "state"),
+    [(False, "searchable by words"), pytest.param(True, "ready", marks=[pytest.mark.soak, pytest.mark.timeout(400)])],
+    ids=["words", "words and vectors"],
+)
+def test_no_byte_of_a_deleted_document_is_left_on_the_disk(tmp_path: Path, local_models: bool, state: str) -> None:
+    """With vectors, none is left either: the index and the rows, which are gone, agree."""
     with Upstream() as upstream:
-        served = Served(tmp_path)
+        served = Served(tmp_path, local_models=local_models)
         [key] = served.people(1, upstream.url)
         served.start()
         try:
@@ -53,16 +61,23 @@ def test_no_byte_of_a_deleted_document_is_left_on_the_disk(tmp_path: Path) -> No
                     "/documents/add/", data=form, files={"files": ("keys.md", SECRET)}, headers=headers
                 )
                 assert added.status_code == 200
-                until("read", lambda: "searchable by words" in _row(browser.get("/documents/").text))
+                until("read", lambda: state in _row(browser.get("/documents/").text), 200)
                 assert holders(tmp_path), "it is on the disk, or this test sees nothing"
                 link = re.search(r'href="(/documents/[\w-]{36}/)">keys', browser.get("/documents/").text)
                 assert link
                 browser.post(f"{link[1]}delete/", data=form, headers=headers)
                 assert "keys" not in _row(browser.get("/documents/").text)
                 until(f"left in {holders(tmp_path)}", lambda: not holders(tmp_path))
+                if local_models:
+                    until("vectors are left", lambda: _agrees(served), 60)
         finally:
             served.end()
     assert holders(tmp_path) == []
+
+
+def _agrees(served: Served) -> bool:
+    command = [sys.executable, "manage.py", "verify_index"]
+    return subprocess.run(command, cwd=ROOT, env=served.environment, capture_output=True, check=False).returncode == 0
 
 
 def _row(page: str) -> str:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pytest
+
+from workspace.hosts import link
 from workspace.providers.base import Address, Call, Ended, Sent
 from workspace.providers.quotes import NO_ANSWER, NO_EVIDENCE, Quotes, answer_pieces, candidates
 from workspace.types import Delta, Evidence, PromptMessage, Usage, sha256, text_part
@@ -66,3 +71,55 @@ async def test_it_streams_a_sentence_at_a_time_and_counts_by_estimate() -> None:
     usage = next(piece for piece in said if isinstance(piece, Usage))
     assert usage.estimated
     assert usage.input > 0 < usage.output
+
+
+@pytest.fixture
+def by_meaning(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[float]]:
+    """Vectors by a word of the text; what has none points elsewhere."""
+    known: dict[str, list[float]] = {}
+
+    async def embed(texts: Sequence[str]) -> list[list[float]]:
+        return [next((v for word, v in known.items() if word in text), [0.0, 0.0, 1.0]) for text in texts]
+
+    monkeypatch.setattr(link, "aembed", embed)
+    return known
+
+
+async def said(question: str, *texts: str) -> tuple[str, Sent]:
+    call = Call(
+        address=Address(),
+        model="quotes",
+        messages=(PromptMessage(role="person", parts=(text_part(question),)),),
+        evidence=passages(*texts),
+        grounded=True,
+    )
+    pieces = [piece async for piece in Quotes().stream(call)]
+    assert isinstance(pieces[0], Sent)
+    return "".join(piece.text for piece in pieces if isinstance(piece, Delta)), pieces[0]
+
+
+async def test_what_is_near_in_meaning_goes_before_what_shares_words(by_meaning: dict[str, list[float]]) -> None:
+    by_meaning |= {"old bridge finished": [1, 0, 0], "opened in 1874": [0.9, 0.1, 0]}
+    text, sent = await said("When was the old bridge finished?", BRIDGE)
+    assert text.startswith("It was opened in 1874 after four years of work. [1]")
+    assert "nearest" in sent.parameters and "threshold" not in sent.parameters
+
+
+async def test_what_shares_words_and_is_not_near_is_no_answer(by_meaning: dict[str, list[float]]) -> None:
+    by_meaning["Was the old bridge"] = [1, 0, 0]
+    text, _ = await said("Was the old bridge at Linden painted after four years of work?", BRIDGE)
+    assert text == NO_ANSWER
+
+
+async def test_without_a_model_host_words_decide() -> None:
+    text, sent = await said("When was the bridge opened?", BRIDGE)
+    assert text.startswith("It was opened in 1874") and "threshold" in sent.parameters
+
+
+async def test_at_most_two_sentences_come_and_numbers_of_notes_do_not() -> None:
+    text, _ = await said(
+        "When was the bridge opened?",
+        "The bridge was opened in 1874.[12] Its opening was in 1874, by the bridge. Bridge opened: 1874 it was.",
+        "Another bridge was opened in 1901.",
+    )
+    assert text.count("[") == 2 and "[12]" not in text

@@ -14,6 +14,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from retrieval import benchmark, judged, measures
+from workspace.router import quotes_benchmark
 
 TEXTS = {
     "Orchard#0": ("Orchard", "Apple trees are pruned in late winter, before the buds open."),
@@ -64,6 +65,26 @@ def test_words_find_what_is_asked_and_contexts_hold_it(folder: Path) -> None:
     assert benchmark.rankings(tiny, by_letters, lambda step: None)["by"]["words"]["mrr"]["value"] == 1.0
 
 
+@pytest.mark.django_db
+def test_quotes_is_held_to_gold_answers_and_to_questions_without_one(folder: Path) -> None:
+    told = quotes_benchmark.measure(judged.sets(folder)[0], by_letters, lambda step: None)
+    assert (told["answerable"], told["unanswerable"]) == (2, 1)
+    words = told["by"]["words alone"]
+    first = words["curve"][0]
+    assert (first["refused"], first["answered"], first["holds"], first["at_gold"]) == (0.0, 1.0, 1.0, 1.0)
+    half = words["holds_at_half_refused"]
+    assert half["refused"] == 1.0 and half["low"] <= half["holds"] <= half["high"]
+    assert words["auroc"] == 1.0 and len(told["by"]["words and meaning"]["curve"]) == 10
+
+
+def test_a_point_of_the_curve_counts_what_passes_its_threshold() -> None:
+    answer = quotes_benchmark.Answer
+    good = [answer(0.9, True, True), answer(0.7, False, True), answer(0.5, True, False), answer(0.1, True, True)]
+    bad = [answer(0.6), answer(0.2)]
+    at = quotes_benchmark.point(good, bad, 0.5)
+    assert (at.refused, at.answered, at.holds, round(at.at_gold, 3)) == (0.5, 0.75, 0.5, 0.667)
+
+
 def test_figures_of_one_ranking_are_those_of_the_textbook() -> None:
     told = measures.of_ranking(["x", "b", "y", "a"], {"a": 1.0, "b": 3.0, "c": 1.0})
     ideal = 3 + 1 / math.log2(3) + 1 / math.log2(4)
@@ -93,3 +114,5 @@ def test_auroc_counts_ties_as_half() -> None:
 def test_a_folder_without_questions_is_refused_in_words(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match=r"holds no corpus\.jsonl with questions"):
         call_command("retrieval_benchmark", str(tmp_path))
+    with pytest.raises(CommandError, match="some with no answers"):
+        call_command("quotes_benchmark", str(tmp_path))

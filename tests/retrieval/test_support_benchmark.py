@@ -5,10 +5,15 @@ from __future__ import annotations
 import gzip
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
+
+from retrieval.support_benchmark import measure
 
 TRUE = "The ferry to Porto leaves the northern harbour at dawn on every day."
 FALSE = "Elephants invented jazz under volcanic moonlight while juggling forty purple violins."
@@ -44,9 +49,19 @@ def test_what_is_plainly_invented_is_found_and_told_by_generator(sample: Path) -
     ours = told["rules"][0]
     assert ours["f1"] == ours["low"] == ours["high"] == 1.0
     assert told["rules"][-1]["f1"] == pytest.approx(2 * 10 / 70, abs=1e-3)
-    assert told["by_generator"] == [["careful", 30, 0, 0.0], ["hasty", 30, 10, 1.0]]
+    assert [tuple(one.values()) for one in told["by_generator"]] == [
+        ("careful", 30, 0, 0.0, 0.0, 0.0), ("hasty", 30, 10, 1.0, 1.0, 1.0),
+    ]  # fmt: skip
     call_command("support_benchmark", sample, stdout=out)
     assert "60 answers, 10 with something" in out.getvalue()
+
+
+def test_nearness_by_meaning_stands_beside_it(sample: Path) -> None:
+    def embed(texts: Sequence[str]) -> Any:
+        return np.array([[1.0, 0.0] if "ferry" in text else [0.0, 1.0] for text in texts], np.float32)
+
+    last = measure(sample, embed).rules[-1]
+    assert (last.rule, last.f1, last.auroc) == ("MiniLM similarity", 1.0, 1.0)
 
 
 def test_a_folder_without_the_sample_is_named(tmp_path: Path) -> None:

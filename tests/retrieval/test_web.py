@@ -108,6 +108,18 @@ def test_what_a_site_forbids_is_not_read(web: Web, alice: Person) -> None:
     }  # fmt: skip
 
 
+def test_nor_is_what_an_allowed_page_leads_on_to(web: Web, alice: Person) -> None:
+    web.pages["/robots.txt"] = "User-agent: *\nDisallow: /private"
+    web.add("/open", "Kettles", KETTLE)
+    web.pages["/open"] = f"-> {web.url}/private/kettle"
+    looked = look(alice)
+    assert looked.evidence == () and "/open" in web.paths() and "/private/kettle" not in web.paths()
+    web.pages["/open"] = f"-> {web.url}/public"
+    web.add("/public", "Kettles", KETTLE)
+    web.results.pop()
+    assert [e.title for e in look(alice).evidence] == ["Kettles"]
+
+
 def test_a_site_whose_rules_can_not_be_asked_is_left_alone(web: Web, alice: Person) -> None:
     web.pages["/robots.txt"] = 503
     web.add("/kettle", "Kettles", KETTLE)

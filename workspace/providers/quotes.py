@@ -26,7 +26,7 @@ from workspace.hosts import link
 from workspace.providers.base import Address, Call, Ended, Said, Sent
 from workspace.types import Delta, Evidence, Usage, text_of
 
-NEAREST = 0.55  # the least cosine of question and sentence that counts as an answer
+NEAREST = 0.556  # the least cosine of question and sentence that counts as an answer: half of look-alikes have less
 THRESHOLD = 0.30  # without embeddings: the share of the question's weight a sentence must cover to count as one
 SENTENCES = 2
 WITHIN = 0.72  # a further sentence must come this close to the best
