@@ -59,7 +59,8 @@ export class Answer {
     if (spent - waited > 0.2) tell("rate", `≈ ${Math.round(tokens / (spent - waited))} tok/s`);
     tell("tokens", `≈ ${tokens} tok`);
     const { price } = this.#item.querySelector("[data-live=cost]")?.dataset ?? {};
-    if (price) tell("cost", `≈ $${((tokens * price) / 1e6).toFixed(4)}`);
+    const cost = (tokens * price) / 1e6;
+    if (price) tell("cost", cost && cost < 0.0001 ? "<$0.0001" : `≈ $${cost.toFixed(4)}`);
     const cited = this.#cited();
     if (cited) tell("cited", `${cited} cited`);
   }

@@ -69,7 +69,8 @@ def main() -> None:
         if not asked.only_programs:
             found["local"] = local.measure(Path(folder), quick=asked.quick)
             found["lanes"] = lanes.measure(upstream, Path(folder), server_cpu, quick=asked.quick)
-    print(json.dumps(found, indent=1) if asked.json else figures.table(found))
+    told = [figures.table(found), *(["", *lanes.lines(found["lanes"])] if "lanes" in found else [])]
+    print(json.dumps(found, indent=1) if asked.json else "\n".join(told))
 
 
 def measure(upstream: str, folder: Path, cpu: int, asked: argparse.Namespace) -> dict[str, Any]:
