@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from chat.compare.leaderboard import Standing
 from workspace.measurement.plots import HEIGHT, WIDTH, Plot, Point, Tick
 
 NARROW = 8  # units that are left free at the sides
-BESIDE = (80, 36)  # units that a label takes beside its point
 
 
 def against_cost(standings: Sequence[Standing]) -> Plot | None:
@@ -50,10 +48,10 @@ def _plot(
             y=y(one.strength.elo),
             top=y(one.strength.high),
             bottom=y(one.strength.low),
+            left=x(value) > WIDTH * 0.6,
         )
         for one, value in placed
     ]
-    points = [replace(one, left=_at_left(one, points)) for one in points]
     ends = (10**first, 10 ** (first + room)) if is_log else (0.0, room)
     words = ", ".join(
         f"{one.strength.model} {one.strength.elo:.0f} at {unit.format(float(f'{value:.2g}'))}" for one, value in placed
@@ -64,14 +62,6 @@ def _plot(
         points=points,
         words=f"Strength and {what}: {words}.",
     )
-
-
-def _at_left(point: Point, points: Sequence[Point]) -> bool:
-    """Where its label is in nobody's way."""
-    near = [other.x - point.x for other in points if other is not point and abs(other.y - point.y) < BESIDE[1]]
-    if any(0 <= gap < BESIDE[0] for gap in near) and point.x > BESIDE[0]:
-        return True
-    return point.x > WIDTH * 0.6 and not any(-BESIDE[0] < gap < 0 for gap in near)
 
 
 def _rounds(low: float, high: float, *, is_log: bool) -> list[float]:
