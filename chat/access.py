@@ -73,7 +73,7 @@ def rights_in(chats: Collection[UUID], people: Collection[UUID]) -> dict[tuple[U
 def message_for(person: Person, chat_id: UUID | str, id: UUID | str) -> Message:
     """A message of that very chat: a child's id is never looked up without its parent's."""
     messages = Message.objects.filter(chat__in=chats_of(person), chat_id=_uuid(chat_id))
-    return _one(messages.select_related("chat__owner", "run"), id)
+    return _one(messages.select_related("chat__owner", "run", "parent"), id)
 
 
 def message_to_write(person: Person, chat_id: UUID | str, id: UUID | str) -> Message:

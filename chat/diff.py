@@ -6,14 +6,26 @@ Words are compared as Python's ``difflib`` does (Ratcliff and Obershelp, 1988): 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
 MOST = 20_000  # words of both together; longer texts are compared line by line
+ISLAND = 12  # characters that are the same between two changes, at most, to be told as changed
+_Block = tuple[bool, int, int, int, int]  # the same, and where it lies in both
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 _LINES = re.compile(r"[^\n]*\n|[^\n]+\Z")
+
+
+FIGURES: dict[str, tuple[str, ...]] = {
+    "time to first token, s": ("timings", "first_token"),
+    "in all, s": ("timings", "total"),
+    "tokens in": ("usage", "input"),
+    "tokens out": ("usage", "output"),
+    "cost, $": ("cost",),
+    "supported sentences": ("support", "supported"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +49,30 @@ def words(old: str, new: str) -> list[Piece]:
     """The pieces of both texts in order: ``same`` and ``removed`` are the old one, ``same`` and ``added`` the new."""
     pattern = _WORDS if len(old.split()) + len(new.split()) <= MOST else _LINES
     left, right = pattern.findall(old), pattern.findall(new)
-    pieces: list[Piece] = []
-    for kind, a, b, c, d in SequenceMatcher(None, left, right, autojunk=False).get_opcodes():
-        if kind == "equal":
-            pieces.append(Piece("same", "".join(left[a:b])))
-            continue
-        if a < b:
-            pieces.append(Piece("removed", "".join(left[a:b])))
-        if c < d:
-            pieces.append(Piece("added", "".join(right[c:d])))
+    blocks = _joined(left, right, SequenceMatcher(None, left, right, autojunk=False).get_opcodes())
+    pieces = []
+    for same, a, b, c, d in blocks:
+        kinds = [("same", left[a:b])] if same else [("removed", left[a:b]), ("added", right[c:d])]
+        pieces += [Piece(kind, "".join(part)) for kind, part in kinds if part]
     return pieces
+
+
+def _joined(left: list[str], right: list[str], codes: Iterable[tuple[str, int, int, int, int]]) -> list[_Block]:
+    """What is the same between two changes, and shorter than both, is read with less effort as part of one change
+    (as diff-match-patch by Neil Fraser cleans up)."""
+    blocks: list[_Block] = []
+    for kind, a, b, c, d in codes:
+        blocks.append((kind == "equal", a, b, c, d))
+        while len(blocks) > 2 and not blocks[-1][0] and blocks[-2][0] and _is_island(left, right, *blocks[-3:]):
+            first, last = blocks[-3], blocks[-1]
+            blocks[-3:] = [(False, first[1], last[2], first[3], last[4])]
+    return blocks
+
+
+def _is_island(left: list[str], right: list[str], before: _Block, same: _Block, after: _Block) -> bool:
+    size = len("".join(left[same[1] : same[2]]).strip())
+    changes = [max(len("".join(left[a:b])), len("".join(right[c:d]))) for _, a, b, c, d in (before, after)]
+    return size <= min(*changes, ISLAND)
 
 
 def likeness(old: str, new: str) -> float:
@@ -61,18 +87,30 @@ def manifests(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> l
     return [Difference(name, left.get(name, "none"), right.get(name, "none")) for name in names]
 
 
+def made(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """What made an answer, by the names on the page."""
+    return dict(_flat(manifest))
+
+
+def sums(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[Difference]:
+    """What the answers of two branches took together; a sum with an unknown in it is unknown."""
+    told = []
+    for name, path in FIGURES.items():
+        left, right = ([_at(one, path) for one in each] for each in (old, new))
+        if any(value is not None for value in [*left, *right]):
+            told.append(Difference(name, _sum(left), _sum(right)))
+    return told
+
+
+def _sum(values: Sequence[Any]) -> str:
+    known = [float(value) for value in values if value is not None]
+    return "unknown" if len(known) < len(values) else _plain(sum(known))
+
+
 def figures(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> list[Difference]:
     """What both took, whether or not it differs: seconds, tokens, dollars."""
-    wanted = {
-        "time to first token, s": ("timings", "first_token"),
-        "in all, s": ("timings", "total"),
-        "tokens in": ("usage", "input"),
-        "tokens out": ("usage", "output"),
-        "cost, $": ("cost",),
-        "supported sentences": ("support", "supported"),
-    }
     told = []
-    for name, path in wanted.items():
+    for name, path in FIGURES.items():
         left, right = _at(old or {}, path), _at(new or {}, path)
         if left is not None or right is not None:
             told.append(Difference(name, _plain(left), _plain(right)))

@@ -1,115 +1,156 @@
-"""The history of a chat: its map, its checkpoints, going back, replaying an answer, taking a branch away as a file."""
+"""The history of a chat: its map and what changed on it, replaying an answer, taking a branch away as a file."""
 
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import orjson
+from django.contrib import messages as notices
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
-from django.urls import reverse
-from django.views.decorators.http import require_POST, require_safe
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
 
-from chat import access, history, record, tree, turns
-from chat.frames import Refused, Replay
-from chat.models import Checkpoint, Message
-from chat.views import index
+from chat import access, changes, history, record, steps, tree
+from chat.history_steps import UNDO
+from chat.models import Chat, Checkpoint, Message
+from chat.templatetags.chat_map import ROW, brought_lines
+from chat.views import index, usable_models
 from workspace.accounts.models import Person
+from workspace.accounts.rights import may_chat
 from workspace.types import plain
 
-LONGEST_NOTE = 2_000
+SHOWS = ("all", "branches", "checkpoints", "mine", "steps")
 
 
 @login_required
 @require_safe
 def page(request: HttpRequest, id: UUID) -> HttpResponse:
+    """``show`` is one of ``SHOWS``; ``a`` and ``b`` name what is compared, ``of=branches`` the branches that end there,
+    ``view=side`` side by side. ``open`` are folds shown whole, ``pruned`` shows what was pruned, ``before`` steps older
+    than that one, ``from`` the first row."""
     person = _person(request)
     chat = access.chat_for(person, id)
-    stretches = history.the_map(chat, person)
+    show = request.GET.get("show") if request.GET.get("show") in SHOWS else "all"
+    here = tree.place_of(chat, person)
     context = {
         **index(request, chat),
+        **(drawn := _drawn(request, chat, person)),
+        "pruned_names": ", ".join(one.name for one in drawn["map"].pruned if one.name),
+        "shows_pruned": "pruned" in request.GET,
         "chat": chat,
-        "stretches": stretches,
-        "messages_count": sum(len(one.rows) for one in stretches),
-        "branches": sum(row.versions != "" for one in stretches for row in one.rows),
-        "checkpoints": Checkpoint.objects.filter(chat=chat).select_related("author").order_by("created"),
-        "story": history.story(chat),
+        "show": show,
+        "here": here,
+        "checkpoints": _checkpoints(chat),
+        "story": steps.story(chat, person, before=_id(request.GET.get("before"))) if show == "steps" else [],
         "may_write": access.may_write(person, chat),
-        "here": next((row.message for one in stretches for row in one.rows if row.here), None),
+        "may_chat": may_chat(person),
+        "models": usable_models(person),
+        "side": request.GET.get("view") == "side",
+        "changes": _changes(request, chat, person, here),
+        "shows": _shows(chat, drawn["map"].branches),
+        "toasts": [(str(n), _step(n.tags)) for n in notices.get_messages(request) if "deleted" not in n.tags],
     }
     return render(request, "chat/history.html", context)
 
 
 @login_required
-@require_POST
-def go(request: HttpRequest, id: UUID) -> HttpResponse:
-    """Stand exactly at a message, whatever has been written under it since."""
+@require_safe
+def rows(request: HttpRequest, id: UUID) -> HttpResponse:
+    """The rows of the map ``from`` one on, as the page would draw them."""
     person = _person(request)
     chat = access.chat_for(person, id)
-    message = access.message_for(person, id, request.POST.get("message", ""))
-    tree.stand(chat, person, message, exact=True)
-    return redirect(f"{reverse('chat', args=[id])}#m-{message.pk}")
+    context = {**_drawn(request, chat, person), "chat": chat, "may_write": access.may_write(person, chat)}
+    return render(request, "chat/_map_rows.html", context)
 
 
-@login_required
-@require_POST
-def add_checkpoint(request: HttpRequest, id: UUID) -> HttpResponse:
-    """``message``, ``name`` and perhaps a ``note``; without a message, where the person stands."""
-    person = _person(request)
-    chat = access.chat_to_write(person, id)
-    wanted = request.POST.get("message")
-    message = access.message_for(person, id, wanted) if wanted else tree.place_of(chat, person)
-    name = " ".join(request.POST.get("name", "").split())[:80]
-    if message is None or not name:
-        return HttpResponse("A checkpoint needs a name. Write one.", status=400, content_type="text/plain")
-    note = request.POST.get("note", "").strip()[:LONGEST_NOTE]
-    Checkpoint.objects.create(chat=chat, message=message, name=name, note=note, author=person)
-    return redirect("chat-history", id)
+def _shows(chat: Chat, branches: int) -> list[tuple[str, str, int | None]]:
+    """What the map can show, with how many there are."""
+    flags = Checkpoint.objects.filter(chat=chat, removed=False).count()
+    counts = {"branches": branches, "checkpoints": flags}
+    return [(one, one.capitalize(), counts.get(one)) for one in SHOWS]
 
 
-@login_required
-@require_POST
-def change_checkpoint(request: HttpRequest, id: UUID, checkpoint: int) -> HttpResponse:
-    """Another ``name`` or ``note``, or ``delete``: the flag goes, the messages stay."""
-    chat = access.chat_to_write(_person(request), id)
-    one = Checkpoint.objects.filter(chat=chat, pk=checkpoint).first()
-    if one is None:
+def _drawn(request: HttpRequest, chat: Chat, person: Person) -> dict[str, Any]:
+    """The map, and the window of its rows that is asked for: else the one around where the person stands."""
+    show = request.GET.get("show", "")
+    opened = {one for text in request.GET.getlist("open") if (one := _id(text))}
+    by = show if show in ("branches", "mine") else ""
+    drawn = history.the_map(chat, person, opened=opened, pruned="pruned" in request.GET, by=by)
+    wanted = request.GET.get("from", "")
+    first = min(int(wanted), len(drawn.rows)) if wanted.isascii() and wanted.isdigit() else drawn.first
+    shown = history.load(drawn.rows[first : first + history.WINDOW])
+    return {
+        "map": drawn,
+        "rows": shown,
+        "first": first,
+        "rest": len(drawn.rows) - first - len(shown),
+        "next": first + len(shown),
+        "earlier": max(0, first - history.WINDOW),
+        "brought": "" if by else brought_lines(history.brought(chat, drawn.rows)),
+        "height": len(drawn.rows) * ROW,
+    }
+
+
+def _changes(request: HttpRequest, chat: Chat, person: Person, here: Message | None) -> changes.Changes | None:
+    """What is asked for; else the last message on the path that has other versions, and the version before it."""
+    pair = _asked_pair(request, chat, person) if "a" in request.GET else _usual_pair(chat, here)
+    if pair is None:
+        return None
+    if request.GET.get("of") == "branches":
+        return changes.of_branches(chat, *pair)
+    return changes.of_messages(*pair)
+
+
+def _asked_pair(request: HttpRequest, chat: Chat, person: Person) -> tuple[Message, Message]:
+    """Two messages, each named by its id or as a checkpoint: “flag-7”."""
+    found = [_named(chat, person, request.GET.get(name, "")) for name in ("a", "b")]
+    if changes.withheld(*found):
         raise Http404
-    if request.POST.get("delete"):
-        one.delete()
-    elif name := " ".join(request.POST.get("name", "").split())[:80]:
-        one.name, one.note = name, request.POST.get("note", one.note).strip()[:LONGEST_NOTE]
-        one.save(update_fields=["name", "note"])
-    return redirect("chat-history", id)
+    first, second = (record.answer(one.pk) for one in found)
+    return first, second
 
 
-@login_required
-@require_POST
-async def replay(request: HttpRequest, id: UUID) -> HttpResponse:
-    """Answer again with the manifest of ``message``; with a ``model`` or a ``temperature``, with that one thing
-    changed. The two stand beside each other then."""
-    person = await request.auser()
-    assert isinstance(person, Person)
+def _named(chat: Chat, person: Person, name: str) -> Message:
+    if name.startswith("flag-"):
+        number = name.removeprefix("flag-")
+        flags = Checkpoint.objects.filter(chat=chat, removed=False).select_related("message")
+        one = flags.filter(pk=int(number)).first() if number.isascii() and number.isdigit() else None
+        if one is None:
+            raise Http404
+        return one.message
+    return access.message_for(person, chat.pk, name)
+
+
+def _usual_pair(chat: Chat, here: Message | None) -> tuple[Message, Message] | None:
+    path = tree.path(chat, here)
+    families = tree.siblings(path)
+    for one in reversed(path):
+        others = [id for id in families[one.pk] if id != one.pk]
+        if others:
+            before = [id for id in others if id < one.pk]
+            old, new = record.answer(before[-1] if before else others[0]), record.answer(one.pk)
+            return None if changes.withheld(old, new) else (old, new)
+    return None
+
+
+def _checkpoints(chat: Chat) -> list[Checkpoint]:
+    flags = Checkpoint.objects.filter(chat=chat, removed=False).select_related("author", "message__run__model_version")
+    return list(flags.order_by("-created"))
+
+
+def _step(tags: str) -> str:
+    """The step that a notice is about, where it can be undone."""
+    words = tags.split()
+    return words[words.index(UNDO) + 1] if UNDO in words else ""
+
+
+def _id(text: str | None) -> UUID | None:
     try:
-        frame = Replay(
-            client_id=uuid4(),
-            chat=id,
-            message=UUID(request.POST.get("message", "")),
-            model=request.POST.get("model", ""),
-            temperature=float(value) if (value := request.POST.get("temperature", "").strip()) else None,
-        )
-        opened = await turns.replay(person.pk, frame)
+        return UUID(text or "")
     except ValueError:
-        raise Http404 from None
-    except Refused as refused:
-        status = {"not_found": 404, "viewer": 403, "read_only": 403}.get(refused.failure.code, 400)
-        if status == 404:
-            raise Http404 from None
-        words = f"{refused.failure.cause} {refused.failure.action}"
-        return HttpResponse(words, status=status, content_type="text/plain; charset=utf-8")
-    return redirect(f"{reverse('chat-diff', args=[id])}?a={frame.message}&b={opened.answer.pk}")
+        return None
 
 
 @login_required

@@ -37,6 +37,11 @@ SQLITE = [
     CREATE TRIGGER IF NOT EXISTS message_linked BEFORE UPDATE OF chain ON chat_message WHEN OLD.chain <> ''
     BEGIN SELECT RAISE(ABORT, 'a link does not change'); END
     """,
+    """
+    CREATE TRIGGER IF NOT EXISTS message_origin BEFORE UPDATE OF origin_id ON chat_message
+    WHEN NEW.origin_id IS NOT NULL AND NEW.origin_id IS NOT OLD.origin_id
+    BEGIN SELECT RAISE(ABORT, 'an origin does not change'); END
+    """,
 ]
 
 POSTGRESQL = [
@@ -60,6 +65,9 @@ POSTGRESQL = [
         IF OLD.settled AND (NEW.parts::text, NEW.digest, NEW.settled)
            IS DISTINCT FROM (OLD.parts::text, OLD.digest, OLD.settled) THEN
           RAISE EXCEPTION 'a settled message does not change' USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        IF NEW.origin_id IS NOT NULL AND NEW.origin_id IS DISTINCT FROM OLD.origin_id THEN
+          RAISE EXCEPTION 'an origin does not change' USING ERRCODE = 'integrity_constraint_violation';
         END IF;
         IF OLD.chain <> '' AND NEW.chain <> OLD.chain THEN
           RAISE EXCEPTION 'a link does not change' USING ERRCODE = 'integrity_constraint_violation';

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from channels.db import database_sync_to_async
 from django.db import transaction
 from django.urls import reverse
 
-from chat import access, record
+from chat import access, judging, record
 from chat.compare.board import settled_html
 from chat.frames import dump
 from chat.models import Message
@@ -99,6 +100,8 @@ class Answer:
     async def settled(self, outcome: Outcome) -> None:
         await self._hub.tell_others(self._topic, self._frames[self._told_others :])
         await announce_settled(self.chat_id, self.answer_id)
+        if outcome.state is RunState.DONE and outcome.manifest.support:
+            judging.begin(self.run_id, partial(announce_settled, self.chat_id, self.answer_id, judged=True))
         if self._background and outcome.state in (RunState.DONE, RunState.FAILED):
             await announce_landed(self.answer_id)
 
@@ -157,14 +160,26 @@ async def stored_since(run_id: UUID, seen: int) -> list[bytes]:
     return await database_sync_to_async(_stored_frames)(run_id, seen)
 
 
-async def announce_settled(chat_id: UUID, answer_id: UUID) -> None:
-    """Tell the answer as the page would render it."""
-    await hub().tell(topic_of(chat_id), await database_sync_to_async(settled_frame, thread_sensitive=False)(answer_id))
+async def announce_settled(chat_id: UUID, answer_id: UUID, *, judged: bool = False) -> None:
+    """Tell the answer as the page would render it; one that was ``judged`` had been told before."""
+    told = database_sync_to_async(settled_frame, thread_sensitive=False)
+    await hub().tell(topic_of(chat_id), await told(answer_id, judged=judged))
 
 
 def announce(chat_id: UUID, frame: bytes) -> None:
     """Tell a chat's tabs, from a thread, once what changed is committed."""
     transaction.on_commit(lambda: async_to_sync(_tell)(topic_of(chat_id), frame))
+
+
+def announce_changed(chat_id: UUID) -> None:
+    """Tell a chat's tabs that what it is told by has changed: versions, flags, names."""
+    announce(chat_id, dump(Tell.CHANGED, chat=chat_id))
+
+
+def announce_moved(person_id: UUID, chat_id: UUID, tip: UUID) -> None:
+    """Tell a person's own tabs, from a thread, that they stand elsewhere."""
+    frame = dump(Tell.MOVED, chat=chat_id, tip=tip)
+    transaction.on_commit(lambda: async_to_sync(_tell)(topic_of_person(person_id), frame))
 
 
 async def _tell(topic: str, frame: bytes) -> None:
@@ -187,11 +202,12 @@ async def announce_interrupted(run_id: UUID) -> None:
         await announce_settled(*found)
 
 
-def settled_frame(answer_id: UUID) -> bytes:
+def settled_frame(answer_id: UUID, *, judged: bool = False) -> bytes:
     message = record.answer(answer_id)
     run = message.run
     assert run is not None
     html = settled_html(message)
+    again = {"judged": True} if judged else {}
     return dump(
         Tell.SETTLED,
         chat=message.chat_id,
@@ -200,6 +216,7 @@ def settled_frame(answer_id: UUID) -> bytes:
         answer=answer_id,
         state=run.state,
         html=html,
+        **again,
     )
 
 

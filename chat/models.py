@@ -1,15 +1,16 @@
 """Chats as immutable trees.
 
 A message is written once and never moves: an edit or a retry is a sibling. What may change is where
-people stand (``Place``) and what pointers are called (``Branch``, ``Checkpoint``). The database itself
-refuses a parent in another chat, a message that moves and a settled answer that changes: see
-``chat/integrity.py``.
+people stand (``Place``) and what pointers say (``Branch``, ``Checkpoint``), each change as a ``Step`` that
+can be undone. The database itself refuses a parent in another chat, a message that moves and a settled
+answer that changes: see ``chat/integrity.py``.
 """
 
 from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 from workspace.ids import new_id
 
@@ -22,6 +23,8 @@ class Chat(models.Model):
     touched = models.DateTimeField(auto_now_add=True)
     sum = models.CharField(max_length=64, blank=True, help_text="Of the links of its messages: see chat/chain.py.")
     deleted = models.DateTimeField(null=True)
+    origin = models.ForeignKey("chat.Message", null=True, on_delete=models.SET_NULL, related_name="forks")
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
 
     class Meta:
         indexes = [models.Index(fields=["owner", "-touched"], name="chats_of_owner")]
@@ -55,12 +58,78 @@ class ChatShare(models.Model):
         return str(self.person or self.group)
 
 
+class Imported(models.Model):
+    """Where a chat came from that was not written here. ``key`` is what the same conversation of the same file would
+    have again; it is brought in once for each person."""
+
+    chat = models.OneToOneField(Chat, on_delete=models.CASCADE, related_name="imported")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    source = models.CharField(max_length=20)
+    name = models.CharField(max_length=255, blank=True)
+    key = models.CharField(max_length=64)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["person", "key"], name="imported_once")]
+
+    def __str__(self) -> str:
+        return self.source
+
+
+class ShareLink(models.Model):
+    """A branch as it was, for whoever has the link. ``snapshot`` is what is shown: nothing said later comes in.
+
+    Only the digest of the link's secret is kept. ``public`` shows it to people who are not signed in, too.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    digest = models.CharField(max_length=64, unique=True)
+    chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="links")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    title = models.CharField(max_length=200)
+    snapshot = models.JSONField()
+    public = models.BooleanField(default=False)
+    created = models.DateTimeField(auto_now_add=True)
+    expires = models.DateTimeField()
+    revoked = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Replay(models.Model):
+    """Answers made again from their manifests, side by side with the old ones. ``change`` is the one thing that is not
+    as it was: ``{"what": "model", "value": "fast"}``, or empty."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="replays")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    change = models.JSONField(default=dict)
+    stopped = models.DateTimeField(null=True)
+    created = models.DateTimeField(auto_now_add=True)
+
+
+class Replayed(models.Model):
+    """One answer of a replay. ``run`` is the new one; ``refused`` says why there is none."""
+
+    replay = models.ForeignKey(Replay, on_delete=models.CASCADE, related_name="answers")
+    place = models.PositiveIntegerField()
+    message = models.ForeignKey("Message", on_delete=models.CASCADE, related_name="+")
+    run = models.OneToOneField("router.Run", null=True, on_delete=models.PROTECT, related_name="replayed")
+    refused = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["place"]
+        constraints = [models.UniqueConstraint(fields=["replay", "place"], name="one_answer_a_place")]
+
+
 class Message(models.Model):
     """One node. ``parts`` is the ordered content (``workspace.types.Part`` as JSON).
 
     A person's message is settled from the start. A model's message settles with its run; until then its
     words are in the run. ``client_id`` is the name its browser gave it, so resending is harmless.
-    ``depth`` is 0 at a root and one more than the parent's else.
+    ``depth`` is 0 at a root and one more than the parent's else. ``origin`` is what a message was copied from, in this
+    chat or in another.
     """
 
     class Role(models.TextChoices):
@@ -72,16 +141,20 @@ class Message(models.Model):
     parent = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="children")
     role = models.CharField(max_length=6, choices=Role)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    author_name = models.CharField(max_length=150, blank=True, help_text="In an imported chat: of somebody not here.")
     run = models.OneToOneField("router.Run", null=True, on_delete=models.PROTECT, related_name="message")
     parts = models.JSONField(default=list)
     grounding = models.JSONField(default=dict)
     reasoning = models.BooleanField(default=False, help_text="The person asked for a model that reasons.")
+    persona = models.ForeignKey("router.PromptTemplate", null=True, on_delete=models.SET_NULL, related_name="+")
+    variables = models.JSONField(default=dict, blank=True, help_text="What its names stand for in this chat.")
     digest = models.CharField(max_length=64, blank=True)
     chain = models.CharField(max_length=64, blank=True, help_text="Its link, once it is settled: see chat/chain.py.")
     depth = models.PositiveIntegerField(default=0)
     client_id = models.UUIDField(default=new_id)
     settled = models.BooleanField(default=False)
-    created = models.DateTimeField(auto_now_add=True)
+    origin = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="copies")
+    created = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints = [
@@ -92,7 +165,11 @@ class Message(models.Model):
                 name="message_run_is_a_models",
             ),
         ]
-        indexes = [models.Index(fields=["parent", "created"], name="message_siblings")]
+        indexes = [
+            models.Index(fields=["parent", "created"], name="message_siblings"),
+            models.Index(fields=["chat", "-id"], name="messages_of_chat"),
+            models.Index(fields=["chat"], condition=models.Q(depth=0), name="roots_of_chat"),
+        ]
 
 
 class Place(models.Model):
@@ -108,25 +185,63 @@ class Place(models.Model):
 
 
 class Branch(models.Model):
-    """A named pointer that follows its tip."""
+    """What people say of the branch that begins at a message: its name, a star, and whether they still want to see it.
+    A branch without a row has none of these. Pruning hides and deletes nothing."""
 
     chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="branches")
-    name = models.CharField(max_length=80)
-    tip = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="+")
+    start = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="branch")
+    name = models.CharField(max_length=80, blank=True)
+    starred = models.BooleanField(default=False)
+    pruned = models.BooleanField(default=False)
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["chat", "name"], name="branch_name")]
+        constraints = [
+            models.UniqueConstraint(fields=["chat", "name"], condition=~models.Q(name=""), name="branch_name"),
+        ]
 
 
 class Checkpoint(models.Model):
-    """A named pointer that never moves."""
+    """A named pointer that never moves. One that was ``removed`` is kept for undo."""
 
     chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="checkpoints")
     name = models.CharField(max_length=80)
     note = models.TextField(blank=True)
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="checkpoints")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    removed = models.BooleanField(default=False)
+    created = models.DateTimeField(default=timezone.now, editable=False)
+
+
+class Step(models.Model):
+    """Something somebody did to pointers, as what they said ``before`` and ``after`` (``chat/steps.py`` reads both).
+
+    What adds messages needs no row: the messages tell it."""
+
+    class Kind(models.TextChoices):
+        SWITCHED = "switched"
+        PRUNED = "pruned"
+        RESTORED = "restored"
+        NAMED = "named"
+        STARRED = "starred"
+        FLAGGED = "flagged"
+        CHANGED = "changed"
+        UNFLAGGED = "unflagged"
+        MERGED = "merged"
+        FORKED = "forked"
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="steps")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    kind = models.CharField(max_length=9, choices=Kind)
+    message = models.ForeignKey(Message, null=True, on_delete=models.CASCADE, related_name="+")
+    about = models.CharField(max_length=200, blank=True)
+    before = models.JSONField(default=dict)
+    after = models.JSONField(default=dict)
+    undone = models.DateTimeField(null=True)
     created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["chat", "-id"], name="steps_of_chat")]
 
 
 class Comparison(models.Model):
@@ -142,7 +257,7 @@ class Comparison(models.Model):
     person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     blind = models.BooleanField(default=False)
     revealed = models.DateTimeField(null=True)
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now, editable=False)
 
     @property
     def is_withheld(self) -> bool:

@@ -10,11 +10,15 @@ from collections import defaultdict
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Q, QuerySet
 
-from chat.models import Chat, Message, Place
+from chat.models import Branch, Chat, Message, Place
 from workspace.accounts.models import Person
+from workspace.router.models import Run
 
-PAGE = 60  # messages of a path shown at once
+PAGE = 14  # messages of a path shown at once; older ones come as somebody scrolls
+MORE = 40  # of them, each time
+ABOVE = 4  # messages shown above one that is gone to
 
 _UP = """
 WITH RECURSIVE up(id, parent_id, n) AS (
@@ -24,14 +28,18 @@ WITH RECURSIVE up(id, parent_id, n) AS (
 ) SELECT id FROM up
 """
 
+# The newest child each time that is not pruned.
 _DOWN = """
 WITH RECURSIVE down(id) AS (
   SELECT id FROM chat_message WHERE id = %s
   UNION ALL
-  SELECT (SELECT c.id FROM chat_message c WHERE c.parent_id = down.id ORDER BY c.id DESC LIMIT 1)
+  SELECT (SELECT c.id FROM chat_message c WHERE c.parent_id = down.id
+          AND NOT EXISTS (SELECT 1 FROM chat_branch b WHERE b.start_id = c.id AND b.pruned)
+          ORDER BY c.id DESC LIMIT 1)
   FROM down WHERE down.id IS NOT NULL
 ) SELECT id FROM down WHERE id IS NOT NULL
 """
+ALL = 1_000_000
 
 
 def path(chat: Chat, tip: Message | None, limit: int = PAGE) -> list[Message]:
@@ -39,19 +47,39 @@ def path(chat: Chat, tip: Message | None, limit: int = PAGE) -> list[Message]:
     if tip is None:
         return []
     messages = Message.objects.filter(chat=chat, pk__in=_ids(_UP, tip.pk, limit))
-    related = messages.select_related("author", "run", "run__model_version__model", "run__router_version")
-    return list(related.order_by("depth"))
+    return list(with_runs(messages).order_by("depth"))
+
+
+def said(tip: Message, limit: int) -> list[Message]:
+    """The messages that lead to ``tip``, oldest first, at most ``limit``, for their words alone: an answer's run is
+    loaded only where its words are still in it."""
+    messages = list(
+        Message.objects.filter(pk__in=_ids(_UP, tip.pk, limit)).only("role", "parts", "run_id").order_by("depth")
+    )
+    open_ones = [one.run_id for one in messages if one.run_id and not one.parts]
+    runs = Run.objects.only("text").in_bulk(open_ones) if open_ones else {}
+    for one in messages:
+        if one.run_id in runs:
+            one.run = runs[one.run_id]
+    return messages
+
+
+def with_runs(messages: QuerySet[Message]) -> QuerySet[Message]:
+    """Messages with all that a page shows of them."""
+    run = ("run__model_version__model", "run__router_version", "run__judgement")
+    return messages.select_related("author", "run", *run, "origin__chat", "origin__author")
 
 
 def siblings(messages: list[Message]) -> dict[UUID, list[UUID]]:
-    """For each message, the ids of all messages with its parent, itself among them, oldest first."""
+    """For each message, the ids of all messages with its parent, oldest first: itself, and those not pruned."""
     if not messages:
         return {}
     chat_id = messages[0].chat_id
     parents = {m.parent_id for m in messages if m.parent_id}
-    rows = list(Message.objects.filter(parent_id__in=parents).values_list("parent_id", "id").order_by("id"))
+    seen = Message.objects.filter(~Q(branch__pruned=True) | Q(pk__in=[m.pk for m in messages])).order_by("id")
+    rows = list(seen.filter(parent_id__in=parents).values_list("parent_id", "id"))
     if any(m.parent_id is None for m in messages):
-        rows += list(Message.objects.filter(chat_id=chat_id, depth=0).values_list("parent_id", "id").order_by("id"))
+        rows += list(seen.filter(chat_id=chat_id, depth=0).values_list("parent_id", "id"))
     children: dict[UUID | None, list[UUID]] = defaultdict(list)
     for parent_id, id in rows:
         children[parent_id].append(id)
@@ -59,7 +87,8 @@ def siblings(messages: list[Message]) -> dict[UUID, list[UUID]]:
 
 
 def place_of(chat: Chat, person: Person) -> Message | None:
-    """The tip of the path the person sees: the newest through where they stand, else the newest message.
+    """The tip of the path the person sees: the newest through where they stand, else the newest message that is not
+    pruned.
 
     What somebody else wrote under the message a person stands on is on their path.
     """
@@ -68,7 +97,10 @@ def place_of(chat: Chat, person: Person) -> Message | None:
         return Message.objects.get(pk=place.tip_id)
     if place is not None:
         return Message.objects.get(pk=_ids(_DOWN, place.tip_id)[-1])
-    return Message.objects.filter(chat=chat).order_by("-id").first()
+    if not Branch.objects.filter(chat=chat, pruned=True).exists():
+        return Message.objects.filter(chat=chat).order_by("-id").first()
+    root = Message.objects.filter(chat=chat, depth=0).exclude(branch__pruned=True).order_by("-id").first()
+    return Message.objects.get(pk=_ids(_DOWN, root.pk)[-1]) if root else None
 
 
 def stand(chat: Chat, person: Person, tip: Message, *, exact: bool = False) -> None:
@@ -84,6 +116,16 @@ def move(chat: Chat, person: Person, message: Message) -> Message:
     tip = Message.objects.get(pk=_ids(_DOWN, message.pk)[-1])
     stand(chat, person, tip)
     return tip
+
+
+def ids_above(tip: Message, limit: int = ALL) -> list[UUID]:
+    """The ids of the path to a message, itself the first."""
+    return _ids(_UP, tip.pk, limit)
+
+
+def ids_below(message: Message) -> list[UUID]:
+    """The ids of the newest path below a message, itself the first."""
+    return _ids(_DOWN, message.pk)
 
 
 def _ids(sql: str, *values: UUID | int) -> list[UUID]:

@@ -18,10 +18,11 @@ from chat.compare import rows
 from chat.compare.board import board_html
 from chat.compare.lanes import Pace, lane_observer
 from chat.compare.rows import OpenedComparison
-from chat.frames import Compare, Continue, Fuse, Refused, Replay, Retry, Send, Stop, dump
+from chat.frames import Compare, Continue, Fuse, Refused, Retry, Send, Stop, dump
 from chat.live import Answer, announce_settled, close, topic_of
 from chat.models import Lane, Message
 from chat.record import Opened
+from workspace.accounts.sessions import topic_of as topic_of_person
 from workspace.hub import hub
 from workspace.router.execute import look_up
 from workspace.router.runs import LiveRun, registry
@@ -39,6 +40,7 @@ async def compare(person_id: UUID, frame: Compare) -> OpenedComparison:
     opened: OpenedComparison = await _open(lambda: rows.open_compare(person_id, frame), frame)
     if opened.fresh:
         await hub().tell(topic_of(opened.chat.pk), await compared_frame(opened, frame.client_id))
+        await _moved(str(person_id), opened.chat.pk, opened.lanes[0].answer.pk)
         looking = asyncio.create_task(look_up(opened.search)) if opened.search else None
         pace = Pace(len(opened.lanes)) if frame.blind else None
         for one in opened.lanes:
@@ -54,13 +56,6 @@ async def fuse(person_id: UUID, frame: Fuse) -> Opened:
 async def retry(person_id: UUID, frame: Retry) -> Opened:
     return await _begin(
         await _open(lambda: rows.fused_again(record.open_retry(person_id, frame), frame.message), frame),
-        frame.client_id,
-    )
-
-
-async def replay(person_id: UUID, frame: Replay) -> Opened:
-    return await _begin(
-        await _open(lambda: rows.fused_again(record.open_replay(person_id, frame), frame.message), frame),
         frame.client_id,
     )
 
@@ -135,7 +130,7 @@ def started_frame(opened: Opened, client_id: UUID | None, *, closed: str = "", t
     )
 
 
-async def _open(opening: Any, frame: Send | Retry | Replay | Continue | Fuse) -> Any:
+async def _open(opening: Any, frame: Send | Retry | Continue | Fuse) -> Any:
     try:
         return await writer.submit(opening)
     except Refused as refused:
@@ -158,6 +153,8 @@ async def _begin(
         closed, tail = await asyncio.to_thread(close, opened.request.so_far) if opened.request.so_far else ("", "")
         started = started_frame(opened, client_id, closed=closed, tail=tail)
         await hub().tell(topic_of(opened.chat.pk), started)
+        if client_id and not background:
+            await _moved(opened.request.person_id, opened.chat.pk, opened.answer.pk)
         how: dict[str, Any] = {"seq": opened.seq, "tail": tail, "hands_over": not waits, "background": background}
         if opened.is_lane:
             how |= {"so_far": opened.request.so_far, "closed": closed}
@@ -168,6 +165,12 @@ async def _begin(
             run_id, opened.request, observer, seq=opened.seq, reasoning=opened.reasoning, decided=opened.decided
         )
     return opened
+
+
+async def _moved(person_id: str, chat_id: UUID, tip: UUID) -> None:
+    """Whoever asks stands there: their other tabs follow."""
+    if person_id:
+        await hub().tell(topic_of_person(UUID(person_id)), dump(Tell.MOVED, chat=chat_id, tip=tip))
 
 
 def _question(question: Message) -> dict[str, Any]:

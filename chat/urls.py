@@ -1,18 +1,29 @@
+"""The addresses of chats, of their history and of what is done there."""
+
 from django.urls import path
 
-from chat import history_pages, sharing, uploads, views
+from chat import freezing, history_pages, history_steps, sharing, uploads, views
 from chat.compare import pages
+from chat.replay import pages as replays
 
 urlpatterns = [
     path("", views.chat, name="home"),
     path("c/<uuid:id>/", views.chat, name="chat"),
     path("c/<uuid:id>/place/", views.place, name="chat-place"),
+    path("c/<uuid:id>/messages/", views.more, name="chat-messages"),
     path("c/<uuid:id>/history/", history_pages.page, name="chat-history"),
-    path("c/<uuid:id>/go/", history_pages.go, name="chat-go"),
-    path("c/<uuid:id>/checkpoints/", history_pages.add_checkpoint, name="chat-checkpoints"),
-    path("c/<uuid:id>/checkpoints/<int:checkpoint>/", history_pages.change_checkpoint, name="chat-checkpoint"),
-    path("c/<uuid:id>/replay/", history_pages.replay, name="chat-replay"),
+    path("c/<uuid:id>/map/", history_pages.rows, name="chat-map"),
+    path("c/<uuid:id>/branch/", history_steps.branch, name="chat-branch"),
+    path("c/<uuid:id>/merge/", history_steps.merge, name="chat-merge"),
+    path("c/<uuid:id>/fork/", history_steps.fork, name="chat-fork"),
+    path("c/<uuid:id>/steps/<uuid:step>/undo/", history_steps.undo, name="chat-undo"),
+    path("c/<uuid:id>/go/", history_steps.go, name="chat-go"),
+    path("c/<uuid:id>/checkpoints/", history_steps.add_checkpoint, name="chat-checkpoints"),
+    path("c/<uuid:id>/checkpoints/<int:checkpoint>/", history_steps.change_checkpoint, name="chat-checkpoint"),
+    path("c/<uuid:id>/replay/", replays.replay, name="chat-replay"),
+    path("c/<uuid:id>/replays/<uuid:replay>/", replays.report, name="replay-report"),
     path("c/<uuid:id>/export/<slug:form>/", history_pages.export, name="chat-export"),
+    path("c/<uuid:id>/freeze/", freezing.freeze, name="chat-freeze"),
     path("c/<uuid:id>/diff/", views.difference, name="chat-diff"),
     path("c/<uuid:id>/rename/", views.rename, name="chat-rename"),
     path("c/<uuid:id>/delete/", views.delete, name="chat-delete"),

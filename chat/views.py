@@ -14,15 +14,16 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from chat import access, diff, record, sharing, tree
-from chat.compare.board import with_boards
-from chat.history import flags_of
+from chat import access, diff, record, sharing, steps, windows
+from chat.attaching import kept_in
+from chat.live import announce_moved
 from chat.models import Chat, Message
-from chat.thread import Shown, shown
+from chat.thread import Shown
 from retrieval.access import collections_of
 from retrieval.web import engines
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_administer, may_chat
+from workspace.measurement import drift
 from workspace.router import catalog
 from workspace.router.catalog import Candidate
 from workspace.router.decide import may_use
@@ -46,12 +47,14 @@ def chat(request: HttpRequest, id: UUID | None = None) -> HttpResponse:
     person = _person(request)
     one = access.chat_for(person, id) if id else None
     may_write = access.may_write(person, one) if one else may_chat(person)
-    path = tree.path(one, tree.place_of(one, person)) if one else []
+    window = windows.around(one, person, at=request.GET.get("at")) if one else windows.NOTHING
+    path = window.messages
     models = usable_models(person)
     context = {
         **index(request, one),
         "chat": one or Chat(pk=None),
-        "thread": _thread(path, person),
+        "origin": _origin(one, person) if one and one.origin_id else None,
+        **windows.thread(window, person),
         "models": models,
         "suggests": bool(catalog.load_sync().configuration.autocomplete),
         "may_write": may_write,
@@ -61,6 +64,7 @@ def chat(request: HttpRequest, id: UUID | None = None) -> HttpResponse:
         "documents_on": _documents_on(path, models),
         "shelves": collections_of(person),
         "chosen_shelves": _chosen_shelves(path),
+        "kept_files": kept_in(path, person),
         "searches_web": bool(engines.configured()),
         "web_on": any(m.grounding.get("web") for m in [m for m in path if m.role == Message.Role.PERSON][-1:]),
         "reasoning_on": any(m.reasoning for m in [m for m in path if m.role == Message.Role.PERSON][-1:]),
@@ -74,13 +78,27 @@ def chat(request: HttpRequest, id: UUID | None = None) -> HttpResponse:
 @login_required
 @require_POST
 def place(request: HttpRequest, id: UUID) -> HttpResponse:
-    """Stand on the newest path through a message, and get the thread there; without one, the thread as it is."""
+    """Stand on the newest path through a message, and get the thread around it; without one, the thread as it is, from
+    ``since`` on where that is on it."""
     person = _person(request)
     one = access.chat_for(person, id)
-    if wanted := request.POST.get("message"):
-        tree.move(one, person, access.message_for(person, id, wanted))
-    path = tree.path(one, tree.place_of(one, person))
-    return render(request, "chat/_thread.html", {"thread": _thread(path, person), "examples": EXAMPLES})
+    wanted = request.POST.get("message")
+    if wanted:
+        message = access.message_for(person, id, wanted)
+        announce_moved(person.pk, one.pk, steps.switch(one, person, message).pk)
+    window = windows.around(one, person, at=wanted, since=request.POST.get("since"))
+    return render(request, "chat/_thread.html", {**windows.thread(window, person), "examples": EXAMPLES})
+
+
+@login_required
+@require_safe
+def more(request: HttpRequest, id: UUID) -> HttpResponse:
+    """What comes ``before`` a message of the path, or ``after`` one."""
+    person = _person(request)
+    one = access.chat_for(person, id)
+    name = "before" if "before" in request.GET else "after"
+    window = windows.beside(one, person, access.message_for(person, id, request.GET.get(name, "")), name)
+    return render(request, "chat/_turns.html", windows.thread(window, person))
 
 
 @login_required
@@ -186,6 +204,7 @@ def index(request: HttpRequest, current: Chat | None = None) -> dict[str, Any]:
         "shared_with_me": shared,
         "may_administer": may_administer(person),
         "deleted": deleted,
+        "drifted": drift.alerts(person),
     }
 
 
@@ -195,13 +214,9 @@ def _day(touched: datetime, now: datetime) -> str:
     return "Yesterday" if touched.date() == now.date() - timedelta(days=1) else "Earlier"
 
 
-def _thread(path: list[Message], person: Person) -> list[Shown]:
-    """A path as the page shows it: boards where lanes stand, flags where checkpoints do."""
-    flags = flags_of(path)
-    thread = with_boards(shown(path), person)
-    for one in thread:
-        one.flags = flags.get(one.message.pk, ())
-    return thread
+def _origin(one: Chat, person: Person) -> Chat | None:
+    """The chat that this one is a copy of, where the person may read it."""
+    return access.chats_of(person).filter(messages=one.origin_id).first()
 
 
 def usable_models(person: Person) -> list[dict[str, Any]]:

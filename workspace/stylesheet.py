@@ -6,7 +6,7 @@ from django.conf import settings
 
 ORDER = (
     "tokens", "base", "shell", "controls", "thread", "prose", "composer", "lanes", "comparisons", "sharing",
-    "documents", "measure", "history", "account",
+    "documents", "measure", "history", "exchange", "account",
 )  # fmt: skip
 NAME = "css/onepane.css"
 

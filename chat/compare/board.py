@@ -211,8 +211,9 @@ def masked(answer: Message, text: str) -> str:
 
 def _board(comparison_id: UUID, at: UUID, person: Person | None) -> Board:
     comparison = Comparison.objects.get(pk=comparison_id)
-    related = ("comparison", "answer__author", "answer__run__model_version__model", "answer__run__router_version")
-    lanes = list(Lane.objects.filter(comparison=comparison).select_related(*related, "answer__parent", "answer__chat"))
+    of_run = ("model_version__model", "router_version", "judgement")
+    related = ("comparison", "answer__author", "answer__parent", "answer__chat", *(f"answer__run__{n}" for n in of_run))
+    lanes = list(Lane.objects.filter(comparison=comparison).select_related(*related))
     withheld = comparison.is_withheld
     held = withheld and any(lane.answer.run and lane.answer.run.state in LIVE for lane in lanes)
     votes = Vote.objects.filter(comparison=comparison)

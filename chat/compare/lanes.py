@@ -7,12 +7,13 @@ who is quick nor who speaks in bursts can be told. Only an answer's length shows
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from channels.db import database_sync_to_async
 
-from chat import record
+from chat import judging, record
 from chat.compare.board import board_of, gathered_html, lane_html
 from chat.compare.masks import mask, names_in, sure
 from chat.compare.rows import OpenedLane
@@ -23,6 +24,7 @@ from workspace.hub import hub
 from workspace.router import catalog
 from workspace.router.run_rows import Outcome
 from workspace.router.runs import Numbered
+from workspace.router.states import RunState
 from workspace.types import Delta, Event, EvidenceFound, plain
 from workspace.wire import Tell
 
@@ -40,6 +42,8 @@ class LaneAnswer(Answer):
     async def settled(self, outcome: Outcome) -> None:
         await self._hub.tell_others(self._topic, self._frames[self._told_others :])
         await announce_lane(self.answer_id)
+        if outcome.state is RunState.DONE and outcome.manifest.support:
+            judging.begin(self.run_id, partial(announce_lane, self.answer_id))
 
     async def _frame(self, seq: int, event: Event) -> bytes:
         if isinstance(event, EvidenceFound):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from chat.compare.leaderboard import Standing
-from workspace.measurement.plots import HEIGHT, WIDTH, Plot, Point, Tick
+from workspace.measurement.plots import HEIGHT, WIDTH, Place, Plot, Tick, beside
 
 NARROW = 8  # units that are left free at the sides
 
@@ -14,17 +14,17 @@ NARROW = 8  # units that are left free at the sides
 def against_cost(standings: Sequence[Standing]) -> Plot | None:
     """Dollars for a thousand answers, from 0."""
     placed = [(one, float(one.per_thousand)) for one in standings if one.per_thousand is not None]
-    return _plot(placed, "${:g}", lambda value: value, "a thousand answers")
+    return _plot(placed, "${:g}", lambda value: value, "a thousand answers", axis="cost of 1,000 answers")
 
 
 def against_wait(standings: Sequence[Standing]) -> Plot | None:
     """Seconds to the first token, the median, each tenfold as wide as the next."""
     placed = [(one, max(1e-3, one.first_token)) for one in standings if one.first_token is not None]
-    return _plot(placed, "{:g} s", math.log10, "the first token")
+    return _plot(placed, "{:g} s", math.log10, "the first token", axis="median seconds to first token, log scale")
 
 
 def _plot(
-    placed: Sequence[tuple[Standing, float]], unit: str, scale: Callable[[float], float], what: str
+    placed: Sequence[tuple[Standing, float]], unit: str, scale: Callable[[float], float], what: str, *, axis: str
 ) -> Plot | None:
     if len(placed) < 2:
         return None
@@ -40,17 +40,17 @@ def _plot(
     def y(elo: float) -> float:
         return round(HEIGHT * (1 - (elo - lowest) / (highest - lowest)), 1)
 
-    points = [
-        Point(
-            label=one.strength.model,
+    dots = [(x(value), y(one.strength.elo)) for one, value in placed]
+    texts = beside([one.strength.model for one, _ in placed], dots)
+    places = [
+        Place(
             mark=-1 if one.mark is None else one.mark,
-            x=x(value),
-            y=y(one.strength.elo),
-            top=y(one.strength.high),
-            bottom=y(one.strength.low),
-            left=x(value) > WIDTH * 0.6,
+            x=dot[0],
+            y=dot[1],
+            label=label,
+            path=f"M{dot[0]} {y(one.strength.high)}V{y(one.strength.low)}",
         )
-        for one, value in placed
+        for (one, _), dot, label in zip(placed, dots, texts, strict=True)
     ]
     ends = (10**first, 10 ** (first + room)) if is_log else (0.0, room)
     words = ", ".join(
@@ -59,7 +59,8 @@ def _plot(
     return Plot(
         xs=[Tick(x(value), unit.format(value)) for value in _rounds(*ends, is_log=is_log)],
         ys=[Tick(y(value), f"{value:g}") for value in _rounds(lowest, highest, is_log=False)],
-        points=points,
+        places=places,
+        axis=axis,
         words=f"Strength and {what}: {words}.",
     )
 

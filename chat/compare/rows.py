@@ -60,6 +60,8 @@ def open_compare(person_id: UUID, ask: Compare) -> OpenedComparison:
         return OpenedComparison(comparison=before, chat=chat, question=before.question, lanes=(), fresh=False)
     _refuse_configurations(person, ask)
     lanes = list(ask.lanes)
+    for lane in lanes:
+        record.persona_of(person, lane.persona)
     if ask.blind:
         random.SystemRandom().shuffle(lanes)
     questions: dict[UUID | None, Message] = {}
@@ -83,7 +85,7 @@ def open_compare(person_id: UUID, ask: Compare) -> OpenedComparison:
         chat=chat,
         question=first,
         lanes=opened,
-        search=base if base.grounding.collections or base.grounding.web else None,
+        search=base if base.grounding.collections or base.grounding.attached or base.grounding.web else None,
     )
 
 
@@ -154,7 +156,7 @@ def fused(request: Request, fusion: Fusion) -> Request:
         request,
         messages=(*request.messages[:-1], PromptMessage(role=last.role, parts=parts)),
         evidence=evidence,
-        grounding=replace(request.grounding, collections=(), offered=(), web=False),
+        grounding=replace(request.grounding, collections=(), attached=(), offered=(), web=False),
         alone=True,
     )
 

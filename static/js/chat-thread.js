@@ -3,16 +3,21 @@
 
 import { Answer, fragment } from "./answer.js";
 import { cookie } from "./cookie.js";
+import { Ends, inView, still } from "./ends.js";
 import { TELL } from "./wire.js";
 
 export class ChatThread extends HTMLElement {
   #answers = new Map(); // run -> Answer
   #clock = 0;
+  #ends = new Ends(this);
+  #loading = 0;
+  #wanted = ""; // where another tab went
 
   connectedCallback() {
     this.addEventListener("click", (event) => this.#clicked(event));
     this.addEventListener("pointerover", (event) => this.#light(event));
     this.addEventListener("focusin", (event) => this.#light(event));
+    this.addEventListener("more", () => this.#watchAll(this));
     this.#adopt();
   }
 
@@ -25,7 +30,9 @@ export class ChatThread extends HTMLElement {
     return this.querySelector(":is(.answer[data-state=running], .answer[data-state=queued]):not([data-mode=background])");
   }
 
+  // The message that the next question follows; where the end of the path is not shown, the server named it.
   get tip() {
+    if (this.querySelector(".end.newer")) return this.#list.dataset.tip || null;
     const last = [...this.querySelectorAll(".turn.answer, .board")].at(-1);
     return last?.dataset.at ?? last?.dataset.message ?? null;
   }
@@ -71,17 +78,62 @@ export class ChatThread extends HTMLElement {
     }
   }
 
-  // The thread as the server has it; with a message, on the newest path through that one.
+  // The thread as the server has it; with a message, on the newest path through that one. What is read stays in view.
   async reload(message = "") {
     if (!this.dataset.place) return;
-    const body = new URLSearchParams({ message });
-    const response = await fetch(this.dataset.place, { method: "POST", body, headers: { "X-CSRFToken": cookie("csrftoken") } });
-    if (!response.ok) return;
-    const focus = message && `m-${message}`;
-    this.replaceChildren(fragment(await response.text()));
+    const number = ++this.#loading;
+    const turns = [...this.querySelectorAll(".turn")];
+    const body = new URLSearchParams({ message, since: this.querySelector(".end.newer") ? "" : (turns[0]?.dataset.at ?? turns[0]?.dataset.message ?? "") });
+    const response = await fetch(this.dataset.place, { method: "POST", body, headers: { "X-CSRFToken": cookie("csrftoken") } }).catch(() => null);
+    const part = response?.ok && fragment(await response.text());
+    if (number !== this.#loading) return; // a newer one is on its way
+    this.#loading = 0;
+    if (!part) return;
+    const pending = [...this.querySelectorAll("[id^=q-]")]; // asked, and not yet told of
+    const focused = message || document.activeElement?.closest?.(".turn, .lane")?.dataset.message;
+    this.#swap(part, message);
+    for (const item of pending) if (!document.getElementById(item.id)) this.#list.append(item);
     this.#adopt();
-    if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
+    if (focused) document.getElementById(`m-${focused}`)?.focus({ preventScroll: true });
     this.dispatchEvent(new Event("reloaded"));
+    this.#follow();
+  }
+
+  // The end of the path, where another part of it is shown.
+  async toEnd() {
+    this.querySelector("#thread").replaceChildren();
+    await this.reload();
+  }
+
+  // By another of the person's tabs: this one follows, unless it is there already.
+  moved(tip) {
+    this.#wanted = tip;
+    if (!this.#loading) this.#follow();
+  }
+
+  #follow() {
+    const tip = this.#wanted;
+    this.#wanted = "";
+    if (tip && tip !== this.#list?.dataset.tip && !this.has(tip)) this.reload();
+  }
+
+  // Put a new thread in the place of the old: a message that both have stays where it is on the screen.
+  #swap(part, message) {
+    const ids = new Set([...part.querySelectorAll(".turn")].map((turn) => turn.id));
+    const was = [...this.querySelectorAll(".turn")];
+    const old = (message && this.#turnOf(message)) || inView(was.filter((turn) => ids.has(turn.id)));
+    const top = old?.getBoundingClientRect().top;
+    const id = message ? `m-${message}` : old?.id;
+    still(null, () => this.replaceChildren(part));
+    const now = id && document.getElementById(id)?.closest(".turn");
+    if (now && top !== undefined) scrollBy({ top: now.getBoundingClientRect().top - top, behavior: "instant" });
+    else if (now) now.scrollIntoView({ block: "start", behavior: "instant" });
+  }
+
+  // The turn that stands where a version of it will stand.
+  #turnOf(message) {
+    const button = this.querySelector(`[data-do=version][data-to="${CSS.escape(message)}"]`);
+    return button?.closest(".turn") ?? document.getElementById(`m-${message}`)?.closest(".turn");
   }
 
   // One comparison as the server has it now; where a reader looks and what they type stays.
@@ -107,10 +159,12 @@ export class ChatThread extends HTMLElement {
   #adopt() {
     this.#answers.clear();
     this.#watchAll(this);
+    this.#ends.watch();
   }
 
   #watchAll(part) {
-    for (const item of part.querySelectorAll(".answer[data-state=running], .answer[data-state=queued]")) this.#watch(item);
+    const live = part.querySelectorAll(".answer[data-state=running], .answer[data-state=queued]");
+    for (const item of live) if (!this.#answers.has(item.dataset.run)) this.#watch(item);
   }
 
   #watch(item) {
@@ -195,6 +249,7 @@ export class ChatThread extends HTMLElement {
 
   // A path goes on from one message, or from none: what stood below it belongs to another version.
   #cutAfter(message) {
+    this.querySelector(".end.newer")?.remove();
     const last = message && document.getElementById(`m-${message}`)?.closest(".turn");
     if (message && !last) return;
     const items = [...this.#list.children];

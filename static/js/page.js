@@ -157,13 +157,15 @@ function chat() {
     if (frame.type === TELL.SUGGESTION) return ghost?.show(frame);
     if (frame.type === TELL.LANDED) return landed(frame);
     if (frame.type === TELL.OPENED) return opened(frame);
+    if (frame.type === TELL.MOVED) return frame.chat === here && thread.moved(frame.tip);
+    if (frame.type === TELL.CHANGED) return frame.chat === here && thread.reload();
     if (frame.type === TELL.ACCESS) return may(frame);
     if (frame.type === TELL.STARTED || frame.type === TELL.COMPARED) started(frame);
     if (frame.chat && here && frame.chat !== here) return;
     thread.apply(frame);
     if ([TELL.STARTED, TELL.COMPARED, TELL.SETTLED].includes(frame.type)) showLive(frame.chat, frame.type !== TELL.SETTLED);
     if (frame.type === TELL.SETTLED && edited.delete(frame.run)) thread.reload();
-    if (frame.type === TELL.SETTLED) say(frame.state === "done" ? "The answer is complete." : `The answer is ${frame.state}.`);
+    if (frame.type === TELL.SETTLED && !frame.judged) say(frame.state === "done" ? "The answer is complete." : `The answer is ${frame.state}.`);
     busy();
   }
 
@@ -224,14 +226,15 @@ function chat() {
     busy();
   }
 
-  function send(given) {
+  async function send(given) {
+    if (!given.edits && thread.querySelector(".end.newer")) await thread.toEnd();
     const client_id = crypto.randomUUID?.() ?? uuid();
     const parent = given.edits ? given.edits.dataset.parent || null : here ? thread.tip : null;
     if (lanes.count === 1) return composer.giveBack(given, { cause: "One lane is no comparison.", action: "Choose another model with Compare several, or remove the lane." });
     kept.set(client_id, given);
     document.getElementById("empty")?.remove();
     thread.propose({ client_id, text: given.text, images: given.images, parent: parent ?? "" });
-    const asked = { client_id, chat: here || null, parent, text: given.text, blobs: given.blobs, documents: given.documents, collections: given.collections, web: given.web, reasoning: given.reasoning };
+    const asked = { client_id, chat: here || null, parent, text: given.text, blobs: given.blobs, documents: given.documents, collections: given.collections, attached: given.files.attached, kept: given.files.kept, web: given.web, reasoning: given.reasoning };
     const frame = lanes.isOn ? { type: ASK.COMPARE, ...asked, lanes: lanes.take(), blind: lanes.blind } : { type: ASK.SEND, ...asked, model: picker.model };
     picker.close();
     if (!socket.ask(frame)) state.textContent = "Offline: sent when the connection is back";

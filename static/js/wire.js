@@ -26,6 +26,8 @@ export const TELL = Object.freeze({
   BLOCK: "block",
   SETTLED: "settled",
   SUGGESTION: "suggestion",
+  CHANGED: "changed",
+  MOVED: "moved",
   LANDED: "landed",
   REFUSED: "refused",
 });

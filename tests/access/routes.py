@@ -15,7 +15,19 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RoutePattern
 
-from tests.access.table import CHAT_READ, CHAT_WRITE, LIBRARY, OWNER_ONLY, PROGRAMS, PUBLIC, Access, Meets, Who, entry
+from tests.access.table import (
+    CHAT_COPY,
+    CHAT_READ,
+    CHAT_WRITE,
+    LIBRARY,
+    OWNER_ONLY,
+    PROGRAMS,
+    PUBLIC,
+    Access,
+    Meets,
+    Who,
+    entry,
+)
 from tests.access.world import World, absent
 
 DOORS = ("/sign-in/?", "/admin/login/?")
@@ -138,6 +150,7 @@ def _more(world: World) -> Iterator[Probe]:
     pair = f"{chat}diff/?a={world.answer.pk}&b="
     yield Probe("chat-diff", "GET", CHAT_READ, pair + str(world.lanes[0].answer_id), pair + nothing)
     yield Probe("chat-diff", "GET", no_child, pair + foreign, pair + nothing)
+    yield from _bound(world, chat, there, foreign, nothing, no_child, no_vote)
     # Only who deleted a chat brings it back; one that is not deleted is as good as absent.
     undone = {who: Meets.DOOR if met is Meets.DOOR else Meets.ABSENT for who, met in CHAT_READ.items()}
     gone = f"/c/{absent(world.chat.pk)}/delete/"
@@ -146,6 +159,40 @@ def _more(world: World) -> Iterator[Probe]:
     owner = f"/admin/accounts/person/{world.people[Who.OWNER].pk}/"
     yield Probe("admin:accounts_person_link", "POST", OWNER_ONLY, owner + "link/")
     yield Probe("admin:accounts_person_change", "POST", OWNER_ONLY, owner + "change/")
+
+
+def _bound(
+    world: World, chat: str, there: str, foreign: str, nothing: str, no_read: Access, no_write: Access
+) -> Iterator[Probe]:
+    """What changes branches, and what shows them, takes the messages, the flags and the steps of its own chat alone."""
+    own = str(world.answer.pk)
+    no_copy = {who: Meets.ABSENT if met is Meets.IN else met for who, met in CHAT_COPY.items()}
+    kinds = (
+        ("branch", {"do": "star"}, CHAT_WRITE, no_write),
+        ("merge", {}, CHAT_WRITE, no_write),
+        ("fork", {}, CHAT_COPY, no_copy),
+    )
+    for name, more, may, no_child in kinds:
+        url = f"{chat}{name}/"
+        yield Probe(f"chat-{name}", "POST", may, url, "", {"message": own, **more})
+        asked = [{"message": one, **more} for one in (foreign, nothing)]
+        yield Probe(f"chat-{name}", "POST", no_child, url, url, *asked)
+    into = [{"message": own, "into": one} for one in (foreign, nothing)]
+    yield Probe("chat-merge", "POST", no_write, f"{chat}merge/", f"{chat}merge/", *into)
+    step = world.values["step"]
+    yield Probe("chat-undo", "POST", no_write, f"{there}steps/{step}/undo/", f"{there}steps/{nothing}/undo/")
+    flag = world.values["checkpoint"]
+    flags = there + "checkpoints/{}/"
+    yield Probe("chat-checkpoint", "POST", no_write, flags.format(flag), flags.format(absent(flag)))
+    for side in ("before", "after"):
+        url = f"{chat}messages/?{side}="
+        yield Probe("chat-messages", "GET", CHAT_READ, url + own, url + nothing)
+        yield Probe("chat-messages", "GET", no_read, url + foreign, url + nothing)
+    pair = f"{chat}history/?a={own}&b="
+    yield Probe("chat-history", "GET", CHAT_READ, pair + f"flag-{flag}", pair + nothing)
+    yield Probe("chat-history", "GET", no_read, pair + foreign, pair + nothing)
+    other = f"{there}history/?a={foreign}&b=flag-"
+    yield Probe("chat-history", "GET", no_read, other + str(flag), other + str(absent(flag)))
 
 
 def _walk(resolver: URLResolver, before: str, space: str) -> Iterator[Route]:
@@ -178,7 +225,7 @@ def _value(route: Route, parameter: str, world: World) -> Any:
         return 1
     if parameter == "form":
         return "json" if route.name == "measure-export" else "md"
-    if parameter in ("rollout", "comparison", "answer", "checkpoint"):
+    if parameter in ("rollout", "comparison", "answer", "checkpoint", "step"):
         return world.values[parameter]
     if route.pattern.startswith("c/<uuid:id>/"):
         return world.chat.pk

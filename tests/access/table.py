@@ -63,6 +63,7 @@ SIGNED_IN = access(SIGNED)
 ROLE_WRITES = access(MAY_CHAT, forbidden=SIGNED)
 CHAT_READ = access(INVITED)
 CHAT_WRITE = access({Who.MEMBER, Who.WRITER}, forbidden=INVITED)
+CHAT_COPY = access({Who.MEMBER, Who.READER, Who.WRITER}, forbidden=INVITED)
 CHAT_OWNER = access({Who.MEMBER}, forbidden=INVITED)
 UPLOADER = access({Who.MEMBER})
 ADMIN = access({Who.OWNER, Who.ADMIN})
@@ -119,6 +120,12 @@ ROUTES: dict[str, tuple[Access, Access]] = {
     "chat": (CHAT_READ, NO),
     "chat-place": (NO, CHAT_READ),
     "chat-history": (CHAT_READ, NO),
+    "chat-map": (CHAT_READ, NO),
+    "chat-messages": (refuse(CHAT_READ, Meets.ABSENT), NO),  # it names no message, nor do the next three
+    "chat-branch": (NO, refuse(CHAT_WRITE, Meets.ABSENT)),
+    "chat-merge": (NO, refuse(CHAT_WRITE, Meets.ABSENT)),
+    "chat-fork": (NO, refuse(CHAT_COPY, Meets.ABSENT)),
+    "chat-undo": (NO, CHAT_WRITE),
     "chat-go": (NO, refuse(CHAT_READ, Meets.ABSENT)),  # it names no message
     "chat-checkpoints": (NO, CHAT_WRITE),
     "chat-checkpoint": (NO, CHAT_WRITE),
@@ -139,6 +146,11 @@ ROUTES: dict[str, tuple[Access, Access]] = {
     "documents": (SIGNED_IN, NO),
     "document": (access({Who.MEMBER}), NO),
     "documents-add": (NO, ROLE_WRITES),
+    "attach": (NO, ROLE_WRITES),
+    "document-state": (access({Who.MEMBER}), NO),
+    "search-try": (SIGNED_IN, NO),
+    "search-label": (NO, refuse(ROLE_WRITES | dict.fromkeys(SIGNED, Meets.ABSENT), Meets.ABSENT)),  # it names none
+    "collection-test": (NO, UPLOADER),
     "collections": (NO, ROLE_WRITES),
     "collection": (NO, UPLOADER),
     "document-file": (access({Who.MEMBER}), NO),
@@ -184,6 +196,8 @@ ROUTES: dict[str, tuple[Access, Access]] = {
     "admin:router_budget_delete": (ADMIN, ADMIN),
     "admin:accounts_invitation_change": (ADMIN, NOBODY),
     **dict.fromkeys([f"admin:retrieval_searchengine_{page}" for page in ("add", "change", "delete")], (ADMIN, ADMIN)),
+    **dict.fromkeys([f"admin:retrieval_embeddingmodel_{page}" for page in ("add", "change", "delete")], (ADMIN, ADMIN)),
+    "admin:retrieval_searchsettings_change": (ADMIN, ADMIN),
     "admin:retrieval_*_add": (NOBODY, NOBODY),
     "admin:retrieval_*_change": (ADMIN, NOBODY),
     "admin:router_routerconfiguration_replay": (ADMIN, refuse(ADMIN)),

@@ -12,10 +12,10 @@ from django.contrib.auth.models import AnonymousUser, Group
 from django.contrib.sessions.backends.base import SessionBase
 from django.utils import timezone
 
-from chat import tree
+from chat import steps, tree
 from chat.models import Attachment, Blob, Chat, ChatShare, Checkpoint, Comparison, Lane, Message, MessageBlob
 from retrieval import files
-from retrieval.models import Collection, Document
+from retrieval.models import Collection, Document, EmbeddingModel, SearchSettings
 from retrieval.web.engines import ensure as ensure_engines
 from tests.access.table import Who
 from tests.scripted import add_model
@@ -103,7 +103,11 @@ def build() -> World:
     suite = Suite.objects.create(owner=member, name="Bridges", digest="0" * 64)
     measurement = Measurement.objects.create(suite=suite, owner=member, lanes=[{"label": "plain", "model": "plain"}])
     checkpoint = Checkpoint.objects.create(chat=chat, name="Agreed", message=answer, author=member)
+    step = steps.name(chat, member, answer, "The bridge")
+    steps.name(elsewhere.chat, member, elsewhere, "Another")
     ensure_engines()
+    SearchSettings.objects.create(pk=1)
+    EmbeddingModel.objects.create(name="Other", model="org/other")
     rows = {model._meta.label_lower: model._default_manager.order_by("pk").first() for model in apps.get_models()}
     rows["accounts.person"] = people[Who.STRANGER]
     values = {
@@ -114,6 +118,7 @@ def build() -> World:
         "collection": collection.pk,
         "measure": measurement.pk,
         "checkpoint": checkpoint.pk,
+        "step": step.pk,
         "comparison": comparison.pk,
         "answer": lanes[0].answer_id,
         "rollout": rollout.pk,

@@ -1,0 +1,249 @@
+"""Two people with two tabs each do to one chat what chance has them do, over real websockets and pages, all at once.
+
+In the end no message is lost, every tab has heard how every answer on its path ended, both tabs of a person show the
+same thread, and the chain of digests verifies.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.faults.talk import Talk, rows
+from tests.serving import ROOT, Served
+from tests.upstream import Upstream
+
+TURN = re.compile(r'<li class="turn[^>]*id="(m-[0-9a-f-]{36}|board-[0-9a-f-]{36})"')
+MESSAGE = re.compile(r'data-message="([0-9a-f-]{36})"')
+
+
+class Tab:
+    """One tab: a socket that listens, and the pages it asks for. It keeps what it heard begin and end."""
+
+    def __init__(self, served: Served, key: str, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.chat = ""
+        self.asked: set[str] = set()  # client ids
+        self.begun: dict[str, str] = {}  # client id or run -> answer
+        self.refused: dict[str, str] = {}
+        self.ended: dict[str, str] = {}  # answer -> state
+        self.changed = self.followed = 0
+        self.tip = ""
+        self._served, self._key = served, key
+        self.browser = httpx.Client(base_url=served.url, cookies={"sessionid": key}, timeout=30)
+        self.browser.get("/")
+        self.headers = {"X-CSRFToken": self.browser.cookies["csrftoken"], "Referer": served.url}
+
+    def __enter__(self) -> Tab:
+        self.talk = Talk(self._served, self._key).__enter__()
+        self._ended = threading.Event()
+        self._ear = threading.Thread(target=self._listen, daemon=True)
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._ended.set()
+        self.talk.__exit__(None, None, None)
+        self.browser.close()
+
+    def open(self, chat: str) -> None:
+        self.chat = chat
+        self.talk.send("open", chat=chat, seen={})
+        self.talk.until("opened")
+        self._ear.start()
+
+    def act(self) -> None:
+        """One thing that somebody does: mostly asks and retries, then the history's own."""
+        known = self.messages()
+        deeds = [
+            "send",
+            "send",
+            "edit",
+            "retry",
+            "switch",
+            "prune",
+            "restore",
+            "merge",
+            "flag",
+            "star",
+            "undo",
+            "compare",
+        ]
+        deed, one = self.chance.choice(deeds), self.chance.choice(known or [""])
+        match deed:
+            case "send" | "edit":
+                parents = [""] if not known else [self.tip, one]
+                self._ask(
+                    "send", parent=parents[deed == "edit" and len(parents) > 1] or None, text=f"Say {len(self.asked)}"
+                )
+            case "retry":
+                self._ask("retry", message=one)
+            case "compare":
+                self._ask(
+                    "compare", parent=self.tip or None, text="Which?", lanes=[{"model": "counting"}, {"model": "echo"}]
+                )
+            case "switch":
+                self.post("place/", message=one)
+            case "prune" | "restore" | "star":
+                self.post("branch/", message=one, do=deed)
+            case "merge":
+                self.post("merge/", message=one, whole=self.chance.choice(["", "1"]))
+            case "flag":
+                self.post("checkpoints/", message=one, name=f"Flag {len(self.asked)}")
+            case "undo":
+                steps = re.findall(r"/steps/([0-9a-f-]{36})/undo/", self.get("history/?show=steps"))
+                if steps:
+                    self.post(f"steps/{self.chance.choice(steps)}/undo/")
+
+    def thread(self) -> list[str]:
+        """The thread as a page that is opened now shows it."""
+        return TURN.findall(self.get("")) if self.chat else []
+
+    def messages(self) -> list[str]:
+        page = self.get("")
+        found = re.search(r'data-tip="([0-9a-f-]{36})"', page)
+        self.tip = found[1] if found else ""
+        return list(dict.fromkeys(MESSAGE.findall(page)))
+
+    def get(self, address: str) -> str:
+        response = self.browser.get(f"/c/{self.chat}/{address}")
+        assert response.status_code == 200, response.text[:500]
+        return response.text
+
+    def post(self, address: str, **data: str) -> None:
+        """Refused in words where it can't be done, never broken."""
+        response = self.browser.post(f"/c/{self.chat}/{address}", data=data, headers=self.headers)
+        assert response.status_code in (200, 302, 403, 404), f"{address} {data}: {response.status_code}"
+
+    def _ask(self, kind: str, **fields: Any) -> None:
+        client_id = str(uuid.uuid4())
+        self.asked.add(client_id)
+        model = {} if kind == "compare" else {"model": self.chance.choice(["counting", "echo", "instant"])}
+        self.talk.send(kind, client_id=client_id, chat=self.chat, **model, **fields)
+
+    def _listen(self) -> None:
+        while not self._ended.is_set():
+            try:
+                frame = json.loads(self.talk._socket.recv(timeout=0.2))
+            except TimeoutError:
+                continue
+            except Exception:
+                return
+            self._hear(frame)
+
+    def _hear(self, frame: dict[str, Any]) -> None:
+        match frame["type"]:
+            case "started":
+                self.begun[frame["client_id"] or frame["run"]] = frame["answer"]
+            case "compared":
+                for answer in MESSAGE.findall(frame["html"]):
+                    self.begun[f"{frame['client_id']} {answer}"] = answer
+            case "settled":
+                self.ended[frame["answer"]] = frame["state"]
+            case "refused":
+                self.refused[frame["client_id"]] = frame["code"]
+            case "changed":
+                self.changed += 1
+            case "moved":
+                self.followed += 1
+
+
+@pytest.mark.parametrize(
+    ("steps", "seconds"),
+    [
+        pytest.param(12, 15, id="15s", marks=pytest.mark.timeout(180)),
+        pytest.param(10_000, 120, id="120s", marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
+    ],
+)
+def test_no_message_is_lost_and_all_tabs_end_equal(
+    tmp_path: Path, upstream: Upstream, steps: int, seconds: int
+) -> None:
+    served = Served(tmp_path)
+    keys = served.people(2, upstream.url)
+    try:
+        served.start()
+        with Talk(served, keys[0]) as talk:
+            talk.ask("Begin", model="counting")
+            chat = talk.until("started")["chat"]
+            talk.until("settled")
+        share(served, keys[0], chat)
+        with (
+            Tab(served, keys[0], 1) as a,
+            Tab(served, keys[0], 2) as b,
+            Tab(served, keys[1], 3) as c,
+            Tab(served, keys[1], 4) as d,
+        ):
+            tabs = [a, b, c, d]
+            for tab in tabs:
+                tab.open(chat)
+            with ThreadPoolExecutor(4) as pool:
+                list(pool.map(lambda tab: edit(tab, steps, seconds), tabs))
+            settle(served, tabs)
+            whole(served, tabs)
+    finally:
+        served.end()
+
+
+def edit(tab: Tab, steps: int, seconds: float) -> None:
+    end = time.monotonic() + seconds
+    for _ in range(steps):
+        if time.monotonic() > end:
+            return
+        tab.act()
+
+
+def settle(served: Served, tabs: list[Tab]) -> None:
+    """Until every frame is answered and every answer has ended, here and in every tab."""
+    deadline = time.monotonic() + 60
+    while True:
+        [(live,)] = rows(served, "SELECT COUNT(*) FROM router_run WHERE state IN ('running', 'queued')")
+        ended = {
+            one for (one,) in rows(served, "SELECT id FROM chat_message WHERE role = 'model' AND origin_id IS NULL")
+        }
+        answered = all(one in tab.refused or one in heard(tab) for tab in tabs for one in tab.asked)
+        if not live and answered and all(len(tab.ended) + 1 >= len(ended) for tab in tabs):
+            return
+        assert time.monotonic() < deadline, (live, answered, [len(tab.ended) for tab in tabs], len(ended))
+        time.sleep(0.1)
+
+
+def heard(tab: Tab) -> set[str]:
+    return {name.split()[0] for name in tab.begun}
+
+
+def whole(served: Served, tabs: list[Tab]) -> None:
+    stored = {str(uuid.UUID(str(id))) for (id,) in rows(served, "SELECT id FROM chat_message WHERE role = 'model'")}
+    for tab in tabs:
+        assert set(tab.begun.values()) <= stored, "what a tab heard begin is there"
+        assert set(tab.begun.values()) <= set(tab.ended), "and it heard how it ended"
+    assert all(tab.begun.values() and tab.changed and tab.followed for tab in tabs)
+    ends = [tab.ended for tab in tabs]
+    assert all(one == ends[0] for one in ends), "all tabs heard the same"
+    threads = [tab.thread() for tab in tabs]
+    assert threads[0] == threads[1] and threads[2] == threads[3], "both tabs of a person stand together"
+    kinds = {kind for (kind,) in rows(served, "SELECT DISTINCT kind FROM chat_step")}
+    assert len(kinds) >= 4, kinds
+    said = subprocess.run(
+        [sys.executable, "manage.py", "verify_history"],
+        cwd=ROOT, env=served.environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
+def share(served: Served, key: str, chat: str) -> None:
+    with httpx.Client(base_url=served.url, cookies={"sessionid": key}) as browser:
+        browser.get("/")
+        headers = {"X-CSRFToken": browser.cookies["csrftoken"], "Referer": served.url}
+        data = {"name": "person1", "rights": "write"}
+        assert browser.post(f"/c/{chat}/share/", data=data, headers=headers).status_code == 200
