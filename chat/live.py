@@ -267,4 +267,5 @@ def _stored_frame(run_id: UUID, seq: int, kind: RunEventKind, data: str) -> byte
 def _decision_frame(model: str, reason: str, mode: str, known: catalog.Catalog, about: dict[str, Any]) -> bytes:
     candidate = known.candidates.get(model)
     mark = candidate.mark if candidate else 0
-    return dump(Tell.DECISION, model=model, mark=mark, reason=reason, mode=mode, **about)
+    price = float(candidate.price_output) if candidate and candidate.price_output is not None else None
+    return dump(Tell.DECISION, model=model, mark=mark, reason=reason, mode=mode, price=price, **about)

@@ -65,6 +65,7 @@ class Shown:
     board: Board | None = None  # of the comparison that it is a lane of
     flags: Sequence[str] = ()  # the names of the checkpoints that stand here
     fused: str = ""  # the letters of the lanes that it was made of
+    instruction: str = ""  # by which
 
     @property
     def is_question(self) -> bool:

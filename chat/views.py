@@ -27,10 +27,12 @@ from workspace.measurement import drift
 from workspace.router import catalog
 from workspace.router.catalog import Candidate
 from workspace.router.decide import may_use
+from workspace.router.models import RouterVersion
 from workspace.router.states import LIVE
 from workspace.templatetags.onepane import MARKS
 
 RECENT = 200  # chats in the index
+VERSIONS = 20  # of the router, for lanes
 EXAMPLES = (
     "How do I add a model?",
     "What does the line under an answer tell me?",
@@ -66,6 +68,7 @@ def chat(request: HttpRequest, id: UUID | None = None) -> HttpResponse:
         "searches_web": bool(engines.configured()),
         "web_on": any(m.grounding.get("web") for m in [m for m in path if m.role == Message.Role.PERSON][-1:]),
         "reasoning_on": any(m.reasoning for m in [m for m in path if m.role == Message.Role.PERSON][-1:]),
+        "router_versions": _router_versions(person),
         "examples": EXAMPLES,
         "marks": range(-1, 2 * len(MARKS)),
     }
@@ -223,6 +226,13 @@ def usable_models(person: Person) -> list[dict[str, Any]]:
         {"name": c.name, "mark": c.mark, "images": "images" in c.abilities, "about": _about(c), "price": _price(c)}
         for c in sorted(candidates, key=lambda c: c.kind == "quotes")
     ]
+
+
+def _router_versions(person: Person) -> list[RouterVersion]:
+    """What a lane that the router chooses for may be decided by: of those who may write one, the newest first."""
+    if not may_administer(person):
+        return []
+    return list(RouterVersion.objects.select_related("configuration").defer("source").order_by("-pk")[:VERSIONS])
 
 
 def _about(candidate: Candidate) -> str:

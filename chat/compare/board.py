@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ from uuid import UUID
 from django.template.loader import render_to_string
 
 from chat.compare.masks import mask, names_in
-from chat.compare.rows import FUSE, REASONS
+from chat.compare.rows import DISLIKED, FUSE, LIKED, REASONS
 from chat.models import Comparison, Fusion, Lane, Message, Thumb, Vote
 from chat.record import parts_of
 from chat.thread import Shown, shown
@@ -54,8 +55,19 @@ class LaneShown(Shown):
         asked = self.lane.asked
         words = [f"{name.replace('_', ' ')} {value:g}" for name, value in asked.get("parameters", {}).items()]
         words += ["own instruction"] if asked.get("system") else []
-        words += [f"router version {asked['configuration']}"] if asked.get("configuration") else []
+        words += [f"router {self.run.router_version or 'version of its own'}"] if asked.get("configuration") else []
         return " · ".join(words)
+
+    @property
+    def price(self) -> Decimal | None:
+        """Dollars for a million tokens of the answer, where a page comes in the middle of it."""
+        found = catalog.load_sync().candidates.get(self.model or self.lane.asked["model"]) if self.lane else None
+        return found.price_output if found else None
+
+    @property
+    def because(self) -> Sequence[str]:
+        """What a thumb may be for."""
+        return () if self.thumb is None else LIKED if self.thumb.up else DISLIKED
 
     @property
     def citations(self) -> int:
@@ -85,6 +97,30 @@ class Board:
     @property
     def withheld(self) -> bool:
         return self.comparison.is_withheld
+
+    @cached_property
+    def round(self) -> int:
+        """The how manieth comparison of its chat it is."""
+        return Comparison.objects.filter(chat=self.comparison.chat_id, created__lte=self.comparison.created).count()
+
+    @property
+    def forks(self) -> Sequence[float]:
+        """Where each lane's middle is, in hundredths of the board's width."""
+        return [100 * (at + 0.5) / len(self.lanes) for at in range(len(self.lanes))]
+
+    @property
+    def alike(self) -> str:
+        """What is the same for all lanes."""
+        alike = ["same question"] if len({lane.message.parent_id for lane in self.lanes}) == 1 else []
+        alike += ["same evidence"] if self.evidence else []
+        asked = [{**lane.lane.asked, "model": ""} for lane in self.lanes if lane.lane]
+        alike += ["same settings"] if all(one == asked[0] for one in asked) else []
+        return " · ".join([f"{len(self.lanes)} lanes", *alike])
+
+    @property
+    def digests(self) -> Sequence[str]:
+        """The beginnings of what the vote is bound to."""
+        return [lane.message.digest[:4] for lane in self.lanes]
 
     @property
     def is_over(self) -> bool:
@@ -124,6 +160,7 @@ def with_boards(thread: list[Shown], person: Person | None = None) -> list[Shown
             one.board.is_tip = one is thread[-1]
         if fusion := fusions.get(one.message.pk):
             one.fused = ", ".join(lane.letter for lane in fusion.lanes.all())
+            one.instruction = fusion.instruction
     return thread
 
 

@@ -43,7 +43,7 @@ class LaneAnswer(Answer):
         await self._hub.tell_others(self._topic, self._frames[self._told_others :])
         await announce_lane(self.answer_id)
         if outcome.state is RunState.DONE and outcome.manifest.support:
-            judging.begin(self.run_id, partial(announce_lane, self.answer_id))
+            judging.begin(self.run_id, partial(announce_again, self.answer_id))
 
     async def _frame(self, seq: int, event: Event) -> bytes:
         if isinstance(event, EvidenceFound):
@@ -177,6 +177,11 @@ async def announce_lane(answer_id: UUID, *, seq: int | None = None) -> bytes:
     if over:
         await hub().tell(topic, dump(Tell.VOTED, chat=chat_id, comparison=over))
     return frame
+
+
+async def announce_again(answer_id: UUID) -> None:
+    """Its support has been judged since."""
+    await announce_lane(answer_id)
 
 
 def _lane_frame(answer_id: UUID, seq: int | None) -> tuple[bytes, UUID, UUID | None]:

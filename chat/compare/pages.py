@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
@@ -76,9 +77,10 @@ def reveal(request: HttpRequest, id: UUID, comparison: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def thumb(request: HttpRequest, id: UUID, answer: UUID) -> HttpResponse:
-    """``up``: 1 or 0; any number of ``reason``. The same again takes it back."""
-    up, reasons = request.POST.get("up") == "1", request.POST.getlist("reason")
-    return _do(lambda: rows.thumb(_person(request), id, answer, up=up, reasons=reasons).comparison_id, id)
+    """``up``: 1 or 0. The same again takes it back; with ``why`` it stays, and any number of ``reason`` say why."""
+    up, reasons, toggle = request.POST.get("up") == "1", request.POST.getlist("reason"), "why" not in request.POST
+    lane = partial(rows.thumb, _person(request), id, answer, up=up, reasons=reasons, toggle=toggle)
+    return _do(lambda: lane().comparison_id, id)
 
 
 def _do(change: Callable[[], UUID], chat_id: UUID) -> HttpResponse:

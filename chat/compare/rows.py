@@ -17,12 +17,15 @@ from chat.frames import Compare, Continue, Fuse, Refused
 from chat.models import Chat, Comparison, Fusion, Lane, Message, Thumb, Vote
 from chat.record import Opened
 from workspace.accounts.models import Person
+from workspace.accounts.rights import may_administer
 from workspace.ids import new_id
-from workspace.router.models import Run
+from workspace.router.models import RouterVersion, Run
 from workspace.router.states import LIVE, RunState
 from workspace.types import PromptMessage, Request, text_part
 
 REASONS = ("clearer", "more correct", "better length", "better cited", "better tone")
+LIKED = REASONS
+DISLIKED = ("wrong", "unclear", "too long", "too short", "badly cited", "wrong tone")
 FUSE = (
     "Several answers to the question above follow. Write the one best answer from them: keep what is right, leave out "
     "what is wrong or said twice, and keep the numbers of citations where you take over what they support."
@@ -55,6 +58,7 @@ def open_compare(person_id: UUID, ask: Compare) -> OpenedComparison:
     comparisons = Comparison.objects.filter(chat=chat).select_related("question__author")
     if before := comparisons.filter(question__client_id=ask.client_id).first():
         return OpenedComparison(comparison=before, chat=chat, question=before.question, lanes=(), fresh=False)
+    _refuse_configurations(person, ask)
     lanes = list(ask.lanes)
     for lane in lanes:
         record.persona_of(person, lane.persona)
@@ -200,18 +204,21 @@ def reveal(person: Person, chat_id: UUID, id: UUID) -> Comparison:
     return comparison
 
 
-def thumb(person: Person, chat_id: UUID, answer_id: UUID, *, up: bool, reasons: Collection[str]) -> Lane:
-    """Like or dislike one lane. The same again takes it back."""
+def thumb(
+    person: Person, chat_id: UUID, answer_id: UUID, *, up: bool, reasons: Collection[str], toggle: bool = True
+) -> Lane:
+    """Like or dislike one lane, and say why. The same again takes it back, unless only its reasons change."""
     lane = record.found(
         lambda: Lane.objects.select_related("comparison").get(answer=record.writable(person, chat_id, answer_id)),
         "That lane is not here.",
         "Reload the page.",
     )
     before = Thumb.objects.filter(lane=lane, person=person).first()
-    if before and before.up is up and not reasons:
+    if before and before.up is up and toggle and not reasons:
         before.delete()
     else:
-        fields = {"up": up, "reasons": [r for r in REASONS if r in reasons], "blind": lane.comparison.is_withheld}
+        known = [reason for reason in (LIKED if up else DISLIKED) if reason in reasons]
+        fields = {"up": up, "reasons": known, "blind": lane.comparison.is_withheld}
         Thumb.objects.update_or_create(lane=lane, person=person, defaults=fields)
     return lane
 
@@ -229,6 +236,15 @@ def is_over(comparison: Comparison) -> bool:
     """Whether every lane has come to an end."""
     live = [state.value for state in LIVE]
     return not comparison.lanes.filter(answer__run__state__in=live).exists()
+
+
+def _refuse_configurations(person: Person, ask: Compare) -> None:
+    """A version of the router's file, drafts among them, is for those who may write one."""
+    wanted = {lane.configuration for lane in ask.lanes if lane.configuration}
+    if wanted and not may_administer(person):
+        raise Refused("not_admin", "Router versions are compared by admins.", "Choose models, or ask an admin.")
+    if wanted - set(RouterVersion.objects.filter(pk__in=wanted).values_list("pk", flat=True)):
+        raise Refused("no_configuration", "A router version of a lane is not here.", "Choose another one.")
 
 
 def _reveal(comparison: Comparison) -> None:

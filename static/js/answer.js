@@ -45,15 +45,31 @@ export class Answer {
     const clock = this.#item.querySelector(".clock");
     if (!clock) return;
     const spent = (performance.now() - this.began) / 1000;
-    clock.textContent = `${spent.toFixed(1)} s${this.#pace(spent)}`;
+    clock.textContent = `${spent.toFixed(1)} s`;
+    if (this.#item.matches(".lane:not(.blind)")) this.#measure(spent);
   }
 
-  // Of a lane, how fast it goes so far: about four characters are a token. A blind one tells nothing of it.
-  #pace(spent) {
-    if (!this.#item.classList.contains("lane") || this.#item.classList.contains("blind") || !this.first) return "";
-    const after = spent - (this.first - this.began) / 1000;
-    const rate = after > 0.2 ? ` · ≈ ${Math.round(this.characters / 4 / after)} tok/s` : "";
-    return ` · ${((this.first - this.began) / 1000).toFixed(2)} s to first${rate}`;
+  // Of a lane, its figures so far: about four characters are a token. A blind one tells nothing of them.
+  #measure(spent) {
+    const tell = (name, words) => { const place = this.#item.querySelector(`[data-live=${name}]`); if (place && place.textContent !== words) place.textContent = words; };
+    if (!this.first) return;
+    const waited = (this.first - this.began) / 1000;
+    const tokens = Math.max(1, Math.round(this.characters / 4));
+    tell("first", `${waited.toFixed(2)} s to first`);
+    if (spent - waited > 0.2) tell("rate", `≈ ${Math.round(tokens / (spent - waited))} tok/s`);
+    tell("tokens", `≈ ${tokens} tok`);
+    const { price } = this.#item.querySelector("[data-live=cost]")?.dataset ?? {};
+    const cost = (tokens * price) / 1e6;
+    if (price) tell("cost", cost && cost < 0.0001 ? "<$0.0001" : `≈ $${cost.toFixed(4)}`);
+    const cited = this.#cited();
+    if (cited) tell("cited", `${cited} cited`);
+  }
+
+  #cited() {
+    const numbers = new Set([...this.#closed.querySelectorAll(".cite")].map(({ dataset }) => dataset.passage));
+    const shown = this.#item.closest(".board")?.querySelectorAll(".gathered [data-passage]").length ?? 0;
+    for (const [, number] of this.#tail.textContent.matchAll(/\[(\d{1,3})\]/g)) if (Number(number) <= shown) numbers.add(number);
+    return numbers.size;
   }
 
   // Text is joined until the next picture is painted: a fast model must not cost a layout for each token.
@@ -97,8 +113,10 @@ export class Answer {
     if (doing) doing.textContent = where + text;
   }
 
-  #decide({ model, mark, mode }) {
+  #decide({ model, mark, mode, price }) {
     this.#item.dataset.mode = mode;
+    const cost = this.#item.querySelector("[data-live=cost]");
+    if (cost) cost.dataset.price = price ?? "";
     const name = this.#item.querySelector(".who .name");
     if (name) name.textContent = model;
     for (const old of this.#item.querySelectorAll(".node .mark, .who .mark")) {

@@ -15,6 +15,7 @@ export class LaneBoard extends HTMLElement {
     this.#swiped = new IntersectionObserver((seen) => this.#seen(seen), { root: this.querySelector(".lanes"), threshold: 0.6 });
     for (const lane of this.#lanes) this.#swiped.observe(lane);
     this.#restore();
+    this.#offer();
     this.#show();
   }
 
@@ -107,6 +108,9 @@ export class LaneBoard extends HTMLElement {
     const chosen = this.#radios.find(({ checked }) => checked);
     const button = this.#form.querySelector(".primary");
     button.disabled = !chosen || waits.length > 0;
+    button.querySelector("span").textContent = !chosen ? "Vote" : chosen.dataset.letter ? `Vote for ${chosen.dataset.letter}` : chosen.value === "tie" ? "Vote for a tie" : "Vote all bad";
+    for (const lane of this.#lanes) lane.classList.toggle("chosen", lane.dataset.message === chosen?.value);
+    for (const label of this.#form.querySelectorAll("label[data-letter]")) label.classList.toggle("waits", waits.includes(label.dataset.letter));
     const what = chosen && (chosen.dataset.letter ? `${chosen.dataset.letter} is chosen.` : chosen.value === "tie" ? "A tie is chosen." : "All bad is chosen.");
     const hint = this.#form.querySelector(".hint");
     if (waits.length) hint.textContent = `${what ? `${what} It` : "A vote"} counts when ${waits.join(", ")} ${waits.length > 1 ? "have" : "has"} finished; you can stop ${waits.length > 1 ? "them" : "it"} first.`;
@@ -120,12 +124,39 @@ export class LaneBoard extends HTMLElement {
       choices.set(this.#item.dataset.comparison, { choice: this.#form.elements.choice.value, reasons: [...new FormData(this.#form).getAll("reason")] });
       this.#ready();
     }
-    if (target.name === "lane") {
-      const count = this.#kept.length;
-      this.querySelector("[data-do=lanes-on]").disabled = count < 1;
-      this.querySelector("[data-do=lanes-fuse]").disabled = count < 2;
-      this.querySelector("[data-do=lanes-diff]").disabled = count !== 2;
-    }
+    if (target.name === "because") this.#because(target.closest(".because"));
+    if (target.name === "lane") this.#offer();
+  }
+
+  // The buttons below the table say what they would do with the lanes that are chosen in it.
+  #offer() {
+    const on = this.querySelector("[data-do=lanes-on]");
+    if (!on) return;
+    const kept = this.#kept;
+    on.disabled = !kept.length;
+    on.textContent = kept.length ? `Continue from ${letters(kept)}` : "Continue from a lane";
+    this.querySelector("[data-do=lanes-fuse]").textContent = kept.length > 1 ? `Fuse ${letters(kept)}` : "Fuse all lanes";
+    this.querySelector(".fuse .which").textContent = `One answer from ${letters(this.#fused)}.`;
+    const pair = this.#pair;
+    const diff = this.querySelector("[data-do=lanes-diff]");
+    diff.disabled = !pair;
+    diff.textContent = pair ? `Diff ${letters(pair)}` : "Diff two lanes";
+  }
+
+  get #boxes() {
+    return [...this.querySelectorAll("input[name=lane]")];
+  }
+
+  get #fused() {
+    return this.#kept.length > 1 ? this.#kept : this.#boxes;
+  }
+
+  // The two that are chosen, or the chosen and the first beside it.
+  get #pair() {
+    const kept = this.#kept;
+    if (kept.length > 2) return null;
+    const rest = this.#boxes.filter((box) => !kept.includes(box));
+    return [...kept, ...rest].slice(0, 2);
   }
 
   #restore() {
@@ -144,35 +175,54 @@ export class LaneBoard extends HTMLElement {
         event.stopPropagation();
         return this.#thumb(button);
       case "lanes-fuse":
-        this.querySelector("form.fuse").hidden = false;
-        return this.querySelector("form.fuse textarea").focus();
+        return this.#openFuse();
+      case "fuse-close":
+        this.querySelector("form.fuse").hidden = true;
+        return this.querySelector("[data-do=lanes-fuse]").focus();
       case "lanes-on":
+        return this.#ask(button.dataset.do, this.#kept);
       case "lanes-diff":
-        return this.#ask(button.dataset.do);
+        return this.#ask(button.dataset.do, this.#pair);
     }
   }
 
-  #ask(action, instruction = "") {
-    const lanes = this.#kept.map(({ value, dataset }) => ({ message: value, model: dataset.model, letter: dataset.letter }));
-    this.dispatchEvent(new CustomEvent("ask", { bubbles: true, detail: { action, lanes, instruction, comparison: this.#item.dataset.comparison } }));
+  #openFuse() {
+    const form = this.querySelector("form.fuse");
+    const models = document.querySelectorAll("model-picker [role=option]");
+    const chosen = document.querySelector("model-picker")?.model;
+    form.elements.model.replaceChildren(...[...models].map(({ dataset }) => new Option(dataset.model || "the router's choice", dataset.model, false, dataset.model === chosen)));
+    form.hidden = false;
+    form.elements.instruction.focus();
+    form.scrollIntoView({ block: "nearest" });
+  }
+
+  #ask(action, boxes, more = {}) {
+    const lanes = boxes.map(({ value, dataset }) => ({ message: value, model: dataset.model, letter: dataset.letter }));
+    this.dispatchEvent(new CustomEvent("ask", { bubbles: true, detail: { action, lanes, ...more, comparison: this.#item.dataset.comparison } }));
   }
 
   async #submit(event) {
     event.preventDefault();
     const form = event.target;
-    if (form.matches(".fuse")) return this.#ask("lanes-fuse", form.elements.instruction.value);
+    if (form.matches(".fuse")) return this.#ask("lanes-fuse", this.#fused, { instruction: form.elements.instruction.value, model: form.elements.model.value });
     const body = new URLSearchParams(new FormData(form));
     const response = await this.#post(event.submitter?.dataset.reveal !== undefined ? event.submitter.formAction : form.action, body);
     if (response) choices.delete(this.#item.dataset.comparison);
   }
 
-  async #thumb(button) {
-    const lane = button.closest(".lane");
-    const chat = document.body.dataset.chat;
-    const done = await this.#post(`/c/${chat}/lanes/${lane.dataset.message}/thumb/`, new URLSearchParams({ up: button.dataset.up }));
-    if (!done) return;
-    const on = button.getAttribute("aria-pressed") !== "true";
-    for (const other of lane.querySelectorAll("[data-do=thumb]")) other.setAttribute("aria-pressed", String(other === button && on));
+  #thumb(button) {
+    return this.#rate(button.closest(".lane"), new URLSearchParams({ up: button.dataset.up }));
+  }
+
+  // Why a lane is liked or not.
+  #because(fieldset) {
+    const body = new URLSearchParams({ up: fieldset.dataset.up, why: "1" });
+    for (const box of fieldset.querySelectorAll(":checked")) body.append("reason", box.value);
+    return this.#rate(fieldset.closest(".lane"), body);
+  }
+
+  #rate(lane, body) {
+    return this.#post(`/c/${document.body.dataset.chat}/lanes/${lane.dataset.message}/thumb/`, body);
   }
 
   // The board is drawn anew when the server tells that it has changed.
@@ -194,8 +244,14 @@ export class LaneBoard extends HTMLElement {
 
   #key(event) {
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!by || event.target.closest("input:not([type=radio]), textarea")) return;
+    if (!by || event.target.closest("input:not([type=radio]), textarea, select")) return;
     event.preventDefault();
     this.move(by);
   }
+}
+
+// "A", "A and B", "A, B and C"
+function letters(boxes) {
+  const names = boxes.map(({ dataset }) => dataset.letter);
+  return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
 }

@@ -4,7 +4,7 @@ const KEPT = "lanes";
 const MOST = 8;
 
 export class LaneList extends HTMLElement {
-  #lanes = []; // {model, name, shape (SVG), parent, temperature, max_tokens, system}
+  #lanes = []; // {model, name, shape (SVG), parent, temperature, top_p, max_tokens, system, configuration}
 
   connectedCallback() {
     this.#blindButton.addEventListener("click", () => { this.blind = !this.blind; });
@@ -80,18 +80,53 @@ export class LaneList extends HTMLElement {
       this.#lanes.splice(this.#lanes.indexOf(lane), 1);
       this.#draw();
     });
-    const tuned = () => chip.classList.toggle("tuned", lane.temperature !== undefined || lane.max_tokens !== undefined || Boolean(lane.system));
-    for (const field of chip.querySelectorAll("input, textarea")) {
-      field.value = lane[field.name] ?? "";
-      field.addEventListener("input", () => {
-        if (field.value.trim()) lane[field.name] = field.type === "number" ? Number(field.value) : field.value;
-        else delete lane[field.name];
-        tuned();
-        this.#keep();
-      });
-      field.addEventListener("keydown", (event) => { if (event.key === "Enter" && field.type === "number") event.preventDefault(); });
-    }
-    tuned();
+    chip.querySelector("[data-again]").addEventListener("click", () => this.#again(lane));
+    chip.querySelector("[data-routed]")?.toggleAttribute("hidden", Boolean(lane.model));
+    for (const field of chip.querySelectorAll("input, textarea, select")) this.#tune(chip, lane, field);
+    this.#tell(chip, lane);
     return chip;
+  }
+
+  // The same model beside itself, with settings of its own to change.
+  #again(lane) {
+    if (this.#lanes.length >= MOST) return;
+    const at = this.#lanes.indexOf(lane) + 1;
+    this.#lanes.splice(at, 0, { ...lane });
+    this.#draw();
+    const settings = this.querySelectorAll("details")[at];
+    settings.open = true;
+    settings.querySelector("input").focus();
+  }
+
+  #tune(chip, lane, field) {
+    field.value = lane[field.name] ?? "";
+    field.addEventListener("input", () => {
+      const isNumber = field.type === "number" || field.name === "configuration";
+      if (field.value.trim()) lane[field.name] = isNumber ? Number(field.value) : field.value;
+      else delete lane[field.name];
+      this.#tell(chip, lane);
+      this.#keep();
+    });
+    field.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && field.type === "number") event.preventDefault();
+      if (event.key !== "Escape") return;
+      event.stopPropagation();
+      field.closest("details").open = false;
+      field.closest("details").querySelector("summary").focus();
+    });
+  }
+
+  // What makes this lane differ, on its chip.
+  #tell(chip, lane) {
+    const version = chip.querySelector("[name=configuration]")?.selectedOptions[0];
+    const told = [
+      lane.temperature !== undefined && `t ${lane.temperature}`,
+      lane.top_p !== undefined && `p ${lane.top_p}`,
+      lane.max_tokens !== undefined && `≤ ${lane.max_tokens}`,
+      lane.system && "own instruction",
+      version?.value && version.textContent,
+    ].filter(Boolean);
+    chip.querySelector(".set").textContent = told.join(" · ");
+    chip.classList.toggle("tuned", told.length > 0);
   }
 }

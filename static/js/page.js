@@ -287,11 +287,11 @@ function chat() {
   }
 
   // What is wanted of lanes that were chosen in a comparison's table.
-  function withLanes({ action, lanes: chosen, comparison, instruction }) {
+  function withLanes({ action, lanes: chosen, comparison, instruction, model }) {
     if (!composer.mayWrite) return;
     if (action === "lanes-fuse") {
       const client_id = crypto.randomUUID?.() ?? uuid();
-      socket.ask({ type: ASK.FUSE, client_id, chat: here, comparison, lanes: chosen.map(({ message }) => message), model: picker.model, instruction });
+      socket.ask({ type: ASK.FUSE, client_id, chat: here, comparison, lanes: chosen.map(({ message }) => message), model, instruction });
       return;
     }
     if (action === "lanes-diff") return location.assign(`/c/${here}/diff/?a=${chosen[0].message}&b=${chosen[1].message}`);
@@ -299,7 +299,7 @@ function chat() {
       lanes.set([]);
       return thread.reload(chosen[0].message).then(() => composer.focusText());
     }
-    lanes.set(chosen.map(({ message, model }) => ({ ...picker.lane(model), parent: message })));
+    lanes.set(chosen.map(({ message, model: name }) => ({ ...picker.lane(name), parent: message })), false); // blind, the way back would tell
     composer.focusText();
   }
 

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from tests.benchmarks import figures, grounding, local, page, programs
+from tests.benchmarks import figures, grounding, lanes, local, page, programs
 from tests.benchmarks.load import ChatReader, DirectReader, Reader, connect, one_by_one, within_a_second
 from tests.serving import ROOT, Served, free_port
 from tests.upstream import log_of
@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--rivals", action="store_true", help="LiteLLM's proxy in the same run, from .venv-rivals")
     parser.add_argument("--only-programs", action="store_true", help="chat completions for other programs alone")
     parser.add_argument("--only-local", action="store_true", help="local models alone")
+    parser.add_argument("--only-lanes", action="store_true", help="comparisons alone")
     parser.add_argument("--only-search", action="store_true", help="documents and search alone")
     asked = parser.parse_args()
     if asked.only_search:
@@ -66,11 +67,17 @@ def main() -> None:
     server_cpu, load_cpu = cores()
     os.sched_setaffinity(0, {load_cpu})
     with tempfile.TemporaryDirectory(prefix="onepane-bench-") as folder, provider() as upstream:
+        if asked.only_lanes:
+            compared = lanes.measure(upstream, Path(folder), server_cpu, quick=asked.quick)
+            print(json.dumps(compared, indent=1) if asked.json else "\n".join(lanes.lines(compared)))
+            return
         found = measure(upstream, Path(folder), server_cpu, asked)
         if not asked.only_programs:
             found["local"] = local.measure(Path(folder), quick=asked.quick)
             found["grounding"] = grounding.measure(Path(folder), quick=asked.quick)
-    print(json.dumps(found, indent=1) if asked.json else figures.table(found))
+            found["lanes"] = lanes.measure(upstream, Path(folder), server_cpu, quick=asked.quick)
+    told = [figures.table(found), *(["", *lanes.lines(found["lanes"])] if "lanes" in found else [])]
+    print(json.dumps(found, indent=1) if asked.json else "\n".join(told))
 
 
 def measure(upstream: str, folder: Path, cpu: int, asked: argparse.Namespace) -> dict[str, Any]:

@@ -44,8 +44,7 @@ def test_lanes_stream_together_and_the_chat_goes_on_from_the_chosen(page: Page, 
     vote.get_by_role("button", name=re.compile("^Vote")).click()
     expect(page.get_by_role("row", name=re.compile("counting"))).to_contain_text("your vote")
 
-    page.get_by_label("Lane B", exact=True).last.check()
-    page.get_by_role("button", name="Continue from the chosen").click()
+    page.get_by_role("button", name="Continue from B").click()
     expect(page.locator("lane-list")).to_be_hidden()
     ask(page, "And then?", model="instant")
     expect(answers(page).last).to_have_attribute("data-state", "done")
@@ -73,9 +72,7 @@ def test_a_blind_vote_reveals_who_wrote_what(page: Page) -> None:
     told = page.get_by_role("region", name="The lanes in figures")
     expect(told).to_contain_text("vote kept as blind")
     expect(told).to_contain_text("counting")
-    told.get_by_label("Lane A", exact=True).check()
-    told.get_by_label("Lane B", exact=True).check()
-    told.get_by_role("button", name="Diff two").click()
+    told.get_by_role("button", name="Diff A and B").click()
     expect(page.get_by_role("heading", name="Two answers, word by word")).to_be_visible()
     expect(page.get_by_label("Words")).to_contain_text("word15")
 
@@ -92,6 +89,6 @@ def test_lanes_are_swiped_on_a_phone_and_fused(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     for letter in "AB":
         page.get_by_label(f"Lane {letter}", exact=True).last.check()
-    page.get_by_role("button", name="Fuse the chosen").click()
+    page.get_by_role("button", name="Fuse A and B").click()
     page.get_by_role("form", name="Fuse").get_by_role("button", name="Fuse").click()
     expect(page.locator(".turn.answer").last).to_contain_text("Fused from lanes A, B")

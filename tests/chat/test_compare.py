@@ -15,6 +15,7 @@ from chat.models import Comparison, Fusion, Lane, Message, Thumb, Vote
 from tests.scripted import Scripted, add_model, broken, say
 from tests.tab import Tab, tab
 from workspace.accounts.models import Person
+from workspace.router.configuration import save_version
 from workspace.router.models import Run
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("live", "scripted")]
@@ -233,10 +234,50 @@ async def test_a_vote_waits_for_every_lane_and_a_sighted_one_may_change(alice: P
         assert (await post(address, form)).status_code == code
     vote = await Vote.objects.aget()
     assert (vote.choice, vote.lane_id, vote.blind) == ("best", second.pk, False)
-    thumbs = f"/c/{begun['chat']}/lanes/{first.answer_id}/thumb/"
-    for up, count in (("0", 1), ("1", 1), ("1", 0)):
-        assert (await post(thumbs, {"up": up})).status_code == 200
-        assert await Thumb.objects.acount() == count
+
+
+async def test_a_thumb_has_reasons_and_the_same_again_takes_it_back(alice: Person) -> None:
+    say("Done.")
+    say("Late.")
+    client = await database_sync_to_async(signed_in)(alice)
+    async with tab(alice) as page:
+        begun = await compare(page, *NAMES[:2])
+        await ends(page, 2)
+    first = (await stored(begun["chat"]))[0]
+    address = f"/c/{begun['chat']}/lanes/{first.answer_id}/thumb/"
+    steps: list[tuple[dict[str, Any], tuple[bool, list[str]] | None]] = [
+        ({"up": "1"}, (True, [])),
+        ({"up": "0"}, (False, [])),
+        ({"up": "0", "why": "1", "reason": ["too long", "wrong", "clearer"]}, (False, ["wrong", "too long"])),
+        ({"up": "0", "why": "1"}, (False, [])),
+        ({"up": "0"}, None),
+    ]
+    for form, kept in steps:
+        assert (await database_sync_to_async(client.post)(address, form)).status_code == 200
+        thumb = await Thumb.objects.afirst()
+        assert ((thumb.up, thumb.reasons) if thumb else None) == kept
+
+
+async def test_router_versions_are_compared_by_admins_alone(alice: Person, bob: Person) -> None:
+    routes = '{"routes": [{"condition": "default", "model": "%s"}], "fallback": "%s"}'
+    save = database_sync_to_async(save_version)
+    versions = [await save("default", routes % (name, name)) for name in NAMES[:2]]
+    asked = [{"model": "", "configuration": version.pk} for version in versions]
+    say("One.")
+    say("Two.")
+    async with tab(bob) as page:
+        await page.tell("compare", client_id=uuid4(), text="Which?", lanes=asked)
+        assert (await page.hear("refused"))["code"] == "not_admin"
+    async with tab(alice) as page:
+        gone = [*asked, {"model": "", "configuration": 99_999}]
+        await page.tell("compare", client_id=uuid4(), text="Which?", lanes=gone)
+        assert (await page.hear("refused"))["code"] == "no_configuration"
+        await page.tell("compare", client_id=uuid4(), text="Which?", lanes=asked)
+        begun = await page.hear("compared")
+        html = [frame["html"] for frame in await ends(page, 2)]
+    runs = [lane.answer.run for lane in await stored(begun["chat"])]
+    assert [run.manifest["model"] for run in runs if run and run.manifest] == list(NAMES[:2])
+    assert any(f"router default v{versions[0].number}" in each for each in html)
 
 
 async def test_the_chat_goes_on_from_several_lanes_at_once(alice: Person) -> None:

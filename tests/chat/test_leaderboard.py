@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -26,9 +27,10 @@ def vote(
     blind: bool = True,
     text: str = "",
     question: str = "Which is it?",
+    each: Sequence[Mapping[str, Any]] = ({}, {}, {}),
     **run: Any,
 ) -> list[Lane]:
-    """One comparison that has been voted on; the first model's answer has that text."""
+    """One comparison that has been voted on; the first answer has that text, runs are as told, each or all."""
     chat = Chat.objects.create(owner=person)
     parts = [{"kind": "text", "text": question}]
     asked = Message.objects.create(chat=chat, role="person", author=person, settled=True, parts=parts)
@@ -36,7 +38,7 @@ def vote(
     lanes = {}
     for place, name in enumerate(models):
         words = text if text and not place else "word " * 5
-        made = {"state": "done", "text": words, "manifest": {"model": name}, **run}
+        made = {"state": "done", "text": words, "manifest": {"model": name}, **run, **each[place]}
         answer = Message.objects.create(
             chat=chat, parent=asked, role="model", run=Run.objects.create(**made), depth=1, settled=True
         )
@@ -153,26 +155,23 @@ def test_versions_settings_and_router_versions_are_told_apart_when_asked(alice: 
         for number in (7, 8)
     )
     took = {"model_version": version, "first_token_s": 0.2, "cost": Decimal("0.002")}
+    by_route = {"manifest": {"model": "weak", "decision": {"chosen_by": "route"}}}
     for _ in range(LEAST):
-        lanes = vote(alice, "strong", "weak", best="strong", **took)
+        each = [{**by_route, "router_version": routed} for routed in (old, new)]
+        lanes = vote(alice, "strong", "weak", best="strong", each=each, **took)
         lanes[0].asked["parameters"] = {"temperature": 0.2}
         lanes[0].save()
-        for lane, routed in zip(lanes, (old, new), strict=True):
-            chosen = {"model": "weak", "decision": {"chosen_by": "route"}}
-            Run.objects.filter(pk=lane.answer.run_id).update(manifest=chosen, router_version=routed)
+        vote(alice, "strong", "weak", best="weak", router_version=old, **took)  # whose model was chosen
     assert told(by="settings") == ["strong v1 · temperature 0.2", "strong v1"]
     assert told(by="router") == ["house v7", "house v8"]
-    Run.objects.update(manifest={"model": "weak", "decision": {"chosen_by": "person"}})
-    assert told(by="router") == []
     one = found(by="settings").standings[0]
     assert (one.per_thousand, one.first_token) == (2, 0.2)
 
 
 def test_quality_is_drawn_against_cost_and_latency_with_intervals(alice: Person, client: Client) -> None:
+    each = [{"cost": Decimal(cost), "first_token_s": wait} for cost, wait in (("0.004", 0.9), ("0.001", 0.1))]
     for n in range(LEAST):
-        lanes = vote(alice, "strong", "weak", best="strong" if n % 3 else "weak")
-        for lane, cost, wait in zip(lanes, ("0.004", "0.001"), (0.9, 0.1), strict=True):
-            Run.objects.filter(pk=lane.answer.run_id).update(cost=Decimal(cost), first_token_s=wait)
+        vote(alice, "strong", "weak", best="strong" if n % 3 else "weak", each=each)
     client.force_login(alice)
     page = client.get("/leaderboard/").content.decode()
     assert "Quality against cost" in page and "Quality against latency" in page

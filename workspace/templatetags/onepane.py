@@ -145,6 +145,12 @@ def hue(mark: int) -> str:
 
 
 @register.filter
+def whole(value: float) -> str:
+    """1,240, or −47 with a minus that is one."""
+    return f"{round(value):,}".replace("-", "−")
+
+
+@register.filter
 def percent(value: float) -> str:
     return f"{value:.0%}"
 
