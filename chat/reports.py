@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 
 from chat.views import index
 from workspace.accounts.models import Person
-from workspace.measurement import agreement, drift, judging, plots, verdicts
+from workspace.measurement import agreement, drift, judging, plots, progress, verdicts
 from workspace.measurement.metrics import Cell
 from workspace.measurement.models import Item, Measurement, Outcome
 from workspace.measurement.report import EVERY_FORMULA, Report, report
@@ -52,6 +52,7 @@ def measure(request: HttpRequest, id: UUID) -> HttpResponse:
         **_told(measurement, other),
         "others": others[:20],
         "before": others.filter(created__lt=measurement.created, state=Measurement.State.DONE).first(),
+        "indexing": progress.indexing(measurement),
         "is_live": measurement.state in (Measurement.State.QUEUED, Measurement.State.RUNNING),
     }
     return render(request, "measurement/measure.html", context)
@@ -142,6 +143,7 @@ def _told(measurement: Measurement, other: Measurement | None) -> dict[str, Any]
     return {
         "measurement": measurement,
         "report": found,
+        "answered": bool(found.progress[0].done),
         "other": other,
         "moved": drift.between(measurement, other) if other else None,
         "unlike": drift.unlike(measurement, other) if other else None,
