@@ -11,7 +11,7 @@ from django.db.models import QuerySet, Sum
 from retrieval.models import Document
 from retrieval.tasks import FINAL
 from workspace.measurement import judging
-from workspace.measurement.models import Completion, Item, Judgement, Measurement, Outcome
+from workspace.measurement.models import Agreement, Completion, Item, Judgement, Measurement, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,12 @@ def progress(measurement: Measurement) -> list[Progress]:
         done = Judgement.objects.filter(outcome__measurement=measurement).count()
         found.append(Progress("verdicts", done, done + len(judging.left(measurement))))
     return found
+
+
+def counts(measurement: Measurement) -> tuple[int, int, int]:
+    """Answers, verdicts and measured agreements: when they are as they were, so is the report."""
+    verdicts = Judgement.objects.filter(outcome__measurement=measurement).count()
+    return measurement.outcomes.count(), verdicts, Agreement.objects.count()
 
 
 def indexing(measurement: Measurement) -> Progress | None:
