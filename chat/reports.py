@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
+from django.contrib.staticfiles import finders
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
@@ -18,15 +19,15 @@ from django.views.decorators.http import require_safe
 
 from chat.views import index
 from workspace.accounts.models import Person
-from workspace.measurement import agreement, drift, judging, plots, verdicts
+from workspace.measurement import agreement, drift, judging, plots, progress, verdicts
 from workspace.measurement.metrics import Cell
 from workspace.measurement.models import Item, Measurement, Outcome
 from workspace.measurement.report import EVERY_FORMULA, Report, report
-from workspace.stylesheet import NAME
 
 FEW = 6  # items where models differ that are shown at once
 PAGE = 50  # items
 TOPICS = 12
+STYLE = "css/onepane.css"
 KINDS = ("differ", *(cell.value for cell in Cell))
 COLUMNS = (
     "cell", "exact", "f1", "found", "first_token_s", "first_answer_s", "last_token_s", "total_s", "tokens_input",
@@ -52,6 +53,7 @@ def measure(request: HttpRequest, id: UUID) -> HttpResponse:
         **_told(measurement, other),
         "others": others[:20],
         "before": others.filter(created__lt=measurement.created, state=Measurement.State.DONE).first(),
+        "indexing": progress.indexing(measurement),
         "is_live": measurement.state in (Measurement.State.QUEUED, Measurement.State.RUNNING),
     }
     return render(request, "measurement/measure.html", context)
@@ -120,8 +122,7 @@ def export(request: HttpRequest, id: UUID, form: str) -> HttpResponse:
         told = {**report(measurement).as_dict(), "suite": measurement.suite.name, "held": measurement.held}
         response: HttpResponse = JsonResponse(told, json_dumps_params={"indent": 2})
     elif form == "html":
-        style = (settings.BUNDLE_DIR / NAME).read_text()
-        context = {**_told(measurement, None), "style": style, "standalone": True}
+        context = {**_told(measurement, None), "style": _style(), "standalone": True}
         response = HttpResponse(render_to_string("measurement/export.html", context))
     elif form == "csv":
         response = HttpResponse(content_type="text/csv; charset=utf-8")
@@ -130,6 +131,12 @@ def export(request: HttpRequest, id: UUID, form: str) -> HttpResponse:
         raise Http404
     response["Content-Disposition"] = f'attachment; filename="measurement-{measurement.created:%Y-%m-%d-%H%M}.{form}"'
     return response
+
+
+def _style() -> str:
+    """The style sheet, whole: the page is opened where there is no server."""
+    found = finders.find(STYLE)
+    return Path(found).read_text() if found else ""
 
 
 def report_lanes(measurement: Measurement) -> list[tuple[int, dict[str, Any]]]:
@@ -142,6 +149,7 @@ def _told(measurement: Measurement, other: Measurement | None) -> dict[str, Any]
     return {
         "measurement": measurement,
         "report": found,
+        "answered": bool(found.progress[0].done),
         "other": other,
         "moved": drift.between(measurement, other) if other else None,
         "unlike": drift.unlike(measurement, other) if other else None,

@@ -3,7 +3,8 @@
 ``python -m tests.upstream --port 9100`` runs it alone, ``with Upstream() as upstream`` in a thread of a test.
 Models and what they do stand in ``MODELS``; ``pace-FIRST-INTER-TOKENS`` (ms, ms, count) makes any other pace,
 ``boast-`` with anything behind it says its own name and its maker's, slowly where it is called slow, and
-``unsteady-`` with anything behind it is one more like ``unsteady``.
+``unsteady-`` with anything behind it is one more like ``unsteady``. ``knows-WRONG-INVENTED`` (percent) has read the
+checklist that ``CHECKLIST`` names (that of the tests by default) and errs as often as it says, evenly over the items.
 Every stamped token is `` @`` and the monotonic clock in µs, so that a reader on this machine knows its age.
 """
 
@@ -12,12 +13,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import re
 import threading
 import time
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
+from functools import cache
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -300,6 +304,8 @@ class Provider:
                 stamped = at_once(list(words(begun(messages), COUNTED if begun(messages) else 10)))
             case "unsteady":
                 stamped = self._unsteady(begun(messages))
+            case "knows":
+                stamped = at_once(known(model, messages))
             case _:
                 stamped = at_once(list(said(model, messages)))
         async for token in stamped:
@@ -380,6 +386,29 @@ def said(model: str, messages: list[dict[str, Any]]) -> Iterator[str]:
             yield from ("one ", "two ", "three ")
         case "cut0":
             return
+
+
+def known(model: str, messages: list[dict[str, Any]]) -> list[str]:
+    """The gold answer or, as often as the model is said to err, another item's; without one it abstains or invents."""
+    wrong, invented = (int(part) / 100 for part in model.split("-")[1:3])
+    items = checklist()
+    at = next((n for n, one in enumerate(items) if one["question"] == text_of(messages[-1]).strip()), None)
+    if at is None:
+        return ["It ", "is ", "a ", "long ", "story."]
+    kind = [one for one in items if bool(one["answers"]) == bool(items[at]["answers"])]
+    turn = (kind.index(items[at]) + 0.5) / len(kind) * 89 % 1  # spreads evenly over the items of its kind
+    other = next(one["answers"][0] for one in items[at + 1 :] + items if one["answers"] and one is not items[at])
+    if items[at]["answers"]:
+        text = f"It is {other if turn < wrong else items[at]['answers'][0]} [1]."
+    else:
+        text = f"It is {other} [1]." if turn < invented else "The passages hold no answer to this."
+    return re.findall(r"\S+\s*", text)
+
+
+@cache
+def checklist() -> list[dict[str, Any]]:
+    path = os.environ.get("CHECKLIST") or Path(__file__).parent / "measurement" / "data" / "checklist.jsonl"
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
 
 
 def text_of(message: dict[str, Any]) -> str:

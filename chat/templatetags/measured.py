@@ -75,7 +75,7 @@ def _told(value: float, kind: str) -> str:
     if kind == "points":
         return f"{'−' if value < 0 else '+'}{abs(100 * value):.0f}"
     if kind == "signed":
-        return f"{'−' if value < 0 else '+'}{abs(value):.3g}"
+        return "0" if abs(value) < 0.005 else f"{'−' if value < 0 else '+'}{abs(value):.3g}"
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 

@@ -226,6 +226,7 @@ def _value(route: Route, parameter: str, world: World) -> Any:
     if parameter == "form":
         return "json" if route.name == "measure-export" else "md"
     if parameter in ("rollout", "comparison", "answer", "checkpoint", "step"):
+    if parameter in ("rollout", "comparison", "answer", "checkpoint", "outcome"):
         return world.values[parameter]
     if route.pattern.startswith("c/<uuid:id>/"):
         return world.chat.pk

@@ -131,6 +131,7 @@ ROUTES: dict[str, tuple[Access, Access]] = {
     "chat-checkpoint": (NO, CHAT_WRITE),
     "chat-replay": (NO, {**refuse(CHAT_READ, Meets.ABSENT)}),  # nor does it
     "chat-export": (CHAT_READ, NO),
+    "chat-freeze": (access({Who.MEMBER, Who.READER, Who.WRITER}, forbidden=INVITED),) * 2,
     "chat-diff": (refuse(CHAT_READ, Meets.ABSENT), NO),  # it names no message
     "chat-rename": (NO, CHAT_OWNER),
     "chat-delete": (NO, CHAT_OWNER),
@@ -161,6 +162,10 @@ ROUTES: dict[str, tuple[Access, Access]] = {
     "measure": (UPLOADER, NO),
     "measure-change": (NO, UPLOADER),
     "measure-export": (UPLOADER, NO),
+    "measure-items": (UPLOADER, NO),
+    "measure-item": (UPLOADER, NO),
+    "measure-manifest": (UPLOADER, NO),
+    "schedule-end": (NO, UPLOADER),
     "document-again": (NO, UPLOADER),
     "document-delete": (NO, UPLOADER),
     # The admin

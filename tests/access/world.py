@@ -26,7 +26,7 @@ from workspace.accounts.models import IdentityProvider, Invitation, Person, Role
 from workspace.api import tokens
 from workspace.audit.log import record
 from workspace.audit.models import Action
-from workspace.measurement.models import Measurement, Suite
+from workspace.measurement.models import Item, Measurement, Outcome, Schedule, Suite
 from workspace.router import rollouts
 from workspace.router.catalog import ACTIVE
 from workspace.router.configuration import DEFAULT_SOURCE, save_version
@@ -102,6 +102,9 @@ def build() -> World:
     lanes = [_lane(comparison, place) for place in range(2)]
     suite = Suite.objects.create(owner=member, name="Bridges", digest="0" * 64)
     measurement = Measurement.objects.create(suite=suite, owner=member, lanes=[{"label": "plain", "model": "plain"}])
+    item = Item.objects.create(suite=suite, position=1, key="1", question="Which bridge?")
+    outcome = Outcome.objects.create(measurement=measurement, item=item, lane=0, run=answer.run, cell="invented")
+    schedule = Schedule.objects.create(owner=member, suite=suite, lanes=["plain"], hours=24, due=timezone.now())
     checkpoint = Checkpoint.objects.create(chat=chat, name="Agreed", message=answer, author=member)
     step = steps.name(chat, member, answer, "The bridge")
     steps.name(elsewhere.chat, member, elsewhere, "Another")
@@ -117,6 +120,8 @@ def build() -> World:
         "document": document.pk,
         "collection": collection.pk,
         "measure": measurement.pk,
+        "outcome": outcome.pk,
+        "schedule": schedule.pk,
         "checkpoint": checkpoint.pk,
         "step": step.pk,
         "comparison": comparison.pk,

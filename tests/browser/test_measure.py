@@ -1,11 +1,22 @@
-"""A checklist over several models, in the browser: started, watched, read, and its answers taken away."""
+"""A checklist over several models, in the browser: started, watched, killed midway, read, and taken away."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
+
+from tests.faults.test_local_host import ADD
+from tests.hosts.small import small_models
+from tests.serving import ROOT, Served
+from tests.upstream import Upstream
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -37,12 +48,85 @@ def test_a_checklist_is_measured_and_read(page: Page) -> None:
     expect(page.locator(".going")).to_have_count(0, timeout=60_000)
     result = page.locator(".result")
     expect(result.get_by_role("row", name="counting")).to_contain_text("100%")
-    expect(page.locator(".cells").get_by_role("row", name="err400")).to_contain_text("8")
+    expect(page.locator(".cells").get_by_role("row", name="err400").first).to_contain_text("8")
     expect(page.get_by_role("heading", name="Where they differ")).to_be_visible()
+    page.get_by_text("Export").click()
     with page.expect_download() as kept:
         page.get_by_role("link", name="JSON").click()
     told = json.loads(kept.value.path().read_text())
-    assert {lane["label"] for lane in told["lanes"]} == {"counting", "quotes", "err400"} and told["done"] == 24
+    assert {lane["label"] for lane in told["lanes"]} == {"counting", "quotes", "err400"}
+    assert told["progress"] == [{"part": "answers", "done": 24, "of": 24}]
+    with page.expect_download() as whole:
+        page.get_by_role("link", name="HTML").click()
+    page_itself = whole.value.path().read_text()
+    assert "Where they differ" in page_itself and "src=" not in page_itself, "it needs nothing else"
+    page.get_by_role("link", name="Which word comes after 1?").click()
+    expect(page.get_by_role("heading", name="The passages that every lane read")).to_be_visible()
+    with page.expect_navigation():
+        page.get_by_role("link", name="manifest").first.click()
+    assert '"digest"' in page.content()
+    page.go_back()
+    page.get_by_role("link", name="Back to the report").click()
+    page.get_by_text("Export").click()
     with page.expect_download() as table:
         page.get_by_role("link", name="CSV").click()
     assert len(table.value.path().read_text().splitlines()) >= 25
+
+
+DATA = Path(__file__).parents[1] / "measurement" / "data"
+KNOWN = {"knows-8-5": (2 / 24, 1 / 12), "knows-25-50": (6 / 24, 6 / 12)}  # of answers wrong, of the rest invented
+
+
+def checklist() -> bytes:
+    """Each question with the paragraph that it was written about."""
+    texts = {row["id"]: row for row in map(json.loads, (DATA / "corpus.jsonl").read_text().splitlines())}
+    rows = [json.loads(line) for line in (DATA / "checklist.jsonl").read_text().splitlines()]
+    return "\n".join(json.dumps({**row, "evidence": [texts[row["gold_id"]]]}) for row in rows).encode()
+
+
+@pytest.mark.timeout(400)
+def test_a_checklist_finds_known_error_rates_though_it_is_killed(
+    browser: Browser, upstream: Upstream, tmp_path: Path
+) -> None:
+    """SQuAD's questions over a reader, a local model and two models that err as often as they say."""
+    served = Served(tmp_path / "data", local_models=True)
+    [key] = served.people(1, upstream.url, list(KNOWN))
+    small = small_models(tmp_path / "tiny", "llama")["llama"]
+    add = [sys.executable, "-c", ADD.replace('"max_tokens": 300', '"max_tokens": 12'), "tiny-llama", small]
+    subprocess.run(add, cwd=ROOT, env=served.environment, check=True, capture_output=True)
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    context.add_cookies([{"name": "sessionid", "value": key, "url": served.url}])
+    page = context.new_page()
+    try:
+        served.start()
+        served.start_worker()
+        page.goto(f"{served.url}/measure/")
+        form = page.get_by_role("form", name="New measurement")
+        form.get_by_label("A file: JSON Lines").set_input_files([{**FILE, "buffer": checklist()}])
+        models = [*KNOWN, "quotes", "tiny-llama"]
+        for model in models:
+            form.get_by_label(model, exact=True).check()
+        form.get_by_role("button", name="Start").click()
+        expect(page.locator(".going")).to_contain_text(re.compile(r"\b[2-9]\d of 144 answers"), timeout=120_000)
+        served.kill()
+        served.start()
+        served.start_worker()
+        expect(page.locator(".going")).to_have_count(0, timeout=120_000)
+        told = page.request.get(f"{page.url}json/").json()
+        table = page.request.get(f"{page.url}csv/").text()
+        heading = page.locator(".lead h2").inner_text()
+    finally:
+        context.close()
+        served.end()
+    assert told["progress"] == [{"part": "answers", "done": 144, "of": 144}]
+    rows = [(row["item"], row["model"]) for row in csv.DictReader(io.StringIO(table))]
+    assert len(rows) == len(set(rows)) == 144, "none lost, none twice"
+    lanes = {lane["label"]: lane for lane in told["lanes"]}
+    for model, (wrong, invented) in KNOWN.items():
+        assert lanes[model]["correct"]["low"] <= 1 - wrong <= lanes[model]["correct"]["high"]
+        assert lanes[model]["cells"]["invented"] == round(12 * invented)
+        truth = (24 * wrong + 12 * invented) / (24 + 12 * invented)
+        assert lanes[model]["hallucinated"]["low"] <= truth <= lanes[model]["hallucinated"]["high"]
+    right = {label: lane["right"]["value"] for label, lane in lanes.items()}
+    assert sorted(right, key=lambda label: -right[label])[0] == "knows-8-5" and right["tiny-llama"] < right["quotes"]
+    assert heading.startswith("knows-8-5")

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from django.conf import settings
 from django.db.models import QuerySet, Sum
 
+from retrieval.models import Document
+from retrieval.tasks import FINAL
 from workspace.measurement import judging
-from workspace.measurement.models import Completion, Item, Judgement, Measurement, Outcome
+from workspace.measurement.models import Agreement, Completion, Item, Judgement, Measurement, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +25,7 @@ class Progress:
 
 def progress(measurement: Measurement) -> list[Progress]:
     """How far every part is; those that are not asked for are left out."""
-    answers = Progress("answers", measurement.outcomes.count(), answers_of(measurement))
-    found = [answers]
+    found = [Progress("answers", measurement.outcomes.count(), answers_of(measurement))]
     if measurement.completions:
         timed = len(timed_lanes(measurement)) * measurement.completions
         found.append(Progress("timed completions", measurement.timed.count(), timed))
@@ -31,6 +33,22 @@ def progress(measurement: Measurement) -> list[Progress]:
         done = Judgement.objects.filter(outcome__measurement=measurement).count()
         found.append(Progress("verdicts", done, done + len(judging.left(measurement))))
     return found
+
+
+def counts(measurement: Measurement) -> tuple[int, int, int]:
+    """Answers, verdicts and measured agreements: when they are as they were, so is the report."""
+    verdicts = Judgement.objects.filter(outcome__measurement=measurement).count()
+    return measurement.outcomes.count(), verdicts, Agreement.objects.count()
+
+
+def indexing(measurement: Measurement) -> Progress | None:
+    """How many of the suite's texts can be searched by meaning, where that is waited for."""
+    collection = measurement.suite.collection_id
+    if not settings.LOCAL_MODELS or collection is None or measurement.held == {} or measurement.outcomes.exists():
+        return None
+    texts = Document.objects.filter(collection=collection)
+    of, done = texts.count(), texts.filter(state__in=FINAL).count()
+    return Progress("texts made searchable by meaning", done, of) if done < of else None
 
 
 def answers_of(measurement: Measurement) -> int:

@@ -24,6 +24,7 @@ from workspace.router import catalog
 from workspace.types import plain
 
 MOST_DIFFERENT = 200  # items shown where lanes differ
+KEPT = 16  # reports in memory
 FORMULAS = {
     "correct": "answerable questions whose answer names a gold answer / all answerable ones that were scored",
     "hallucinated": "(wrong + invented) / (correct + wrong + invented)",
@@ -42,6 +43,9 @@ FORMULAS = {
     "would tell": "items at which McNemar’s test would see a difference of this size with 80 % power",
 }
 EVERY_FORMULA = {**FORMULAS, **speed.FORMULAS, **verdicts.FORMULAS, **consistency.FORMULAS}
+
+
+Right = Callable[[Outcome], bool | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +140,16 @@ class Report:
 
 
 def report(measurement: Measurement) -> Report:
+    """Counted anew when something has been added, and kept else: a page that is looked at costs nothing."""
+    key = (measurement.pk, measurement.timed.count(), *progress.counts(measurement))
+    if key not in _kept:
+        while len(_kept) >= KEPT:
+            _kept.pop(next(iter(_kept)), None)
+        _kept[key] = _counted(measurement)
+    return _kept[key]
+
+
+def _counted(measurement: Measurement) -> Report:
     rows = list(measurement.outcomes.select_related("item").order_by("item__position", "lane", "repeat"))
     items = list(Item.objects.filter(suite=measurement.suite_id).only("answers"))
     marks = {name: one.mark for name, one in catalog.load_sync().candidates.items()}
@@ -164,7 +178,7 @@ def report(measurement: Measurement) -> Report:
     )
 
 
-Right = Callable[[Outcome], bool | None]
+_kept: dict[tuple[Any, ...], Report] = {}
 
 
 def rightness(measurement: Measurement) -> Right:

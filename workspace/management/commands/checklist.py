@@ -28,7 +28,13 @@ class Command(BaseCommand):
         parser.add_argument("--corpus", type=Path, help="JSON Lines of id, title and text: what is searched.")
         parser.add_argument("--models", required=True, help="Names of models, with commas between them.")
         parser.add_argument("--closed-book", action="store_true", help="Give the models no passages.")
+        parser.add_argument("--also-closed-book", action="store_true", help="Ask without passages, too.")
         parser.add_argument("--repeats", type=int, default=1, help="Ask each item so many times.")
+        parser.add_argument("--warmups", type=int, default=3, help="Answers of each model that are thrown away, first.")
+        parser.add_argument("--completions", type=int, default=0, help="Timed completions of 256 tokens, a model.")
+        parser.add_argument("--cache", default="template", help="Prefix caches: template, warm or cold.")
+        parser.add_argument("--per-minute", type=int, help="Answers a minute of one model, at most.")
+        parser.add_argument("--judge", default="", help="A model that judges, too: up to four calls an answer.")
         parser.add_argument("--budget", type=Decimal, help="US dollars, at most; it pauses there.")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--person", default="", help="Who asks, by name; the owner by default.")
@@ -41,7 +47,8 @@ class Command(BaseCommand):
             "models": [name.strip() for name in options["models"].split(",") if name.strip()],
             "person": options["person"],
             "grounded": not options["closed_book"],
-            "repeats": options["repeats"],
+            "closed_book": options["also_closed_book"],
+            **{name: options[name] for name in ("repeats", "warmups", "completions", "cache", "per_minute", "judge")},
             "budget": str(options["budget"]) if options["budget"] is not None else None,
             "seed": options["seed"],
         }
@@ -72,11 +79,12 @@ class Command(BaseCommand):
     def _wait(self, id: str) -> None:
         """Until it is done or paused, telling how far it is."""
         from workspace.measurement.models import Measurement
+        from workspace.measurement.progress import progress
 
         while True:
             measurement = Measurement.objects.get(pk=id)
-            of = measurement.suite.items.count() * len(measurement.lanes) * measurement.repeats
-            self.stderr.write(f"\r{measurement.outcomes.count()} of {of} answers", ending="")
+            told = ", ".join(f"{one.done} of {one.of} {one.part}" for one in progress(measurement))
+            self.stderr.write(f"\r{told}", ending="")
             if measurement.state in (Measurement.State.DONE, Measurement.State.PAUSED):
                 self.stderr.write(f"\n{measurement.why}" if measurement.why else "")
                 return
@@ -96,11 +104,13 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"{lane.label:24} correct {_share(lane.correct)}  hallucinated {_share(lane.hallucinated)}  "
                 f"attempted {_share(lane.attempted)}  first token {_seconds(lane.first_token)}"
+                + (f"  closed book {_share(lane.closed_book)}" if lane.closed_book else "")
+                + (f"  256 tokens {_seconds(lane.completed.whole)}" if lane.completed else "")
                 + (f"  unscored {lane.unscored}" if lane.unscored else "")
             )
         for pair in found.pairs:
             difference = pair.pair.difference
-            said = "differ" if pair.told else f"cannot be told apart at n = {found.answerable + found.unanswerable}"
+            said = "differ" if pair.told else f"cannot be told apart at n = {pair.pair.n}"
             more = f"; about {pair.pair.needed:,} items would tell" if not pair.told and pair.pair.needed else ""
             self.stdout.write(
                 f"{pair.first} and {pair.second} {said}: {difference.value:+.1%} "
