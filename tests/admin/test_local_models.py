@@ -158,5 +158,7 @@ def test_a_model_for_search_is_no_model_to_chat_with(client: Client, page: str, 
 
 def test_a_host_that_is_away_is_said(client: Client, page: str, host: ScriptedHost) -> None:
     host.gone = True
-    assert "The states are not known: the model host is not there yet." in client.get(page).text
+    answer = client.get(page).text
+    assert "The states are not known: the model host is not there yet." in answer
+    assert "No local model yet" not in answer and 'every="1500"' in answer  # asked again until it is there
     assert client.post(page, {"action": "nothing", "model": "x"}).status_code == 302

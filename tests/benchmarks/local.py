@@ -43,6 +43,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         ("eight at once, tokens/s", found["at_once"]["tokens_per_s"], ""),
         ("one stream / plain generate", ratios["one_stream_over_naive"], "aim 0.95"),
         ("eight / one stream", ratios["at_once_over_one"], "aim 4"),
+        ("the same by processor time", ratios["at_once_over_one_by_processor_time"], ""),
     )
     told = [f"Local model, 31 M parameters, {found['tokens']} tokens, {found['threads']} threads"]
     for title, row, aim in rows:

@@ -43,17 +43,20 @@ def measure(loaded: Loaded, *, tokens: int, runs: int, at_once: int) -> dict[str
         for count in (1, at_once):
             ours(batch, [job(loaded, n, WARM * 4) for n in range(count)])
         naive(loaded, 0, WARM)
-        plain, single, crowd = [], [], []
+        plain, single, crowd, work = [], [], [], []
         for run in range(runs):
             torch.set_num_threads(batch.threads)
             plain.append(naive(loaded, run, tokens))
             batch.forget_prefixes()
+            began = time.process_time()
             single += ours(batch, [job(loaded, run, tokens)])
+            one = time.process_time() - began
             batch.forget_prefixes()
             crowd.append(ours(batch, [job(loaded, run + n, tokens) for n in range(at_once)]))
+            work.append(at_once * one / (time.process_time() - began - one))
         alone, late = _first_tokens(batch, loaded, runs=max(5, runs), others=at_once - 1)
     rates = [at_once * tokens / max(times[-1] for times in each) for each in crowd]
-    one = [tokens / times[-1] for times in single]
+    alone_rates = [tokens / times[-1] for times in single]
     naive_rates = [tokens / times[-1] for times in plain]
     return {
         "naive": _figures(plain, tokens),
@@ -61,8 +64,9 @@ def measure(loaded: Loaded, *, tokens: int, runs: int, at_once: int) -> dict[str
         "at_once": {"answers": at_once, "tokens_per_s": spread(rates, digits=1)},
         "first_token_s": {"alone": spread(alone), "while_others_run": spread(late)},
         "ratios": {
-            "one_stream_over_naive": spread([a / b for a, b in zip(one, naive_rates, strict=True)], digits=3),
-            "at_once_over_one": spread([a / b for a, b in zip(rates, one, strict=True)], digits=3),
+            "one_stream_over_naive": spread([a / b for a, b in zip(alone_rates, naive_rates, strict=True)], digits=3),
+            "at_once_over_one": spread([a / b for a, b in zip(rates, alone_rates, strict=True)], digits=3),
+            "at_once_over_one_by_processor_time": spread(work, digits=3),  # others on the machine disturb it less
             "first_token_late_over_alone": round(_median(late) / _median(alone), 3),
         },
         "threads": batch.threads,

@@ -17,6 +17,7 @@ import torch
 
 from workspace.hosts.columns import Columns, forward
 from workspace.hosts.making import LOADING, guard
+from workspace.hosts.packing import Packed, pack, unpack
 from workspace.hosts.seeing import processor_of
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,8 @@ def load(folder: Path, *, device: str, precision: str, sees: bool = False) -> Lo
     if precision == "int8":
         to_int8(model)
     model.to(device)
+    if device == "cpu" and precision == "float32":
+        pack(model)
     config = model.config.get_text_config()
     window = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or 2048
     loaded = Loaded(model, tokenizer, precision, config.num_hidden_layers, window, processor)
@@ -108,6 +111,7 @@ class Int8Linear(torch.nn.Module):
 
 
 def _to_bfloat16(loaded: Loaded) -> None:
+    unpack(loaded.model)
     parts = [p for p in (*loaded.model.parameters(), *loaded.model.buffers()) if p.is_floating_point()]
     for part in sorted(parts, key=lambda part: part.nbytes):
         smaller = part.data.to(torch.bfloat16)
@@ -122,8 +126,8 @@ def to_int8(model: Any) -> None:
     last = model.get_output_embeddings()
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
-            if type(child) is torch.nn.Linear and child is not last:
-                setattr(module, name, Int8Linear(child))
+            if type(child) in (torch.nn.Linear, Packed) and child is not last:
+                setattr(module, name, Int8Linear(child.plain() if type(child) is Packed else child))
 
 
 def shares_well(loaded: Loaded) -> bool:
