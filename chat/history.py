@@ -136,7 +136,8 @@ def load(rows: Sequence[Row]) -> Sequence[Row]:
     for row in rows:
         row.message, row.flags = messages.get(row.id), flags.get(row.id, [])
         row.branch = branches.get(row.start) if row.start else None
-        row.made_by = str((made.get(row.message.run_id) or {}).get("model") or "") if row.message else ""
+        if row.message and row.message.run_id:
+            row.made_by = str((made.get(row.message.run_id) or {}).get("model") or "")
         row.origin = row.message.origin if row.message else None
         if lane := lanes.get(row.id):
             row.lane, row.best = lane.letter, row.id in best and not lane.comparison.is_withheld

@@ -113,7 +113,7 @@ def undo(chat: Chat, person: Person, id: UUID) -> Step:
     """Write what was before a step, or, of one that was undone, what was after.
 
     Of a pointer that has been changed since, the newer change is undone first."""
-    step = Step.objects.select_for_update().filter(chat=chat, pk=id).select_related("message").first()
+    step = Step.objects.select_for_update().filter(chat=chat, pk=id).first()
     if step is None:
         raise Refused("not_found", "That step is not here.", "Reload the page.")
     if step.kind == Step.Kind.SWITCHED and step.person_id != person.pk:

@@ -101,6 +101,16 @@ def test_a_pruned_branch_is_hidden_kept_and_restored(client: Client, talked: Tal
     assert "Why milk?" in page(client, talked.chat) and thread(client, talked.chat) == ["tea", "sugar"]
 
 
+def test_who_stands_on_a_branch_that_is_pruned_stays_and_is_told(client: Client, talked: Talked, bob: Person) -> None:
+    tree.stand(talked.chat, bob, talked.milk_answer)
+    post(client, talked.chat, "branch/", message=talked.milk.pk, do="prune")
+    theirs = Client()
+    theirs.force_login(bob)
+    assert thread(theirs, talked.chat) == ["tea", "milk"]
+    assert "is pruned: the map leaves it out" in post(theirs, talked.chat, "place/").content.decode()
+    assert "you are here" in page(theirs, talked.chat)
+
+
 def test_undo_leads_back_and_may_be_done_again(client: Client, talked: Talked) -> None:
     post(client, talked.chat, "branch/", message=talked.milk.pk, do="prune")
     assert undo_last(client, talked.chat).status_code == 302
