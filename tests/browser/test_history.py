@@ -20,6 +20,7 @@ def test_a_checkpoint_is_set_and_gone_back_to(page: Page) -> None:
     dialog.get_by_role("button", name="Set it").click()
     expect(answers(page).first.locator(".flagged")).to_have_text("numbers agreed")
     ask(page, "Second question", model="instant")
+    expect(answers(page)).to_have_count(2)
     expect_state(answers(page).last, "done")
 
     page.get_by_role("link", name="History of this chat").click()
@@ -28,6 +29,7 @@ def test_a_checkpoint_is_set_and_gone_back_to(page: Page) -> None:
     page.get_by_role("button", name="Go back here").click()
     expect(questions(page)).to_have_count(1)
     ask(page, "Another second question", model="echo")
+    expect(answers(page)).to_have_count(2)
     expect_state(answers(page).last, "done")
 
     page.locator("#title").click()
