@@ -7,13 +7,18 @@ with every link and every sum does not show: for that, note a chat's sum outside
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Model
 
 from chat.models import Chat, Message
+from retrieval.models import CollectionState
+from workspace.router import pins
 from workspace.types import canonical, sha256
 
 _ROOM = 2**256
@@ -29,8 +34,12 @@ class Fault:
 
 
 def link(message: Message, above: str) -> str:
+    """Covers what was said, by which side, when, on which terms, and what made it."""
     manifest = (message.run.manifest or {}).get("digest", "") if message.run else ""
-    return sha256("\n".join((above, str(message.pk), message.digest, manifest)))
+    asked = {"grounding": message.grounding, "reasoning": message.reasoning, "variables": message.variables}
+    when = message.created.astimezone(UTC).isoformat()
+    words = (above, str(message.pk), message.role, when, message.digest, canonical(asked).decode(), manifest)
+    return sha256("\n".join(words))
 
 
 def above(parent: Message | None) -> str:
@@ -57,12 +66,33 @@ def add(total: str, chain: str) -> str:
 
 
 def verify() -> Iterator[Fault]:
-    """Everything that does not fit, chat by chat."""
+    """Everything that does not fit, chat by chat; also each version that an answer names and that is not as it was."""
+    known = Versions()
     for chat in Chat.objects.order_by("created").only("pk", "sum").iterator():
-        yield from _verify(chat)
+        yield from _verify(chat, known)
 
 
-def _verify(chat: Chat) -> Iterator[Fault]:
+class Versions:
+    """The digests of versions as their rows are now, each looked up once."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[type[Model], int], str] = {}
+
+    def faults(self, manifest: Mapping[str, Any]) -> Iterator[str]:
+        for name, table, key, digest in pins.named_by(manifest):
+            if (table, key) not in self._found:
+                row = table._default_manager.filter(pk=key).first()
+                self._found[table, key] = pins.digest_of(row) if row else ""
+            if self._found[table, key] != digest:
+                what = "was altered" if self._found[table, key] else "is missing"
+                yield f"the version of its {name} {what}"
+        for one in manifest.get("collections") or ():
+            row = CollectionState.objects.filter(collection=one["id"], number=one["state"]).first()
+            if row and (row.digest != one["digest"] or sha256(canonical(row.documents)) != row.digest):
+                yield f"the state of the collection “{one['name']}” was altered"
+
+
+def _verify(chat: Chat, known: Versions) -> Iterator[Fault]:
     rows = Message.objects.filter(chat=chat).select_related("run").order_by("depth", "pk")
     seen: dict[UUID, Message] = {}
     total = ""
@@ -73,6 +103,9 @@ def _verify(chat: Chat) -> Iterator[Fault]:
             total = add(total, message.chain)
         if message.settled:
             yield from _faults(chat, message, parent)
+            if message.run and message.run.manifest and not message.run.imported:
+                for what in known.faults(message.run.manifest):
+                    yield Fault(chat.pk, message.pk, what)
     if (total or "0").lstrip("0") != (chat.sum or "0").lstrip("0"):
         yield Fault(chat.pk, None, "messages are missing, or were added past the product")
 
@@ -87,6 +120,10 @@ def _faults(chat: Chat, message: Message, parent: Message | None) -> Iterator[Fa
             yield Fault(chat.pk, message.pk, "its manifest was altered")
         if message.parts and run.manifest.get("text_digest") != sha256(run.text):
             yield Fault(chat.pk, message.pk, "the text of its run was altered")
+        if run.evidence != (run.manifest.get("evidence") or []):
+            yield Fault(chat.pk, message.pk, "the evidence of its run was altered")
+    elif run and message.parts:
+        yield Fault(chat.pk, message.pk, "its manifest is missing")
     hangs = {above(parent), f"open {parent.pk}" if parent else ""}
     if message.chain not in {link(message, one) for one in hangs}:
         yield Fault(chat.pk, message.pk, "its link does not fit what is above it")

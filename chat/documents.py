@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from functools import partial
 from uuid import UUID
@@ -10,8 +11,8 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
+from django.core.paginator import Page, Paginator
 from django.db import transaction
-from django.db.models import Count
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -20,11 +21,12 @@ from chat.rendering import render as render_markdown
 from chat.views import index
 from retrieval import adding, files
 from retrieval.access import collection_to_rule, document_for, document_to_change, shelves_of
-from retrieval.models import Collection, CollectionShare, Document
+from retrieval.models import Chunk, Collection, CollectionShare, Document
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_chat
 
 UNFINISHED = (Document.State.QUEUED, Document.State.RUNNING)
+PASSAGES = 50  # on a page
 
 
 @login_required
@@ -32,10 +34,7 @@ UNFINISHED = (Document.State.QUEUED, Document.State.RUNNING)
 def documents(request: HttpRequest) -> HttpResponse:
     """The page; with ``?part``, the part of it that changes while documents are read."""
     person = _person(request)
-    rows = [
-        (c, list(c.documents.defer("text", "pages").annotate(passages=Count("chunks")).order_by("title")))
-        for c in shelves_of(person)
-    ]
+    rows = [(c, list(c.documents.defer("text", "pages").order_by("title"))) for c in shelves_of(person)]
     mine = [(c, those) for c, those in rows if c.owner_id == person.pk]
     context = {
         "own": [c for c, _ in mine if c.kind == Collection.Kind.DOCUMENTS and c.name != adding.OWN],
@@ -160,12 +159,23 @@ def document(request: HttpRequest, id: UUID) -> HttpResponse:
     one = document_for(person, id)
     start, end = _offset(request, "start"), _offset(request, "end")
     own = one.collection.owner_id == person.pk
-    context = {"document": one, "own": own and may_chat(person), "passages": one.chunks.count()}
-    if start is not None and end is not None and 0 <= start < end <= len(one.text):
+    context = {"document": one, "own": own and may_chat(person), "passages": one.passages}
+    context["reading"] = one.state not in (Document.State.READY, Document.State.FAILED)
+    if "passages" in request.GET:
+        context["listed"] = _listed(one, request.GET["passages"])
+    elif start is not None and end is not None and 0 <= start < end <= len(one.text):
         context |= {"before": one.text[:start], "passage": one.text[start:end], "after": one.text[end:]}
     else:
         context["html"] = render_markdown(one.text)
     return render(request, "retrieval/document.html", context)
+
+
+def _listed(document: Document, number: str) -> Page[Chunk]:
+    """The passages as they were cut, so many on a page, each with the page of the file it begins on."""
+    listed: Page[Chunk] = Paginator(document.chunks.order_by("position"), PASSAGES).get_page(number)
+    for chunk in listed:
+        chunk.page = bisect_right(document.pages, chunk.start)  # type: ignore[attr-defined]  # for the template
+    return listed
 
 
 def _try(request: HttpRequest, work: Callable[[], Document]) -> None:

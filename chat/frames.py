@@ -13,7 +13,18 @@ from uuid import UUID
 import orjson
 
 from workspace.types import Failure
-from workspace.wire import MAX_COLLECTIONS, MAX_DRAFT, MAX_FRAME, MAX_LANES, MAX_SYSTEM, MAX_TEXT, Ask, Tell
+from workspace.wire import (
+    MAX_COLLECTIONS,
+    MAX_DRAFT,
+    MAX_FRAME,
+    MAX_LANES,
+    MAX_SYSTEM,
+    MAX_TEXT,
+    MAX_VALUE,
+    MAX_VARIABLES,
+    Ask,
+    Tell,
+)
 
 # Of a lane: what it may be given besides its model, and from where to where; whole numbers where the low end is one.
 PARAMETERS = {"temperature": (0.0, 2.0), "top_p": (0.01, 1.0), "max_tokens": (1, 10_000_000)}
@@ -36,6 +47,8 @@ class Open:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
+    """``attached`` are documents for this question, ``kept`` those for the chat from here on."""
+
     client_id: UUID
     text: str
     chat: UUID | None = None
@@ -44,8 +57,12 @@ class Send:
     model: str = ""
     documents: bool = False
     collections: tuple[UUID, ...] = ()
+    attached: tuple[UUID, ...] = ()
+    kept: tuple[UUID, ...] = ()
     web: bool = False
     reasoning: bool = False
+    persona: int | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +74,18 @@ class LaneAsk:
     parameters: Mapping[str, float] = field(default_factory=dict)
     system: str | None = None
     configuration: int | None = None
+    persona: int | None = None
     parent: UUID | None = None
 
     @property
     def asked(self) -> dict[str, Any]:
         """As its row keeps it: what was given."""
-        fields = {"parameters": dict(self.parameters), "system": self.system, "configuration": self.configuration}
+        fields = {
+            "parameters": dict(self.parameters),
+            "system": self.system,
+            "configuration": self.configuration,
+            "persona": self.persona,
+        }
         return {"model": self.model} | {name: value for name, value in fields.items() if value}
 
 
@@ -88,17 +111,6 @@ class Retry:
     chat: UUID
     message: UUID
     model: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
-    """An answer made again, with at most one thing changed. It comes from a page, not as a frame."""
-
-    client_id: UUID
-    chat: UUID
-    message: UUID
-    model: str = ""
-    temperature: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,6 +209,12 @@ def _compare(fields: _Fields) -> Compare:
         )
     if question["chat"] is None and any(lane.parent for lane in lanes):
         raise fields.refuse("no_parent", "A lane goes on from an answer that is in no chat.", "Reload the page.")
+    if fields.flag("blind") and len({lane.parent for lane in lanes}) > 1:
+        raise fields.refuse(
+            "blind_parents",
+            "Blind lanes that go on from several answers would tell who is who.",
+            "Switch Blind off, or continue from one lane.",
+        )
     return Compare(**question, lanes=lanes, blind=fields.flag("blind"))
 
 
@@ -210,6 +228,7 @@ def _lane(fields: _Fields) -> LaneAsk:
         parameters={name: value for name, value in parameters.items() if value is not None},
         system=system or None,
         configuration=fields.maybe_number("configuration"),
+        persona=fields.maybe_number("persona"),
         parent=fields.maybe_id("parent"),
     )
 
@@ -238,8 +257,12 @@ def _question(fields: _Fields) -> dict[str, Any]:
         "blobs": blobs,
         "documents": fields.flag("documents"),
         "collections": fields.ids("collections", MAX_COLLECTIONS) if fields.has("collections") else (),
+        "attached": fields.ids("attached", MAX_COLLECTIONS) if fields.has("attached") else (),
+        "kept": fields.ids("kept", MAX_COLLECTIONS) if fields.has("kept") else (),
         "web": fields.flag("web"),
         "reasoning": fields.flag("reasoning"),
+        "persona": fields.maybe_number("persona"),
+        "variables": fields.variables(),
     }
 
 
@@ -324,6 +347,16 @@ class _Fields:
         ):
             raise self._wrong(name, "a list of at most 16 digests")
         return tuple(dict.fromkeys(value))
+
+    def variables(self) -> dict[str, str]:
+        value = self._said.get("variables") or {}
+        if not isinstance(value, dict) or len(value) > MAX_VARIABLES:
+            raise self._wrong("variables", f"at most {MAX_VARIABLES} texts by name")
+        read = _Fields(value)
+        try:
+            return {name[:40]: read.text(name)[:MAX_VALUE].replace("\x00", "") for name in value}
+        except Refused:
+            raise self._wrong("variables", f"at most {MAX_VARIABLES} texts by name") from None
 
     def seen(self) -> dict[UUID, int]:
         value = self._said.get("seen") or {}

@@ -13,10 +13,13 @@ from typing import Any
 from uuid import UUID
 
 from chat import tree
+from chat.compare.masks import mask, names_in
 from chat.models import Branch, Chat, Checkpoint, Lane, Message, Vote
 from chat.steps import beginning, shortened
 from workspace.accounts.models import Person
+from workspace.router import catalog
 from workspace.router.models import Run
+from workspace.router.states import LIVE
 
 LONG = 3  # a straight run of more is folded
 FEW = 4  # versions of one message beside the path; of more, only the newest are shown
@@ -59,6 +62,7 @@ class Row:
     made_by: str = ""  # by its manifest, where no version of a model here made it
     lane: str = ""
     best: bool = False
+    held: bool = False  # a blind lane among those that still write: its beginning would tell who is quick
     origin: Message | None = None
 
     @property
@@ -69,7 +73,11 @@ class Row:
     def text(self) -> str:
         if self.message is None:
             return ""
-        return beginning(self.message) or (shortened(self.message.run.text) if self.message.run else "")
+        if self.held:
+            return "being written"
+        text = beginning(self.message) or (shortened(self.message.run.text) if self.message.run else "")
+        withheld = self.message.run is not None and self.message.run.withheld
+        return mask(text, names_in(catalog.load_sync()), "") if withheld else text
 
     @property
     def model(self) -> str:
@@ -132,6 +140,9 @@ def load(rows: Sequence[Row]) -> Sequence[Row]:
     branches = {one.start_id: one for one in Branch.objects.filter(start__in=starts)}
     lanes = {lane.answer_id: lane for lane in Lane.objects.filter(answer__in=ids).select_related("comparison")}
     best = set(Vote.objects.filter(lane__in=lanes.values()).values_list("lane__answer", flat=True))
+    blind = {lane.comparison_id for lane in lanes.values() if lane.comparison.is_withheld}
+    writing = Lane.objects.filter(comparison__in=blind, answer__run__state__in=LIVE)
+    held = set(writing.values_list("comparison", flat=True)) if blind else set()
     flags = flags_of(ids)
     for row in rows:
         row.message, row.flags = messages.get(row.id), flags.get(row.id, [])
@@ -141,6 +152,7 @@ def load(rows: Sequence[Row]) -> Sequence[Row]:
         row.origin = row.message.origin if row.message else None
         if lane := lanes.get(row.id):
             row.lane, row.best = lane.letter, row.id in best and not lane.comparison.is_withheld
+            row.held = lane.comparison_id in held
     return rows
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import orjson
 from django.contrib import messages as notices
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
-from django.urls import reverse
-from django.views.decorators.http import require_POST, require_safe
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
 
-from chat import access, changes, history, record, steps, tree, turns
-from chat.frames import Refused, Replay
+from chat import access, changes, history, record, steps, tree
 from chat.history_steps import UNDO
 from chat.models import Chat, Checkpoint, Message
 from chat.templatetags.chat_map import ROW, brought_lines
@@ -153,33 +151,6 @@ def _id(text: str | None) -> UUID | None:
         return UUID(text or "")
     except ValueError:
         return None
-
-
-@login_required
-@require_POST
-async def replay(request: HttpRequest, id: UUID) -> HttpResponse:
-    """Answer again with the manifest of ``message``; with a ``model`` or a ``temperature``, with that one thing
-    changed. The two stand beside each other then."""
-    person = await request.auser()
-    assert isinstance(person, Person)
-    try:
-        frame = Replay(
-            client_id=uuid4(),
-            chat=id,
-            message=UUID(request.POST.get("message", "")),
-            model=request.POST.get("model", ""),
-            temperature=float(value) if (value := request.POST.get("temperature", "").strip()) else None,
-        )
-        opened = await turns.replay(person.pk, frame)
-    except ValueError:
-        raise Http404 from None
-    except Refused as refused:
-        status = {"not_found": 404, "viewer": 403, "read_only": 403}.get(refused.failure.code, 400)
-        if status == 404:
-            raise Http404 from None
-        words = f"{refused.failure.cause} {refused.failure.action}"
-        return HttpResponse(words, status=status, content_type="text/plain; charset=utf-8")
-    return redirect(f"{reverse('chat-diff', args=[id])}?a={frame.message}&b={opened.answer.pk}")
 
 
 @login_required

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from channels.db import database_sync_to_async
 from django.db import transaction
 from django.urls import reverse
 
-from chat import access, record
+from chat import access, judging, record
 from chat.compare.board import settled_html
 from chat.frames import dump
 from chat.models import Message
@@ -33,6 +34,8 @@ from workspace.router.runs import Numbered, registry
 from workspace.router.states import RunState
 from workspace.types import AttemptFailed, Decided, Delta, Event, EvidenceFound, Reasoning, StepTaken, plain
 from workspace.wire import RunEventKind, Tell
+
+LAST = 2**31  # of a frame whose number would tell how its model writes
 
 
 def topic_of(chat_id: UUID) -> str:
@@ -97,6 +100,8 @@ class Answer:
     async def settled(self, outcome: Outcome) -> None:
         await self._hub.tell_others(self._topic, self._frames[self._told_others :])
         await announce_settled(self.chat_id, self.answer_id)
+        if outcome.state is RunState.DONE and outcome.manifest.support:
+            judging.begin(self.run_id, partial(announce_settled, self.chat_id, self.answer_id, judged=True))
         if self._background and outcome.state in (RunState.DONE, RunState.FAILED):
             await announce_landed(self.answer_id)
 
@@ -132,10 +137,22 @@ class Answer:
         return dump(Tell.DELTA, text=text, **about)
 
 
+_lingering: set[Answer] = set()
+
+
+def linger(answer: Answer) -> None:
+    """Its run may be over before it is told whole: until it is let go, who comes hears it as one that is written."""
+    _lingering.add(answer)
+
+
+def let_go(answer: Answer) -> None:
+    _lingering.discard(answer)
+
+
 def answers_of(chat_id: UUID) -> list[Answer]:
-    """The chat's answers that this process is writing."""
-    observers = (run.observer for run in registry().all())
-    return [o for o in observers if isinstance(o, Answer) and o.chat_id == chat_id]
+    """The chat's answers that this process is writing, or still telling."""
+    writing = {run.observer for run in registry().all() if isinstance(run.observer, Answer)}
+    return [answer for answer in writing | _lingering if answer.chat_id == chat_id]
 
 
 async def stored_since(run_id: UUID, seen: int) -> list[bytes]:
@@ -143,9 +160,10 @@ async def stored_since(run_id: UUID, seen: int) -> list[bytes]:
     return await database_sync_to_async(_stored_frames)(run_id, seen)
 
 
-async def announce_settled(chat_id: UUID, answer_id: UUID) -> None:
-    """Tell the answer as the page would render it."""
-    await hub().tell(topic_of(chat_id), await database_sync_to_async(settled_frame, thread_sensitive=False)(answer_id))
+async def announce_settled(chat_id: UUID, answer_id: UUID, *, judged: bool = False) -> None:
+    """Tell the answer as the page would render it; one that was ``judged`` had been told before."""
+    told = database_sync_to_async(settled_frame, thread_sensitive=False)
+    await hub().tell(topic_of(chat_id), await told(answer_id, judged=judged))
 
 
 def announce(chat_id: UUID, frame: bytes) -> None:
@@ -184,13 +202,21 @@ async def announce_interrupted(run_id: UUID) -> None:
         await announce_settled(*found)
 
 
-def settled_frame(answer_id: UUID) -> bytes:
+def settled_frame(answer_id: UUID, *, judged: bool = False) -> bytes:
     message = record.answer(answer_id)
     run = message.run
     assert run is not None
     html = settled_html(message)
+    again = {"judged": True} if judged else {}
     return dump(
-        Tell.SETTLED, chat=message.chat_id, run=run.pk, seq=run.seq, answer=answer_id, state=run.state, html=html
+        Tell.SETTLED,
+        chat=message.chat_id,
+        run=run.pk,
+        seq=LAST if run.withheld else run.seq,
+        answer=answer_id,
+        state=run.state,
+        html=html,
+        **again,
     )
 
 

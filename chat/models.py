@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 from workspace.ids import new_id
 
@@ -57,6 +58,71 @@ class ChatShare(models.Model):
         return str(self.person or self.group)
 
 
+class Imported(models.Model):
+    """Where a chat came from that was not written here. ``key`` is what the same conversation of the same file would
+    have again; it is brought in once for each person."""
+
+    chat = models.OneToOneField(Chat, on_delete=models.CASCADE, related_name="imported")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    source = models.CharField(max_length=20)
+    name = models.CharField(max_length=255, blank=True)
+    key = models.CharField(max_length=64)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["person", "key"], name="imported_once")]
+
+    def __str__(self) -> str:
+        return self.source
+
+
+class ShareLink(models.Model):
+    """A branch as it was, for whoever has the link. ``snapshot`` is what is shown: nothing said later comes in.
+
+    Only the digest of the link's secret is kept. ``public`` shows it to people who are not signed in, too.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    digest = models.CharField(max_length=64, unique=True)
+    chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="links")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    title = models.CharField(max_length=200)
+    snapshot = models.JSONField()
+    public = models.BooleanField(default=False)
+    created = models.DateTimeField(auto_now_add=True)
+    expires = models.DateTimeField()
+    revoked = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Replay(models.Model):
+    """Answers made again from their manifests, side by side with the old ones. ``change`` is the one thing that is not
+    as it was: ``{"what": "model", "value": "fast"}``, or empty."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="replays")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    change = models.JSONField(default=dict)
+    stopped = models.DateTimeField(null=True)
+    created = models.DateTimeField(auto_now_add=True)
+
+
+class Replayed(models.Model):
+    """One answer of a replay. ``run`` is the new one; ``refused`` says why there is none."""
+
+    replay = models.ForeignKey(Replay, on_delete=models.CASCADE, related_name="answers")
+    place = models.PositiveIntegerField()
+    message = models.ForeignKey("Message", on_delete=models.CASCADE, related_name="+")
+    run = models.OneToOneField("router.Run", null=True, on_delete=models.PROTECT, related_name="replayed")
+    refused = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        ordering = ["place"]
+        constraints = [models.UniqueConstraint(fields=["replay", "place"], name="one_answer_a_place")]
+
+
 class Message(models.Model):
     """One node. ``parts`` is the ordered content (``workspace.types.Part`` as JSON).
 
@@ -75,17 +141,20 @@ class Message(models.Model):
     parent = models.ForeignKey("self", null=True, on_delete=models.CASCADE, related_name="children")
     role = models.CharField(max_length=6, choices=Role)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    author_name = models.CharField(max_length=150, blank=True, help_text="In an imported chat: of somebody not here.")
     run = models.OneToOneField("router.Run", null=True, on_delete=models.PROTECT, related_name="message")
     parts = models.JSONField(default=list)
     grounding = models.JSONField(default=dict)
     reasoning = models.BooleanField(default=False, help_text="The person asked for a model that reasons.")
+    persona = models.ForeignKey("router.PromptTemplate", null=True, on_delete=models.SET_NULL, related_name="+")
+    variables = models.JSONField(default=dict, blank=True, help_text="What its names stand for in this chat.")
     digest = models.CharField(max_length=64, blank=True)
     chain = models.CharField(max_length=64, blank=True, help_text="Its link, once it is settled: see chat/chain.py.")
     depth = models.PositiveIntegerField(default=0)
     client_id = models.UUIDField(default=new_id)
     settled = models.BooleanField(default=False)
     origin = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="copies")
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints = [
@@ -140,7 +209,7 @@ class Checkpoint(models.Model):
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="checkpoints")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     removed = models.BooleanField(default=False)
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now, editable=False)
 
 
 class Step(models.Model):
@@ -188,7 +257,7 @@ class Comparison(models.Model):
     person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     blind = models.BooleanField(default=False)
     revealed = models.DateTimeField(null=True)
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now, editable=False)
 
     @property
     def is_withheld(self) -> bool:

@@ -17,14 +17,16 @@ from django.http import Http404
 from django.utils import timezone
 
 from chat import access, chain, tree
-from chat.frames import PARAMETERS, Continue, Frame, Refused, Replay, Retry, Send
+from chat.frames import Continue, Frame, Refused, Retry, Send
 from chat.models import Chat, Lane, Message, MessageBlob
-from retrieval.access import collections_of
+from retrieval.access import collections_of, documents_of
+from retrieval.citations import without
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_chat
 from workspace.router import run_rows
 from workspace.router.decide import stored
-from workspace.router.models import Run
+from workspace.router.models import PromptTemplate, Run
+from workspace.router.personas import offered_to
 from workspace.router.run_rows import Outcome
 from workspace.router.states import LIVE, SETTLED
 from workspace.types import (
@@ -83,37 +85,6 @@ def open_retry(person_id: UUID, retry: Retry) -> Opened:
     answer = place_answer(person, old.chat, question, client_id=retry.client_id)
     tree.stand(old.chat, person, answer)
     request = replace(request_for(person, old.chat, question, model=retry.model), instead_of=_left(old, retry.model))
-    return Opened(chat=old.chat, answer=answer, question=question, request=request, sibling_of=old.pk, asked=False)
-
-
-def open_replay(person_id: UUID, ask: Replay) -> Opened:
-    """A sibling of an answer from the same manifest: model, versions, parameters, evidence and seed as they were, but
-    for what is named."""
-    person = author(person_id)
-    old = _answer(person, ask)
-    refuse_withheld(old)
-    run = old.run
-    if run is None or not run.manifest or not run.manifest.get("model"):
-        raise Refused("no_manifest", "That answer has no manifest to repeat.", "Retry it.")
-    manifest, decision = run.manifest, run.manifest.get("decision") or {}
-    given = {name: value for name, value in (manifest.get("parameters") or {}).items() if name in PARAMETERS}
-    if ask.temperature is not None:
-        given["temperature"] = ask.temperature
-    question = _question_of(old)
-    answer = place_answer(person, old.chat, question, client_id=ask.client_id)
-    tree.stand(old.chat, person, answer)
-    request = as_lane(request_for(person, old.chat, question, model=""), old)
-    request = replace(
-        request,
-        model=ask.model or manifest["model"],
-        parameters=given,
-        seed=manifest.get("seed"),
-        template=manifest.get("prompt_template_version"),
-        configuration=decision.get("configuration"),
-        evidence=read_before(run),
-        grounding=Grounding(),
-        alone=True,
-    )
     return Opened(chat=old.chat, answer=answer, question=question, request=request, sibling_of=old.pk, asked=False)
 
 
@@ -197,7 +168,8 @@ def settle_answer(answer_id: UUID, outcome: Outcome) -> None:
 
 def answer(answer_id: UUID) -> Message:
     """An answer with all that its partial shows."""
-    related = ("chat", "author", "parent", "run__person", "run__model_version__model", "run__router_version")
+    of_run = ("person", "model_version__model", "router_version", "judgement")
+    related = ("chat", "author", "parent", *(f"run__{name}" for name in of_run))
     return Message.objects.select_related(*related).get(pk=answer_id)
 
 
@@ -226,6 +198,10 @@ def parts_of(message: Message) -> tuple[Part, ...]:
     if message.parts or message.run is None:
         return tuple(Part(**part) for part in message.parts)
     return (text_part(message.run.text),) if message.run.text else ()
+
+
+def digest_of(parts: list[dict[str, Any]]) -> str:
+    return sha256(canonical(parts))
 
 
 def plain_part(part: Part) -> dict[str, Any]:
@@ -266,6 +242,8 @@ def place_question(
         parts=parts,
         grounding=_grounding(send),
         reasoning=send.reasoning,
+        persona=persona_of(person, send.persona),
+        variables=dict(send.variables) if send.persona else {},
         digest=sha256(canonical(parts)),
         depth=parent.depth + 1 if parent else 0,
         client_id=client_id or send.client_id,
@@ -277,11 +255,22 @@ def place_question(
     return question
 
 
+def persona_of(person: Person, id: int | None) -> PromptTemplate | None:
+    """A persona that the person may choose; ``None`` is the workspace's own prompt."""
+    if id is None:
+        return None
+    found = offered_to(person).filter(pk=min(id, 2**62)).first()
+    if found is None:
+        raise Refused("no_persona", "That persona is not here any more.", "Choose another one.")
+    return found
+
+
 def _grounding(send: Send) -> dict[str, Any]:
     """As the question's row keeps it: only what was asked for."""
     wanted: dict[str, Any] = {name: True for name in ("documents", "web") if getattr(send, name)}
     if send.documents and send.collections:
         wanted["collections"] = [str(one) for one in send.collections]
+    wanted |= {name: [str(one) for one in ids] for name in ("attached", "kept") if (ids := getattr(send, name))}
     return wanted
 
 
@@ -309,17 +298,37 @@ def request_for(person: Person, chat: Chat, question: Message, *, model: str, so
     chosen = readable if named is None else tuple(one for one in readable if one in named)
     return replace(
         _asked_by(person),
-        messages=tuple(PromptMessage(role=_role(m), parts=parts) for m in history if (parts := parts_of(m))),
+        messages=tuple(PromptMessage(role=_role(m), parts=parts) for m in history if (parts := _told_parts(m))),
         chat_id=str(chat.pk),
         model=model,
         grounding=Grounding(
             collections=chosen if question.grounding.get("documents") else (),
+            attached=_attached(person, question),
             offered=readable,
             web=bool(question.grounding.get("web")),
         ),
         requires_reasoning=question.reasoning,
+        persona=question.persona_id,
+        variables=question.variables,
         so_far=so_far,
     )
+
+
+def _attached(person: Person, question: Message) -> tuple[str, ...]:
+    """The documents that lie beside a question, for it alone or for the chat, which the person may still read."""
+    named = [*question.grounding.get("attached", ()), *question.grounding.get("kept", ())]
+    if not named:
+        return ()
+    readable = {str(pk) for pk in documents_of(person).filter(pk__in=named).values_list("pk", flat=True)}
+    return tuple(one for one in dict.fromkeys(named) if one in readable)
+
+
+def _told_parts(message: Message) -> tuple[Part, ...]:
+    """A message as a later prompt repeats it: the numbers that it cites were issued for it alone."""
+    parts = parts_of(message)
+    if message.run is None or not message.run.evidence:
+        return parts
+    return tuple(replace(part, text=without(part.text)) if part.kind == "text" else part for part in parts)
 
 
 def as_lane(request: Request, answer: Message) -> Request:
@@ -328,7 +337,7 @@ def as_lane(request: Request, answer: Message) -> Request:
     if lane is None:
         return request
     grounding = replace(request.grounding, offered=())  # what is searched is one thing for all lanes
-    return replace(request, **lane.asked, grounding=grounding, alone=True)
+    return replace(request, **lane.asked, grounding=grounding, quoted=True, alone=True)
 
 
 def refuse_withheld(answer: Message | None) -> None:

@@ -11,6 +11,7 @@ from celery.signals import worker_ready
 from kombu.exceptions import OperationalError
 
 from chat import background
+from chat.replay import making
 from workspace import loops
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,21 @@ def write_answer(answer_id: str) -> None:
         written.result()
 
 
+@shared_task
+def make_replay(replay_id: str) -> None:
+    made = loops.submit(making.make(UUID(replay_id)))
+    if loops.is_own():
+        made.result()
+
+
+def queue_replays(replay_ids: Collection[UUID]) -> None:
+    for replay_id in replay_ids:
+        try:
+            make_replay.delay(str(replay_id))
+        except OperationalError:
+            logger.warning("The queue does not answer; replay %s waits for the next start.", replay_id)
+
+
 def queue(answer_ids: Collection[UUID]) -> None:
     """Wake a worker. A broker that is away is no loss: the rows are queued again at the next start."""
     for answer_id in answer_ids:
@@ -37,3 +53,4 @@ def queue(answer_ids: Collection[UUID]) -> None:
 @worker_ready.connect
 def _resume(**kwargs: object) -> None:
     queue(background.waiting())
+    queue_replays(making.waiting())

@@ -20,8 +20,9 @@ from chat import tree
 from chat.models import Message
 from chat.record import parts_of
 from chat.rendering import render, split_closed
-from retrieval.support import cited_numbers, sentences
-from workspace.router.models import Run, RunEvent
+from retrieval.models import Document
+from retrieval.support import FOUND, RIGHT, cited_numbers, sentences
+from workspace.router.models import Judgement, Run, RunEvent
 from workspace.router.states import LIVE, RunState
 from workspace.types import Part
 from workspace.wire import RunEventKind
@@ -88,6 +89,19 @@ class Shown:
         return [part for part in self.parts if part.kind == "image"]
 
     @property
+    def files(self) -> list[str]:
+        """The documents that lay beside the question and are still there."""
+        given = self.message.grounding
+        ids = [*given.get("attached", ()), *given.get("kept", ())]
+        return list(Document.objects.filter(pk__in=ids).values_list("name", flat=True)) if ids else []
+
+    @property
+    def searched_for(self) -> str:
+        """What was searched in place of the question's own words, where it leaned on the one before it."""
+        lines = (self.run.manifest or {}).get("searched") or []
+        return next((str(line["query"]) for line in lines if "asked" in line), "")
+
+    @property
     def run(self) -> Run:
         assert self.message.run is not None
         return self.message.run
@@ -119,8 +133,12 @@ class Shown:
 
     @cached_property
     def html(self) -> SafeString:
-        marks = _marks(self.text, tuple((e["number"], _ground(e)) for e in self.evidence)) if self.support else ()
-        return render(self.text, issued={e["number"] for e in self.evidence}, marks=marks)
+        return render(self.text, issued={e["number"] for e in self.evidence}, marks=self._marked())
+
+    def _marked(self) -> Sequence[tuple[int, int, str]]:
+        if self.judgement:
+            return [(start, end, verdict) for start, end, verdict in self.judgement.verdicts if verdict != "supported"]
+        return _marks(self.text, tuple((e["number"], _ground(e)) for e in self.evidence)) if self.support else ()
 
     @property
     def decision(self) -> Mapping[str, Any] | None:
@@ -172,8 +190,29 @@ class Shown:
         return round((run.tokens_output - 1) / spent) if spent > 0.02 and run.tokens_output > 4 else None
 
     @property
+    def judgement(self) -> Judgement | None:
+        """A judge's, where one read the answer."""
+        return getattr(self.run, "judgement", None)
+
+    @property
+    def judge(self) -> str:
+        return self.judgement.model if self.judgement else ""
+
+    @property
+    def uncited(self) -> int:
+        """Citations of what was never given."""
+        return int((self.run.manifest or {}).get("uncited") or 0)
+
+    @property
+    def accuracy(self) -> Mapping[str, int]:
+        return {"found": FOUND, "right": RIGHT}
+
+    @property
     def support(self) -> Mapping[str, int] | None:
         found: Mapping[str, int] | None = (self.run.manifest or {}).get("support")
+        if self.judgement:
+            told = [verdict for *_, verdict in self.judgement.verdicts]
+            found = {verdict: told.count(verdict) for verdict in ("supported", "weak", "unsupported")}
         return {**found, "all": sum(found.values())} if found and sum(found.values()) else None
 
 

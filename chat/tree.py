@@ -66,9 +66,8 @@ def said(tip: Message, limit: int) -> list[Message]:
 
 def with_runs(messages: QuerySet[Message]) -> QuerySet[Message]:
     """Messages with all that a page shows of them."""
-    return messages.select_related(
-        "author", "run", "run__model_version__model", "run__router_version", "origin__chat", "origin__author"
-    )
+    run = ("run__model_version__model", "run__router_version", "run__judgement")
+    return messages.select_related("author", "run", *run, "origin__chat", "origin__author")
 
 
 def siblings(messages: list[Message]) -> dict[UUID, list[UUID]]:

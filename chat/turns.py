@@ -18,7 +18,7 @@ from chat.compare import rows
 from chat.compare.board import board_html
 from chat.compare.lanes import Pace, lane_observer
 from chat.compare.rows import OpenedComparison
-from chat.frames import Compare, Continue, Fuse, Refused, Replay, Retry, Send, Stop, dump
+from chat.frames import Compare, Continue, Fuse, Refused, Retry, Send, Stop, dump
 from chat.live import Answer, announce_settled, close, topic_of
 from chat.models import Lane, Message
 from chat.record import Opened
@@ -44,10 +44,8 @@ async def compare(person_id: UUID, frame: Compare) -> OpenedComparison:
         looking = asyncio.create_task(look_up(opened.search)) if opened.search else None
         pace = Pace(len(opened.lanes)) if frame.blind else None
         for one in opened.lanes:
-            run_id = one.answer.run_id
-            assert run_id is not None
-            observer = lane_observer(opened.chat.pk, one.answer.pk, run_id, pace=pace)
-            await registry().start(run_id, one.request, observer, looking=looking)
+            observer = lane_observer(one, opened.chat.pk, pace=pace)
+            await registry().start(observer.run_id, one.request, observer, looking=looking)
     return opened
 
 
@@ -56,15 +54,20 @@ async def fuse(person_id: UUID, frame: Fuse) -> Opened:
 
 
 async def retry(person_id: UUID, frame: Retry) -> Opened:
-    return await _begin(await _open(lambda: record.open_retry(person_id, frame), frame), frame.client_id)
-
-
-async def replay(person_id: UUID, frame: Replay) -> Opened:
-    return await _begin(await _open(lambda: record.open_replay(person_id, frame), frame), frame.client_id)
+    return await _begin(
+        await _open(lambda: rows.fused_again(record.open_retry(person_id, frame), frame.message), frame),
+        frame.client_id,
+    )
 
 
 async def resume(person_id: UUID, frame: Continue) -> Opened:
-    return await _begin(await _open(lambda: record.open_continue(person_id, frame), frame), None)
+    """Of a blind comparison, every interrupted lane goes on: one alone would show its pace."""
+    opened: list[Opened] = await _open(lambda: rows.open_continue(person_id, frame), frame)
+    first = opened[0]
+    pace = Pace(len(opened)) if first.answer.run and first.answer.run.withheld else None
+    for one in opened:
+        await _begin(one, None, pace=pace)
+    return first
 
 
 async def stop(person_id: UUID, frame: Stop) -> None:
@@ -77,7 +80,7 @@ async def stop(person_id: UUID, frame: Stop) -> None:
 
 async def take_up(answer_id: UUID) -> LiveRun | None:
     """A worker begins or goes on with an answer that waits; ``None`` when another has it."""
-    opened = await writer.submit(lambda: record.open_background(answer_id))
+    opened = await writer.submit(lambda: rows.open_background(answer_id))
     if opened is None:
         return None
     await _begin(opened, None, background=True)
@@ -108,25 +111,26 @@ async def _first_lane(comparison_id: UUID) -> UUID:
 def started_frame(opened: Opened, client_id: UUID | None, *, closed: str = "", tail: str = "") -> bytes:
     """What tabs need to show the turn before a word of it has come; of a continued answer, what it has already."""
     question = opened.question
+    withheld = bool(opened.answer.run and opened.answer.run.withheld)
     return dump(
         Tell.STARTED,
         chat=opened.chat.pk,
         client_id=client_id,
         run=opened.answer.run_id,
         answer=opened.answer.pk,
-        seq=opened.seq,
+        seq=0 if withheld else opened.seq,
         title=opened.chat.title,
         url=reverse("chat", args=[opened.chat.pk]),
         parent=question.parent_id,
         question=_question(question) if opened.asked else None,
         sibling_of=opened.sibling_of,
-        model=opened.request.model,
-        closed=closed,
-        tail=tail,
+        model="" if withheld else opened.request.model,
+        closed="" if withheld else closed,
+        tail="" if withheld else tail,
     )
 
 
-async def _open(opening: Any, frame: Send | Retry | Replay | Continue | Fuse) -> Any:
+async def _open(opening: Any, frame: Send | Retry | Continue | Fuse) -> Any:
     try:
         return await writer.submit(opening)
     except Refused as refused:
@@ -134,7 +138,14 @@ async def _open(opening: Any, frame: Send | Retry | Replay | Continue | Fuse) ->
         raise
 
 
-async def _begin(opened: Opened, client_id: UUID | None, *, waits: bool = False, background: bool = False) -> Opened:
+async def _begin(
+    opened: Opened,
+    client_id: UUID | None,
+    *,
+    waits: bool = False,
+    background: bool = False,
+    pace: Pace | None = None,
+) -> Opened:
     """Tell first, then start: nobody hears a word of an answer that they have not heard begin."""
     if opened.fresh:
         run_id = opened.answer.run_id
@@ -146,8 +157,8 @@ async def _begin(opened: Opened, client_id: UUID | None, *, waits: bool = False,
             await _moved(opened.request.person_id, opened.chat.pk, opened.answer.pk)
         how: dict[str, Any] = {"seq": opened.seq, "tail": tail, "hands_over": not waits, "background": background}
         if opened.is_lane:
-            pace = Pace(1) if opened.answer.run and opened.answer.run.withheld else None
-            observer: Answer = lane_observer(opened.chat.pk, opened.answer.pk, run_id, pace=pace, **how)
+            how |= {"so_far": opened.request.so_far, "closed": closed}
+            observer: Answer = lane_observer(opened, opened.chat.pk, pace=pace, **how)
         else:
             observer = Answer(opened.chat.pk, opened.answer.pk, run_id, **how)
         await registry().start(

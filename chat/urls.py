@@ -2,8 +2,9 @@
 
 from django.urls import path
 
-from chat import history_pages, history_steps, sharing, uploads, views
+from chat import freezing, history_pages, history_steps, sharing, uploads, views
 from chat.compare import pages
+from chat.replay import pages as replays
 
 urlpatterns = [
     path("", views.chat, name="home"),
@@ -19,8 +20,10 @@ urlpatterns = [
     path("c/<uuid:id>/go/", history_steps.go, name="chat-go"),
     path("c/<uuid:id>/checkpoints/", history_steps.add_checkpoint, name="chat-checkpoints"),
     path("c/<uuid:id>/checkpoints/<int:checkpoint>/", history_steps.change_checkpoint, name="chat-checkpoint"),
-    path("c/<uuid:id>/replay/", history_pages.replay, name="chat-replay"),
+    path("c/<uuid:id>/replay/", replays.replay, name="chat-replay"),
+    path("c/<uuid:id>/replays/<uuid:replay>/", replays.report, name="replay-report"),
     path("c/<uuid:id>/export/<slug:form>/", history_pages.export, name="chat-export"),
+    path("c/<uuid:id>/freeze/", freezing.freeze, name="chat-freeze"),
     path("c/<uuid:id>/diff/", views.difference, name="chat-diff"),
     path("c/<uuid:id>/rename/", views.rename, name="chat-rename"),
     path("c/<uuid:id>/delete/", views.delete, name="chat-delete"),

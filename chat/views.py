@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from chat import access, diff, record, sharing, steps, windows
+from chat.attaching import kept_in
 from chat.live import announce_moved
 from chat.models import Chat, Message
 from chat.thread import Shown
@@ -22,6 +23,7 @@ from retrieval.access import collections_of
 from retrieval.web import engines
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_administer, may_chat
+from workspace.measurement import drift
 from workspace.router import catalog
 from workspace.router.catalog import Candidate
 from workspace.router.decide import may_use
@@ -60,6 +62,7 @@ def chat(request: HttpRequest, id: UUID | None = None) -> HttpResponse:
         "documents_on": _documents_on(path, models),
         "shelves": collections_of(person),
         "chosen_shelves": _chosen_shelves(path),
+        "kept_files": kept_in(path, person),
         "searches_web": bool(engines.configured()),
         "web_on": any(m.grounding.get("web") for m in [m for m in path if m.role == Message.Role.PERSON][-1:]),
         "reasoning_on": any(m.reasoning for m in [m for m in path if m.role == Message.Role.PERSON][-1:]),
@@ -198,6 +201,7 @@ def index(request: HttpRequest, current: Chat | None = None) -> dict[str, Any]:
         "shared_with_me": shared,
         "may_administer": may_administer(person),
         "deleted": deleted,
+        "drifted": drift.alerts(person),
     }
 
 

@@ -21,9 +21,10 @@ def collections_of(person: Person) -> list[Collection]:
 
 
 def shelves_of(person: Person) -> list[Collection]:
-    """All collections whose documents the person may see, their pages of the web last."""
-    pages = Collection.objects.filter(owner=person, kind=Collection.Kind.WEB, documents__isnull=False).distinct()
-    return [*collections_of(person), *pages]
+    """All collections whose documents the person may see, their files of chats and pages of the web last."""
+    kinds = (Collection.Kind.ATTACHED, Collection.Kind.WEB)
+    others = Collection.objects.filter(owner=person, kind__in=kinds, documents__isnull=False).distinct()
+    return [*collections_of(person), *others.order_by("kind")]
 
 
 def documents_of(person: Person) -> QuerySet[Document]:

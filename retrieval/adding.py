@@ -13,8 +13,10 @@ from retrieval import files, tasks
 from retrieval.models import Collection, Document
 from workspace import egress
 from workspace.accounts.models import Person
+from workspace.types import sha256
 
 OWN = "Your documents"
+ATTACHED = "Attached to chats"
 
 
 class File(Protocol):
@@ -62,6 +64,24 @@ def add(person: Person, file: File, *, collection: Collection | None = None, que
         if queued:
             queue(document)
     return document
+
+
+def attach(person: Person, file: File) -> Document:
+    """A file of a chat. Another of the same name takes no other's place: questions were asked of that one. Raises
+    NotTaken."""
+    shelf, _ = Collection.objects.get_or_create(
+        owner=person, kind=Collection.Kind.ATTACHED, defaults={"name": ATTACHED}
+    )
+    data = file.read() if (file.size or 0) <= settings.MAX_DOCUMENT else b""
+    given = Pasted(file.name or "document", data) if data else file
+    known = dict(Document.objects.filter(collection=shelf).values_list("name", "digest"))
+    path, number = PurePath((given.name or "document").replace("\\", "/")[-240:]), 1
+    name = path.name
+    while name in known and known[name] != sha256(data):
+        number += 1
+        name = f"{path.stem} ({number}){path.suffix}"
+    given.name = name  # type: ignore[misc]
+    return add(person, given, collection=shelf)
 
 
 def add_text(person: Person, text: str, *, collection: Collection | None = None) -> Document:

@@ -9,8 +9,11 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 
 from retrieval.models import Collection, Document, SearchEngine
+from retrieval.search_admin import EmbeddingModelAdmin, SearchSettingsAdmin
 from retrieval.web import engines
 from workspace.admin_site.pages import ReadOnlyAdmin
+
+__all__ = ["EmbeddingModelAdmin", "SearchSettingsAdmin"]  # registered beside these
 
 
 @admin.register(Collection)

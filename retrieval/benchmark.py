@@ -20,8 +20,11 @@ from numpy.typing import NDArray
 from retrieval import ingest, lexical, measures
 from retrieval.chunks import indexed
 from retrieval.judged import Asked, Judged, Text
+from retrieval.leaning import leaning
+from retrieval.lexical import Words
 from retrieval.models import Chunk, Collection, Document
-from retrieval.search import DEPTH, evidence_of, join, near, scaled
+from retrieval.passages import evidence_of
+from retrieval.search import DEPTH, join, near, scaled
 from workspace.types import sha256
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -60,9 +63,11 @@ class Searched:
         self.ids = [chunk.pk for chunk in chunks]
         self._place = {id: n for n, id in enumerate(self.ids)}
         self.source = {chunk.pk: chunk.document.name for chunk in chunks}
-        self._vectors = embed([indexed(c.document.title, c.heading, c.text) for c in chunks])
+        alone = embed([indexed(c.document.title, c.heading, c.text) for c in chunks])
+        each = [list(rows) for _, rows in groupby(range(len(chunks)), key=lambda n: chunks[n].document_id)]
+        self._vectors = np.concatenate([leaning(alone[rows[0] : rows[-1] + 1], 0, len(rows)) for rows in each])
 
-    def words(self, question: str) -> dict[UUID, float]:
+    def words(self, question: str) -> Words:
         return lexical.bm25(question, [self.id])
 
     def meaning(self, vector: NDArray[np.float32], also: Sequence[UUID] = ()) -> dict[UUID, float]:
@@ -73,7 +78,7 @@ class Searched:
     def by_each(self, question: str, vector: NDArray[np.float32]) -> dict[str, Mapping[UUID, float]]:
         """The chunks' scores by words, by meaning and by both."""
         words = self.words(question)
-        best = list(words)[:DEPTH]
+        best = words.best(DEPTH)
         return {
             "words": join(words, {}),
             "meaning": scaled(self.meaning(vector)),

@@ -1,7 +1,7 @@
 """Markdown and plain text cut into passages that know where they stand. Pure: text in, chunks out.
 
 About 128 tokens each with 32 of overlap, cut between sentences where that is possible, never across a heading. A chunk
-is never longer than the embedding model reads: MiniLM silently cuts at 256 word-pieces.
+with its title and heading is never longer than the embedding model reads: MiniLM silently cuts at 256 word-pieces.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from dataclasses import dataclass
 
 TOKENS = 128
 OVERLAP = 32
-LONGEST = 240  # word-pieces of text; the title and the heading need room in 256
+WINDOW = 256  # word-pieces that MiniLM reads
+ROOM = 16  # of a window that titles and headings have at least
+LONGEST = WINDOW - ROOM
+HEADING = 500  # characters of a path of headings
 
 _HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$", re.M)
 _FENCE = re.compile(r"^(```|~~~).*?^\1[ \t]*$", re.M | re.S)
@@ -35,14 +38,47 @@ def estimate(text: str) -> int:
     return sum(1 for _ in _WORD_PIECE.finditer(text))
 
 
-def cut(text: str) -> list[Cut]:
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How long passages are, in word-pieces; ``window`` is what the embedding model reads at once."""
+
+    tokens: int = TOKENS
+    overlap: int = OVERLAP
+    window: int = WINDOW
+
+    @property
+    def longest(self) -> int:
+        """Of a sentence that is not cut, even where it is longer than ``tokens``."""
+        return max(self.tokens, min(self.window - ROOM, 2 * self.tokens - ROOM))
+
+
+USUAL = Size()
+
+
+def cut(text: str, size: Size = USUAL) -> list[Cut]:
     """The passages of a document, in order."""
-    return [chunk for heading, start, end in _sections(text) for chunk in _windows(text, heading, start, end)]
+    sections = _sections(text)
+    return [piece for heading, start, end in sections for piece in _windows(text, heading[:HEADING], start, end, size)]
 
 
-def indexed(title: str, chunk_heading: str, text: str) -> str:
-    """What is searched and embedded: the passage under its title and heading."""
-    return "\n".join(part for part in (title, chunk_heading, text) if part)
+def indexed(title: str, chunk_heading: str, text: str, *, window: int = WINDOW) -> str:
+    """What is searched and embedded: the passage under its title and heading, of which as much as the window leaves."""
+    above = "\n".join(part for part in (title, chunk_heading) if part)
+    room = window - 2 - estimate(text)  # two signs frame what a model reads
+    if estimate(above) > room:
+        above = _first(above, room)
+    return "\n".join(part for part in (above, text) if part)
+
+
+def _first(text: str, count: int) -> str:
+    """So many word-pieces from the beginning, whole words alone."""
+    end = 0
+    for number, found in enumerate(_WORD_PIECE.finditer(text)):
+        if number >= count:
+            break
+        end = found.end()
+    kept = text[:end]
+    return kept if end == len(text) or text[end].isspace() else kept.rpartition(" ")[0]
 
 
 def _sections(text: str) -> Iterator[tuple[str, int, int]]:
@@ -59,35 +95,35 @@ def _sections(text: str) -> Iterator[tuple[str, int, int]]:
     yield " › ".join(p for p in path if p), at, len(text)
 
 
-def _windows(text: str, heading: str, start: int, end: int) -> Iterator[Cut]:
+def _windows(text: str, heading: str, start: int, end: int, wanted: Size) -> Iterator[Cut]:
     found = _PIECE.finditer(text, start, end)
-    spans = [span for one in found for span in _small(text, one.start(), one.end())]
+    spans = [span for one in found for span in _small(text, one.start(), one.end(), wanted)]
     pieces = [(a, b, estimate(text[a:b])) for a, b in spans if text[a:b].strip()]
     first = 0
     while first < len(pieces):
         last, size = first, pieces[first][2]
-        while last + 1 < len(pieces) and size + pieces[last + 1][2] <= TOKENS:
+        while last + 1 < len(pieces) and size + pieces[last + 1][2] <= wanted.tokens:
             last += 1
             size += pieces[last][2]
         yield _trimmed(text, heading, pieces[first][0], pieces[last][1])
         if last + 1 >= len(pieces):
             return
         back, kept = last + 1, 0
-        while back - 1 > first and kept + pieces[back - 1][2] <= OVERLAP:
+        while back - 1 > first and kept + pieces[back - 1][2] <= wanted.overlap:
             back -= 1
             kept += pieces[back][2]
-        while back <= last and kept + pieces[last + 1][2] > TOKENS:  # a window must bring something new
+        while back <= last and kept + pieces[last + 1][2] > wanted.tokens:  # a window must bring something new
             kept -= pieces[back][2]
             back += 1
         first = back
 
 
-def _small(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+def _small(text: str, start: int, end: int, wanted: Size) -> Iterator[tuple[int, int]]:
     """A sentence, or a long one in parts that the model can read whole."""
-    while estimate(text[start:end]) > LONGEST:
+    while estimate(text[start:end]) > wanted.longest:
         middle = start
         for count, found in enumerate(_WORD_PIECE.finditer(text, start, end)):
-            if count >= TOKENS:
+            if count >= wanted.tokens:
                 break
             middle = found.end()
         yield start, middle

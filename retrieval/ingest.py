@@ -6,14 +6,19 @@ searched by words as soon as the transaction is done, and by meaning once its ve
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
 from django.conf import settings
 from django.db import transaction
 
-from retrieval import files, lexical
+from retrieval import files, lexical, presets, spaces
 from retrieval.chunks import cut, indexed
-from retrieval.models import Chunk, Document, Posting
+from retrieval.leaning import REACH, leaning
+from retrieval.models import Chunk, Document, Embedded, Posting
 from retrieval.parsing.parsed import Unreadable
 from retrieval.parsing.reading import read
+from retrieval.spaces import Space
 from workspace import egress
 from workspace.hosts import link
 from workspace.types import sha256
@@ -27,7 +32,8 @@ def ingest(document: Document) -> None:
         if not document.text:
             read_file(document)
         write_words(document)
-    write_vectors(document)
+    while not write_vectors(document):  # the model was changed meanwhile
+        pass
     document.state = Document.State.READY
     document.save(update_fields=["state"])
 
@@ -71,10 +77,13 @@ def fetch_file(document: Document) -> str:
 @transaction.atomic
 def write_words(document: Document) -> None:
     """Chunks and postings, the old ones gone."""
+    Posting.objects.filter(document=document).delete()
     Chunk.objects.filter(document=document).delete()
-    chunks, rows = [], list[Posting]()
-    for position, piece in enumerate(cut(document.text)):
-        chunk = Chunk(
+    Embedded.objects.filter(document=document).delete()
+    beside = spaces.building()
+    size = presets.size(spaces.current(), *([beside] if beside else []))
+    chunks = [
+        Chunk(
             document=document,
             position=position,
             heading=piece.heading,
@@ -83,21 +92,66 @@ def write_words(document: Document) -> None:
             end=piece.end,
             digest=sha256(piece.text),
         )
-        rows += lexical.postings(chunk, document.collection_id, indexed(document.title, piece.heading, piece.text))
-        chunks.append(chunk)
-    Chunk.objects.bulk_create(chunks)
+        for position, piece in enumerate(cut(document.text, size))
+    ]
+    said = [(chunk, indexed(document.title, chunk.heading, chunk.text)) for chunk in chunks]
+    rows = lexical.postings(document, said)
+    Chunk.objects.bulk_create(chunks, batch_size=500)
     Posting.objects.bulk_create(rows, batch_size=500)
     document.state = Document.State.LEXICAL
     document.failure = None
-    document.save(update_fields=["state", "failure"])
+    document.passages, document.terms = len(chunks), sum(chunk.length for chunk in chunks)
+    document.embedded = 0
+    document.save(update_fields=["state", "failure", "passages", "terms", "embedded"])
 
 
-def write_vectors(document: Document) -> None:
-    """Embed every chunk and store it; vectors of chunks that are gone are removed."""
-    collection = str(document.collection_id)
-    link.delete(collection, document=str(document.pk))
-    chunks = list(document.chunks.all())
-    for start in range(0, len(chunks), BATCH):
-        batch = chunks[start : start + BATCH]
-        vectors = link.embed([indexed(document.title, c.heading, c.text) for c in batch])
-        link.upsert(collection, document=str(document.pk), ids=[str(c.pk) for c in batch], vectors=vectors)
+def write_vectors(document: Document) -> bool:
+    """Embed every chunk and store it; vectors of chunks that are gone are removed. After a kill it goes on where the
+    last batch was stored. False when another model is searched by now: then all is to be done again."""
+    space = spaces.current()
+    if not document.embedded:
+        link.delete(space.index(document.collection_id), document=str(document.pk))
+    for done in _stored(document, space, begin=document.embedded):
+        document.embedded = done
+        document.save(update_fields=["embedded"])
+    if spaces.current().id == space.id:
+        return True
+    document.embedded = 0
+    return False
+
+
+def write_beside(document: Document, space: Space) -> None:
+    """The vectors of a document in an index that is being built."""
+    link.delete(space.index(document.collection_id), document=str(document.pk))
+    for _ in _stored(document, space):
+        pass
+    Embedded.objects.get_or_create(model_id=space.id, document=document)
+
+
+def _stored(document: Document, space: Space, *, begin: int = 0) -> Iterator[int]:
+    """How many passages have their vectors, after each batch. While one batch is stored the next is embedded. A passage
+    waits for those after it, on which its vector leans."""
+    index = space.index(document.collection_id)
+    chunks = list(document.chunks.order_by("position"))
+    texts = [indexed(document.title, c.heading, c.text, window=space.window) for c in chunks]
+    first, done = max(0, begin - REACH), begin
+    vectors: list[list[float]] = []
+    with ThreadPoolExecutor(1, thread_name_prefix="vectors") as storing:
+        waiting: Future[None] | None = None
+        for start in range(first, len(chunks), BATCH):
+            vectors += spaces.embed(space, texts[start : start + BATCH])
+            known = first + len(vectors)
+            ready = known if known == len(chunks) else known - REACH
+            if waiting:
+                waiting.result()
+                yield done
+                waiting = None
+            if ready <= done:
+                continue
+            ids = [str(chunk.pk) for chunk in chunks[done:ready]]
+            rows = leaning(vectors, done - first, ready - first)
+            waiting = storing.submit(link.upsert, index, document=str(document.pk), ids=ids, vectors=rows.tolist())
+            done = ready
+        if waiting:
+            waiting.result()
+            yield done

@@ -9,56 +9,127 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from bisect import bisect_right
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Awaitable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
+from typing import TypeVar
 from uuid import UUID
 
 from channels.db import database_sync_to_async
 
-from retrieval import lexical
-from retrieval.chunks import estimate
-from retrieval.models import Chunk
+from retrieval import lexical, presets, spaces
+from retrieval.chunks import estimate, indexed
+from retrieval.lexical import Words
+from retrieval.models import Chunk, Document
+from retrieval.passages import evidence_of, told
+from retrieval.presets import Preset
+from retrieval.reranking import Reranker, rerank
+from retrieval.spaces import Space
+from retrieval.states import states_of
 from workspace.hosts import link
-from workspace.types import Evidence, sha256
+from workspace.types import Evidence
 
 logger = logging.getLogger(__name__)
 
-ALPHA = 0.6  # the share of meaning against words
+T = TypeVar("T")
+
 DEPTH = 50  # candidates of each side
-LEAST = 0.15  # of the best score: what fits less is noise to a reader and to a model
 NEAR = 0.2  # the least cosine that says anything: below it two texts have nothing to do with each other
-SAME = 0.8  # share of common words from which two passages are the same
 WAIT = 1.5  # seconds the dense side may take before words alone answer
+RERANK_WAIT = 4.0  # seconds, after which the join's own order stands
+NO_HOST = "Searched by words alone: the model host is not ready"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """``searched`` tells of the web: which engine was asked, how many pages came, what failed."""
+    """``searched`` tells what was searched for, where that is not the question itself, and of the web which engine was
+    asked, how many pages came, what failed; ``collections`` in which state each one was searched."""
 
     evidence: tuple[Evidence, ...]
     note: str = ""
     searched: tuple[Mapping[str, object], ...] = ()
+    collections: tuple[Mapping[str, object], ...] = ()
 
 
-async def search(question: str, *, collections: Sequence[str], limit_tokens: int = 1024) -> Found:
-    """The passages that fit the question best, in the order of the reader's interest, numbered from 1."""
-    words, vector = await asyncio.gather(database_sync_to_async(lexical.bm25)(question, collections), _vector(question))
-    meaning = await _dense(vector, collections, list(words)[:DEPTH]) if vector else None
-    scores = join(words, meaning or {})
-    note = "Searched by words alone: the model host is not ready" if meaning is None else ""
-    evidence = await database_sync_to_async(evidence_of)(scores, limit_tokens)
-    return Found(evidence, note)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stages:
+    """What each step of a search said of each passage. ``scores`` are those that choose."""
+
+    words: Mapping[UUID, float]
+    meaning: Mapping[UUID, float] | None
+    joined: Mapping[UUID, float]
+    reranked: Mapping[UUID, float] | None = None
+    notes: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def scores(self) -> Mapping[UUID, float]:
+        return self.joined if self.reranked is None else self.reranked
 
 
-def join(words: Mapping[UUID, float], meaning: Mapping[UUID, float], *, alpha: float = ALPHA) -> dict[UUID, float]:
+async def search(
+    question: str, *, collections: Sequence[str], documents: Sequence[str] = (), preset: Preset | None = None,
+    limit_tokens: int | None = None,
+) -> Found:  # fmt: skip
+    """The passages that fit the question best, numbered from 1; of ``documents`` alone, where some are named."""
+    preset = preset or await database_sync_to_async(presets.current)(collections)
+    found, states = await asyncio.gather(
+        stages(question, collections=collections, documents=documents, preset=preset), states_of(collections)
+    )
+    tokens = preset.tokens if limit_tokens is None else limit_tokens
+    evidence = await database_sync_to_async(evidence_of)(found.scores, tokens, neighbours=preset.neighbours)
+    return Found(evidence, ". ".join(found.notes), collections=states)
+
+
+async def attached(question: str, documents: Sequence[str], *, preset: Preset) -> Found:
+    """What documents that lie beside a question say to it: all of them where they fit, else what fits best; and where
+    nothing fits, as in "sum this up", how they begin."""
+    chunks, collections = await database_sync_to_async(_of_documents)(documents)
+    if sum(estimate(chunk.text) for chunk in chunks) > preset.tokens:
+        found = await search(question, collections=collections, documents=documents, preset=preset)
+        if found.evidence:
+            return found
+        chunks = _beginning(chunks, preset.tokens)
+    evidence = await database_sync_to_async(told)(chunks, {chunk.pk: 1.0 for chunk in chunks})
+    return Found(evidence)
+
+
+async def stages(question: str, *, collections: Sequence[str], preset: Preset, documents: Sequence[str] = ()) -> Stages:
+    """One search, step by step."""
+    clock = _Clock()
+    space = await database_sync_to_async(spaces.current)()
+    (words, homes), vector = await asyncio.gather(
+        clock.of("words", database_sync_to_async(_by_words)(question, collections, documents)),
+        clock.of("question", _vector(space, question)),
+    )
+    meaning = None
+    if vector:
+        meaning = await clock.of("meaning", _dense(space, vector, collections, documents, homes))
+    notes: tuple[str, ...] = () if meaning is not None else (NO_HOST,)
+    alpha = await _alphas(preset, words, meaning or {})
+    joined = join(words, meaning or {}, alpha=alpha)
+    reranked = None
+    if preset.reranker and joined:
+        reranked, note = await clock.of("reranker", _reranked(preset.reranker, question, joined))
+        notes += (note,) if note else ()
+    return Stages(words=words, meaning=meaning, joined=joined, reranked=reranked, notes=notes, seconds=clock.seconds)
+
+
+def join(
+    words: Mapping[UUID, float], meaning: Mapping[UUID, float], *, alpha: float | Mapping[UUID, float] = presets.ALPHA
+) -> dict[UUID, float]:
     """One score in 0..1 for every chunk of ``meaning`` and the best of ``words``, which come first in it. Without
-    ``meaning``, words alone."""
+    ``meaning``, words alone. ``alpha`` may be each chunk's own."""
+    best = list(islice(words, DEPTH))
+    top = words[best[0]] if best else 0.0
     if not meaning:
-        return scaled(dict(islice(words.items(), DEPTH)))
-    a, b = scaled(meaning), scaled(words)
-    return {id: alpha * a.get(id, 0.0) + (1 - alpha) * b.get(id, 0.0) for id in {*a, *islice(words, DEPTH)}}
+        return {id: words[id] / top for id in best}
+    a = scaled(meaning)
+    ids = {*a, *best}
+    shares = dict.fromkeys(ids, alpha) if isinstance(alpha, float) else alpha
+    by_words = {id: words.get(id, 0.0) / top if top else 0.0 for id in ids}
+    return {id: shares[id] * a.get(id, 0.0) + (1 - shares[id]) * by_words[id] for id in ids}
 
 
 def scaled(scores: Mapping[UUID, float]) -> dict[UUID, float]:
@@ -74,78 +145,105 @@ def near(cosines: Mapping[UUID, float], also: Collection[UUID]) -> dict[UUID, fl
     return {id: score for id, score in cosines.items() if score >= NEAR or id in also}
 
 
-async def _vector(question: str) -> list[float] | None:
+def _by_words(
+    question: str, collections: Sequence[str], documents: Sequence[str]
+) -> tuple[Words, dict[str, list[str]]]:
+    """The scores, and the best chunks by the collection they lie in."""
+    words = lexical.bm25(question, collections, documents)
+    homes: dict[str, list[str]] = {str(collection): [] for collection in collections}
+    for id, collection in Chunk.objects.filter(pk__in=words.best(DEPTH)).values_list("pk", "document__collection"):
+        homes[str(collection)].append(str(id))
+    return words, homes
+
+
+async def _vector(space: Space, question: str) -> list[float] | None:
     try:
         async with asyncio.timeout(WAIT):
-            [vector] = await link.aembed([question])
+            return await spaces.question(space, question)
     except (link.HostUnavailable, TimeoutError) as reason:
         logger.debug("Dense search is off: %s", reason)
         return None
-    return vector
 
 
-async def _dense(vector: list[float], collections: Sequence[str], also: Sequence[UUID]) -> dict[UUID, float] | None:
+async def _dense(
+    space: Space,
+    vector: list[float],
+    collections: Sequence[str],
+    documents: Sequence[str],
+    homes: Mapping[str, Sequence[str]],
+) -> dict[UUID, float] | None:
     """``None`` when the index does not answer in time."""
-    homes = await database_sync_to_async(_homes)(also)
-    asked = [link.aquery(str(c), vector, DEPTH, also=homes.get(str(c), ())) for c in collections]
+    asked = {space.index(collection): homes.get(str(collection), ()) for collection in collections}
     try:
         async with asyncio.timeout(WAIT):
-            found = await asyncio.gather(*asked)
+            found = await link.aquery(asked, vector, DEPTH, documents=documents)
     except (link.HostUnavailable, TimeoutError) as reason:
         logger.debug("Dense search is off: %s", reason)
         return None
-    return near({UUID(id): score for one in found for id, score in one.items()}, set(also))
+    also = {UUID(id) for home in homes.values() for id in home}
+    return near({UUID(id): score for id, score in found.items()}, also)
 
 
-def _homes(ids: Sequence[UUID]) -> dict[str, list[str]]:
-    """Chunks by the collection they lie in."""
-    homes: dict[str, list[str]] = {}
-    for id, collection in Chunk.objects.filter(pk__in=ids).values_list("pk", "document__collection"):
-        homes.setdefault(str(collection), []).append(str(id))
-    return homes
+async def _alphas(preset: Preset, words: Words, meaning: Mapping[UUID, float]) -> float | Mapping[UUID, float]:
+    """The share of meaning: one for all, unless a collection was tuned."""
+    if not preset.alphas:
+        return preset.alpha
+    ids = [*meaning, *words.best(DEPTH)]
+
+    def look() -> dict[UUID, float]:
+        rows = Chunk.objects.filter(pk__in=ids).values_list("pk", "document__collection")
+        return {id: preset.alphas.get(str(collection), preset.alpha) for id, collection in rows}
+
+    known = await database_sync_to_async(look)()
+    return {id: known.get(id, preset.alpha) for id in ids}
 
 
-def evidence_of(scores: Mapping[UUID, float], limit_tokens: int) -> tuple[Evidence, ...]:
-    order = sorted(scores, key=lambda id: -scores[id])
-    chunks = {c.pk: c for c in Chunk.objects.filter(pk__in=order[: 2 * DEPTH]).select_related("document")}
-    kept: list[Chunk] = []
-    spent = 0
-    for chunk in (chunks[id] for id in order if id in chunks and scores[id] >= LEAST):
-        cost = estimate(chunk.text)
-        if spent + cost <= limit_tokens and not any(_same(chunk, other) for other in kept):
-            kept.append(chunk)
-            spent += cost
-    return tuple(_passage(number, chunk, scores[chunk.pk]) for number, chunk in enumerate(kept, start=1))
+async def _reranked(
+    reranker: Reranker, question: str, joined: Mapping[UUID, float]
+) -> tuple[dict[UUID, float] | None, str]:
+    """The best of the join, read again; nothing, with the reason, when the reranker does not answer."""
+    ids = sorted(joined, key=lambda id: -joined[id])[: reranker.depth]
+    texts = await database_sync_to_async(_texts)(ids)
+    kept = [id for id in ids if id in texts]
+    try:
+        async with asyncio.timeout(RERANK_WAIT):
+            scores = await rerank(reranker, question, [texts[id] for id in kept])
+    except (link.HostUnavailable, TimeoutError) as reason:
+        logger.warning("Passages are not reranked: %s", reason or "it took too long")
+        return None, "Not reranked: the reranker did not answer"
+    return scaled(dict(zip(kept, scores, strict=True))), ""
 
 
-def _same(chunk: Chunk, other: Chunk) -> bool:
-    if chunk.document_id == other.document_id and chunk.start < other.end and other.start < chunk.end:
-        return True
-    a, b = set(chunk.text.lower().split()), set(other.text.lower().split())
-    return len(a & b) > SAME * min(len(a), len(b))
+def _texts(ids: Sequence[UUID]) -> dict[UUID, str]:
+    rows = Chunk.objects.filter(pk__in=ids).values_list("pk", "document__title", "heading", "text")
+    return {id: indexed(title, heading, text) for id, title, heading, text in rows}
 
 
-def _passage(number: int, chunk: Chunk, score: float) -> Evidence:
-    return Evidence(
-        number=number,
-        chunk_id=str(chunk.pk),
-        document_id=str(chunk.document_id),
-        title=chunk.document.title,
-        text=chunk.text,
-        digest=sha256(chunk.text),
-        score=round(min(1.0, score), 4),
-        where=_below(chunk.document.title, chunk.heading) or _page(chunk),
-        start=chunk.start,
-        end=chunk.end,
-    )
+def _of_documents(documents: Sequence[str]) -> tuple[list[Chunk], list[str]]:
+    chunks = Chunk.objects.filter(document__in=documents).select_related("document").defer("document__text")
+    collections = Document.objects.filter(pk__in=documents).values_list("collection", flat=True).distinct()
+    return list(chunks.order_by("document", "position")), [str(one) for one in collections]
 
 
-def _page(chunk: Chunk) -> str:
-    """The page that a passage begins on, where its document has pages."""
-    page = bisect_right(chunk.document.pages, chunk.start)
-    return f"page {page}" if page else ""
+def _beginning(chunks: Sequence[Chunk], tokens: int) -> list[Chunk]:
+    kept = []
+    for chunk in chunks:
+        tokens -= estimate(chunk.text)
+        if tokens < 0:
+            break
+        kept.append(chunk)
+    return kept
 
 
-def _below(title: str, heading: str) -> str:
-    """The path of headings without the title, which stands beside it."""
-    return heading.removeprefix(title).removeprefix(" › ")
+class _Clock:
+    """Seconds of each step; steps side by side each have their own."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    async def of(self, name: str, work: Awaitable[T]) -> T:
+        began = time.monotonic()
+        try:
+            return await work
+        finally:
+            self.seconds[name] = time.monotonic() - began

@@ -14,8 +14,8 @@ from django.db import connection, transaction
 from django.db.models.signals import post_delete
 from django.dispatch import receiver
 
-from retrieval import files, ingest
-from retrieval.models import Collection, Document
+from retrieval import files, ingest, rebuild, selftest, spaces
+from retrieval.models import Collection, Document, EmbeddingModel, SelfTest
 from retrieval.parsing.parsed import Unreadable
 from workspace import egress
 from workspace.hosts import link
@@ -69,7 +69,8 @@ def ingest_words(document: Document) -> None:
 def forget_document(self: Any, collection_id: str, document_id: str) -> None:
     """Remove the vectors of a document that is gone. Until then search finds them and passes over them."""
     try:
-        link.delete(collection_id, document=document_id)
+        for space in _spaces():
+            link.delete(space.index(collection_id), document=document_id)
     except link.HostUnavailable as starting:
         if settings.LOCAL_MODELS:
             raise self.retry(exc=starting) from None
@@ -91,10 +92,69 @@ def wipe(self: Any) -> None:
 def forget_collection(self: Any, collection_id: str) -> None:
     """Remove all vectors of a collection that is gone."""
     try:
-        link.drop(collection_id)
+        for space in _spaces():
+            link.drop(space.index(collection_id))
     except link.HostUnavailable as starting:
         if settings.LOCAL_MODELS:
             raise self.retry(exc=starting) from None
+
+
+@shared_task(bind=True, max_retries=300, default_retry_delay=2)
+def forget_index(self: Any, index: str) -> None:
+    """Remove the vectors that one model made of a collection."""
+    try:
+        link.drop(index)
+    except link.HostUnavailable as starting:
+        if settings.LOCAL_MODELS:
+            raise self.retry(exc=starting) from None
+
+
+@shared_task(bind=True, max_retries=300, default_retry_delay=5)
+def build_index(self: Any, model_id: int) -> None:
+    """Embed everything with another model. A model that never answers is told on its page, and tried at each start."""
+    try:
+        rebuild.build(model_id)
+    except link.HostUnavailable as away:
+        EmbeddingModel.objects.filter(pk=model_id).update(failure=str(away)[:300])
+        if self.request.retries < self.max_retries:
+            raise self.retry(exc=away) from None
+
+
+@shared_task(bind=True, max_retries=300, default_retry_delay=2)
+def ingest_waiting(self: Any) -> None:
+    """Every document that waits, one after the other: many that were cut anew hold up nobody's new one."""
+    for id in list(Document.objects.exclude(state__in=FINAL).values_list("pk", flat=True)):
+        document = Document.objects.filter(pk=id).exclude(state__in=FINAL).first()
+        if document is None:  # deleted, or read by another task meanwhile
+            continue
+        try:
+            ingest.ingest(document)
+        except link.HostUnavailable as starting:
+            if settings.LOCAL_MODELS:
+                raise self.retry(exc=starting) from None
+        except Exception as error:
+            logger.exception("%s can't be read.", document)
+            ingest.fail(document, error)
+
+
+@shared_task
+def self_test(test_id: int) -> None:
+    """Ask a collection its questions. One that was stopped half-way is begun again by whoever wants it."""
+    if test := SelfTest.objects.filter(pk=test_id, done=False).first():
+        try:
+            selftest.make(test.collection)
+            selftest.run(test)
+        except Exception as error:
+            logger.exception("The self-test of %s broke off.", test.collection)
+            SelfTest.objects.filter(pk=test_id).update(done=True, failure=f"It broke off: {error}"[:300])
+
+
+@shared_task
+def tune_collection(test_id: int) -> None:
+    """Look for a collection's best share of meaning, and keep it where it is surely better."""
+    if test := SelfTest.objects.filter(pk=test_id, done=False).first():
+        selftest.make(test.collection)
+        selftest.keep_tuned(test)
 
 
 def requeue_unfinished() -> int:
@@ -102,7 +162,15 @@ def requeue_unfinished() -> int:
     waiting = list(Document.objects.exclude(state__in=FINAL).values_list("pk", flat=True))
     for id in waiting:
         ingest_document.delay(str(id))
+    if beside := spaces.building():
+        build_index.delay(beside.id)
     return len(waiting)
+
+
+def _spaces() -> list[spaces.Space]:
+    """Every index that a document's vectors may lie in."""
+    beside = spaces.building()
+    return [spaces.current(), *([beside] if beside else [])]
 
 
 @receiver(post_delete, sender=Document)
@@ -111,7 +179,7 @@ def _forget(instance: Document, **kwargs: object) -> None:
     document that failed."""
     if instance.size:
         transaction.on_commit(partial(files.drop, instance.digest))
-    if instance.state == Document.State.READY:
+    if instance.state == Document.State.READY or instance.embedded or spaces.building():
         transaction.on_commit(partial(forget_document.delay, str(instance.collection_id), str(instance.pk)))
     transaction.on_commit(wipe.delay)
 

@@ -12,17 +12,17 @@ from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Count
+from django.db.models import Count, F
 
-from retrieval import files
+from retrieval import files, spaces
 from retrieval.models import Chunk, Collection, Document, Posting
 from workspace.hosts import link
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """``kind`` is one of missing vectors, stray vectors, stray collection, missing postings, missing file, stray
-    file."""
+    """``kind`` is one of missing vectors, stray vectors, stray collection, missing postings, wrong count, missing file,
+    stray file."""
 
     kind: str
     what: str
@@ -48,9 +48,11 @@ def repair(difference: Difference) -> bool:
             link.drop(difference.collection)
         case "stray file":
             Path(difference.what).unlink(missing_ok=True)
-        case "missing vectors" | "missing postings":
-            again = Document.State.LEXICAL if difference.kind == "missing vectors" else Document.State.QUEUED
-            Document.objects.filter(pk__in=[difference.document]).update(state=again)
+        case "missing vectors":
+            Document.objects.filter(pk__in=[difference.document]).update(state=Document.State.LEXICAL, embedded=0)
+            return False
+        case "missing postings" | "wrong count":
+            Document.objects.filter(pk__in=[difference.document]).update(state=Document.State.QUEUED)
             return False
         case _:  # a file that is gone can't be made again: its text is still there and is searched
             return False
@@ -58,30 +60,41 @@ def repair(difference: Difference) -> bool:
 
 
 def _vectors() -> Iterator[Difference]:
+    """The searched index against the rows; of an index that is being built only what nobody knows any more."""
     known = {str(one.pk): one for one in Collection.objects.all()}
+    space, beside = spaces.current(), spaces.building()
+    wanted = {one.index(id) for one in (space, beside) if one for id in known}
     for id in link.collections():
-        if id not in known:
+        if id not in wanted:
             yield Difference("stray collection", f"collection {id} is in the index alone", collection=id)
     for id, collection in known.items():
-        indexed = link.ids_of(id)
-        rows = Chunk.objects.filter(document__collection=collection, document__state=Document.State.READY)
-        wanted: dict[UUID, set[str]] = {}
-        for chunk, document in rows.values_list("pk", "document"):
-            wanted.setdefault(document, set()).add(str(chunk))
-        for document, chunks in wanted.items():
-            if lacking := chunks - indexed.keys():
-                name = Document.objects.values_list("title", flat=True).get(pk=document)
-                yield Difference("missing vectors", name, len(lacking), id, document)
-        here = {str(pk) for pk in Chunk.objects.filter(document__collection=collection).values_list("pk", flat=True)}
-        if stray := [one for one in indexed if one not in here]:
-            yield Difference("stray vectors", collection.name, len(stray), id, ids=tuple(stray))
+        yield from _of_collection(collection, space.index(id), look_for=True)
+        if beside:
+            yield from _of_collection(collection, beside.index(id), look_for=False)
+
+
+def _of_collection(collection: Collection, index: str, *, look_for: bool) -> Iterator[Difference]:
+    indexed = link.ids_of(index)
+    rows = Chunk.objects.filter(document__collection=collection)
+    wanted: dict[UUID, set[str]] = {}
+    for chunk, document in rows.filter(document__state=Document.State.READY).values_list("pk", "document"):
+        wanted.setdefault(document, set()).add(str(chunk))
+    for document, chunks in wanted.items() if look_for else ():
+        if lacking := chunks - indexed.keys():
+            name = Document.objects.values_list("title", flat=True).get(pk=document)
+            yield Difference("missing vectors", name, len(lacking), index, document)
+    here = {str(pk) for pk in rows.values_list("pk", flat=True)}
+    if stray := [one for one in indexed if one not in here]:
+        yield Difference("stray vectors", collection.name, len(stray), index, ids=tuple(stray))
 
 
 def _postings() -> Iterator[Difference]:
-    """Passages that have words and no posting: they can't be found by words."""
-    found = Chunk.objects.filter(length__gt=0).exclude(pk__in=Posting.objects.values("chunk"))
-    for row in found.values("document", "document__title").annotate(n=Count("pk")):
-        yield Difference("missing postings", row["document__title"], row["n"], document=row["document"])
+    """Documents that have words and lack postings: they can't be found by words."""
+    with_words = Document.objects.filter(terms__gt=0).defer("text", "pages")
+    for document in with_words.exclude(pk__in=Posting.objects.values("document")):
+        yield Difference("missing postings", document.title, document.passages, document=document.pk)
+    for document in Document.objects.annotate(counted=Count("chunks")).exclude(counted=F("passages")).defer("text"):
+        yield Difference("wrong count", document.title, abs(document.counted - document.passages), document=document.pk)
 
 
 def _files() -> Iterator[Difference]:

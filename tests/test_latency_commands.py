@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from io import StringIO
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
@@ -48,6 +51,23 @@ def test_a_local_model_is_measured_beside_plain_generate(tmp_path: Path) -> None
     assert found["ratios"]["at_once_over_one"]["median"] > 1
     assert found["memory_peak_mb"] > found["weights_mb"]
     assert {"torch", "transformers", "python", "device", "precision"} <= found.keys()
+
+
+@pytest.mark.timeout(170)
+def test_the_benchmark_for_a_gpu_runs_anywhere_on_a_tiny_shape() -> None:
+    """No figure of it means anything here; each is there, and none beats what memory allows by far."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.gpu_local", "--device", "cpu"]
+    done = subprocess.run(
+        [*command, "--shape", "tiny", "--levels", "1,3", "--tokens", "6", "--json"],
+        cwd=settings.BASE_DIR, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert [row["at_once"] for row in found["rows"]] == [1, 3]
+    for row in found["rows"]:
+        assert min(row["ours"], row["naive"], row["transformers_batching"]) > 0
+        assert row["bound"] > row["ours"]
+    assert found["precision"] == "bfloat16" and found["bandwidth_gb_s"] > 0
 
 
 @pytest.mark.parametrize("arguments", [["--model", "nobody/has-this"], ["--model", "x", "--tokens", "0"]])

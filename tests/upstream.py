@@ -1,7 +1,8 @@
 """A model provider that does what its model is called, in OpenAI's chat-completions protocol on loopback.
 
 ``python -m tests.upstream --port 9100`` runs it alone, ``with Upstream() as upstream`` in a thread of a test.
-Models and what they do stand in ``MODELS``; ``pace-FIRST-INTER-TOKENS`` (ms, ms, count) makes any other pace, and
+Models and what they do stand in ``MODELS``; ``pace-FIRST-INTER-TOKENS`` (ms, ms, count) makes any other pace,
+``boast-`` with anything behind it says its own name and its maker's, slowly where it is called slow, and
 ``unsteady-`` with anything behind it is one more like ``unsteady``.
 Every stamped token is `` @`` and the monotonic clock in µs, so that a reader on this machine knows its age.
 """
@@ -286,6 +287,8 @@ class Provider:
                 stamped = paced(int(first) / 1000, int(inter) / 1000, int(count))
             case "gated":
                 stamped = self._gated(messages)
+            case "boast":
+                stamped = boasting(model)
             case "counting":
                 stamped = at_once(list(words(begun(messages), COUNTED)))
             case "cutonce":
@@ -344,6 +347,14 @@ async def paced(first: float, inter: float, count: int) -> AsyncIterator[str]:
 async def at_once(tokens: list[str]) -> AsyncIterator[str]:
     for token in tokens:
         yield token
+
+
+async def boasting(model: str) -> AsyncIterator[str]:
+    words = f"I am {model}, a model that OpenAI made. Ask me for more than ChatGPT-4o can do. ".split(" ")
+    for word in words:
+        await asyncio.sleep(0.05 if "slow" in model else 0)
+        yield f"{word[:3]}"
+        yield f"{word[3:]} "
 
 
 def said(model: str, messages: list[dict[str, Any]]) -> Iterator[str]:

@@ -24,6 +24,7 @@ from workspace.celery import EmbeddedWorker
 from workspace.hosts import link
 from workspace.hosts.supervisor import Supervisor
 from workspace.hub import hub
+from workspace.measurement import starting
 from workspace.providers import discovery, http
 from workspace.router import catalog, decisions, rollouts, run_rows, runs, score
 from workspace.router.models import Rollout, RouterLabel
@@ -39,6 +40,7 @@ LEARN = 60.0  # seconds between two looks for new labels of the learned score
 JUDGE = 6 * 3600.0  # seconds between two trials of it on held-out prompts
 WATCH = 60.0  # seconds between two looks at how a version on trial does
 FORGET = 3600.0  # seconds between two looks for decisions that have been kept long enough
+MEASURE = 60.0  # seconds between two looks for measurements that are due
 REAP = 5.0  # seconds between two looks for answers of dead processes
 
 
@@ -90,6 +92,7 @@ class Server:
         self._every(JUDGE, _judge)
         self._every(FORGET, decisions.forget_old)
         self._every(WATCH, _watch)
+        self._every(MEASURE, _measure)
         if settings.DISCOVER:
             self._every(LOOK_AROUND, _discover)
         await self._warm_up()
@@ -145,6 +148,10 @@ async def _learn() -> None:
 async def _watch() -> None:
     if await Rollout.objects.filter(ended=None).aexists():
         await database_sync_to_async(rollouts.watch)()
+
+
+async def _measure() -> None:
+    await database_sync_to_async(starting.begin_due)()
 
 
 async def _judge() -> None:

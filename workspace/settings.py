@@ -227,6 +227,7 @@ FETCH_PRIVATE_HOSTS: list[str] = env.list(
     "FETCH_PRIVATE_HOSTS", []
 )  # of a private network, and fetched from all the same
 MAX_DOCUMENT = env.int("MAX_DOCUMENT_MB", 50) * 1_000_000  # bytes of one document
+OCR_LANGUAGES = env.str("OCR_LANGUAGES", "eng")  # in which Tesseract reads pictures, where it is installed: eng+deu
 MAX_UPLOAD = env.int("MAX_UPLOAD_MB", 20) * 1_000_000  # bytes of one attached image
 
 # Strict everywhere, the admin too: scripts by nonce, nothing inline, nothing from elsewhere.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.conf import settings
 
 ORDER = (
-    "tokens", "base", "shell", "controls", "thread", "prose", "composer", "lanes", "sharing", "documents", "measure",
-    "history", "account",
+    "tokens", "base", "shell", "controls", "thread", "prose", "composer", "lanes", "comparisons", "sharing",
+    "documents", "measure", "history", "exchange", "account",
 )  # fmt: skip
 NAME = "css/onepane.css"
 

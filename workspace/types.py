@@ -19,7 +19,7 @@ PartKind = Literal["text", "image", "file", "audio"]
 Role = Literal["system", "person", "model"]
 Mode = Literal["interactive", "background"]
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +55,11 @@ class PromptMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grounding:
-    """Where evidence may come from: ids of collections, and the web. ``offered`` are those that a route may take from
-    when the person asked for none."""
+    """Where evidence may come from: ids of collections, of ``attached`` documents, and the web. ``offered`` are the
+    collections that a route may take from when the person asked for none."""
 
     collections: tuple[str, ...] = ()
+    attached: tuple[str, ...] = ()
     offered: tuple[str, ...] = ()
     web: bool = False
 
@@ -72,11 +73,13 @@ class Request:
     ``messages`` runs from the first of the branch to the question, oldest first. ``model`` is the name the person
     chose; empty leaves the choice to the router. ``so_far`` is text an interrupted answer already has: the model goes
     on after it. ``system`` is a system prompt of the caller's own, in place of the workspace's; ``None`` takes that
-    one. ``configuration`` and ``template`` are versions of the router's file and of the prompt template, in place of
-    the current ones. ``evidence`` was gathered before: nothing is searched. A request that is ``alone`` fails with
-    its model: no other takes over. ``instead_of`` names the model whose answer, the router's choice, the person left
-    for this one. ``parameters`` are ours by name (``temperature``, ``top_p``, ``max_tokens``, ``stop``); each
-    provider translates them.
+    one. ``configuration``, ``template``, ``model_version`` and ``provider_version`` are versions in place of the
+    current ones; ``persona`` is a prompt template whose current version is taken. ``variables`` are what a template's
+    names in braces stand for. ``evidence`` was gathered before: nothing is searched. Passages that are ``quoted`` stand
+    in the prompt as text, also for a provider that has another form for them: lanes read the same. A request that is
+    ``alone`` fails with its model: no other takes over. ``instead_of`` names the model whose answer, the router's
+    choice, the person left for this one. ``parameters`` are ours by name (``temperature``, ``top_p``, ``max_tokens``,
+    ``stop``); each provider translates them.
     """
 
     messages: tuple[PromptMessage, ...]
@@ -94,8 +97,13 @@ class Request:
     system: str | None = None
     instead_of: str = ""
     evidence: tuple[Evidence, ...] | None = None
+    quoted: bool = False
     configuration: int | None = None
     template: int | None = None
+    persona: int | None = None
+    model_version: int | None = None
+    provider_version: int | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
     alone: bool = False
 
     @property
@@ -257,13 +265,16 @@ class Timings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One call of a model: how it ended, and what it cost. ``offset`` is where in the answer its words begin; ``cost``
-    is ``None`` when its price is not known. ``steps`` are what it had to wait for, or do without, in words."""
+    is ``None`` when its price is not known. ``steps`` are what it had to wait for, or do without, in words.
+    ``first_answer_token`` is the first that is no reasoning; times are taken as pieces come from the connection."""
 
     model: str
     model_version: int
     started: float
     ended: float | None = None
     first_token: float | None = None
+    first_answer_token: float | None = None
+    last_token: float | None = None
     offset: int = 0
     failure: Failure | None = None
     usage: Usage | None = None
@@ -273,12 +284,17 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What made an answer (version 1): enough to make it again.
+    """What made an answer (version 2): enough to make it again.
 
     ``model`` and what belongs to it are of the call that wrote last; ``usage`` and ``cost`` are of all ``attempts``.
-    ``parameters`` are as sent to the provider. ``resolved_model`` is what the provider said it ran.
+    ``parameters`` are as sent to the provider, ``asked`` the same by our names. ``versions`` are digests of the rows
+    that it names (``workspace/router/pins.py``). ``system`` is a system prompt that came with the request; no version
+    holds it. ``conversation`` tells which messages were sent, by digest, and how many did not fit. ``seed`` is as it
+    was asked, whether or not the model takes one. ``collections`` were searched, each in a numbered state.
+    ``resolved_model`` is what the provider said it ran.
     ``cost`` is ``None`` when a price is not known, never 0. ``support`` counts sentences of a grounded
     answer: supported, weak, unsupported. ``searched`` tells which engines of the web were asked and what failed.
+    ``uncited`` counts citations of passages that were never given: they were taken out of the text.
     """
 
     version: int = MANIFEST_VERSION
@@ -289,9 +305,15 @@ class Manifest:
     upstream_model: str = ""
     resolved_model: str = ""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    asked: Mapping[str, Any] = field(default_factory=dict)
     prompt_template: str = ""
     prompt_template_version: int | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    system: str | None = None
     system_digest: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    conversation: Mapping[str, Any] = field(default_factory=dict)
+    collections: tuple[Mapping[str, Any], ...] = ()
     decision: Decision | None = None
     evidence: tuple[Evidence, ...] = ()
     searched: tuple[Mapping[str, Any], ...] = ()
@@ -302,6 +324,7 @@ class Manifest:
     timings: Timings = Timings()
     attempts: tuple[Attempt, ...] = ()
     support: Mapping[str, int] | None = None
+    uncited: int = 0
     text_digest: str = ""
 
     def as_dict(self) -> dict[str, Any]:

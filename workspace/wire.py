@@ -15,10 +15,12 @@ class Ask(StrEnum):
     open      chat, [seen {run: seq}]      follow this chat; missed frames of its live runs come first
     send      client_id, [chat], [parent], text, [blobs [digest]], [model], [documents bool],
               [collections [id]] (of those that may be read; all without it), [web bool],
-              [reasoning bool]     a question; no chat begins one; ``parent`` is the message it follows,
+              [reasoning bool], [persona number], [variables {name: text}]     a question; no chat begins
+              one; ``parent`` is the message it follows,
               null for a root: an edit is a send with the parent of the edited question
     compare   as send, without model, with lanes [{[model], [temperature], [top_p], [max_tokens], [system],
-              [configuration number], [parent]}], [blind bool]     one question, an answer in each of 2 to 8 lanes
+              [configuration number], [persona number], [parent]}], [blind bool]     one question, an
+              answer in each of 2 to 8 lanes
     fuse      client_id, chat, comparison, lanes [message], [model], [instruction]    one answer made of several
     retry     client_id, chat, message, [model]     a sibling of this answer
     continue  chat, message                          go on with an interrupted answer
@@ -97,4 +99,6 @@ MAX_DRAFT = 1_000  # the last characters of a draft that a suggestion follows
 MAX_COLLECTIONS = 100  # that a question may name
 MAX_LANES = 8  # of a comparison
 MAX_SYSTEM = 20_000  # characters of an instruction that a lane is given
+MAX_VARIABLES = 20  # of a persona
+MAX_VALUE = 2_000  # characters of a variable's value
 MAX_TEXT = 400_000  # characters of one question

@@ -10,11 +10,14 @@ from uuid import UUID
 
 from django.template.loader import render_to_string
 
+from chat.compare.masks import mask, names_in
 from chat.compare.rows import FUSE, REASONS
 from chat.models import Comparison, Fusion, Lane, Message, Thumb, Vote
+from chat.record import parts_of
 from chat.thread import Shown, shown
 from retrieval.support import cited_numbers
 from workspace.accounts.models import Person
+from workspace.router import catalog
 from workspace.router.prompts import estimate_tokens
 from workspace.router.states import LIVE
 from workspace.types import canonical, sha256
@@ -33,6 +36,12 @@ class LaneShown(Shown):
     def letter(self) -> str:
         assert self.lane is not None
         return self.lane.letter
+
+    @cached_property
+    def text(self) -> str:
+        """Of a blind lane without the names that would tell who wrote it."""
+        text = "\n\n".join(part.text for part in self.parts if part.kind == "text")
+        return masked(self.message, text) if self.withheld else text
 
     @property
     def state(self) -> str:
@@ -156,10 +165,18 @@ def gathered(evidence: list[dict[str, Any]]) -> Mapping[str, Any]:
     }
 
 
+def masked(answer: Message, text: str) -> str:
+    """What a blind lane says, without names."""
+    asked = " ".join(part.text for part in parts_of(answer.parent)) if answer.parent else ""
+    read = " ".join(passage["text"] for passage in answer.run.evidence) if answer.run else ""
+    return mask(text, names_in(catalog.load_sync()), f"{asked} {read}")
+
+
 def _board(comparison_id: UUID, at: UUID, person: Person | None) -> Board:
     comparison = Comparison.objects.get(pk=comparison_id)
-    related = ("comparison", "answer__author", "answer__run__model_version__model", "answer__run__router_version")
-    lanes = list(Lane.objects.filter(comparison=comparison).select_related(*related, "answer__parent", "answer__chat"))
+    of_run = ("model_version__model", "router_version", "judgement")
+    related = ("comparison", "answer__author", "answer__parent", "answer__chat", *(f"answer__run__{n}" for n in of_run))
+    lanes = list(Lane.objects.filter(comparison=comparison).select_related(*related))
     withheld = comparison.is_withheld
     held = withheld and any(lane.answer.run and lane.answer.run.state in LIVE for lane in lanes)
     votes = Vote.objects.filter(comparison=comparison)

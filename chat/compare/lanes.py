@@ -7,18 +7,24 @@ who is quick nor who speaks in bursts can be told. Only an answer's length shows
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 from channels.db import database_sync_to_async
 
-from chat import record
+from chat import judging, record
 from chat.compare.board import board_of, gathered_html, lane_html
+from chat.compare.masks import mask, names_in, sure
+from chat.compare.rows import OpenedLane
 from chat.frames import dump
-from chat.live import Answer
+from chat.live import Answer, let_go, linger
+from chat.record import Opened
 from workspace.hub import hub
+from workspace.router import catalog
 from workspace.router.run_rows import Outcome
 from workspace.router.runs import Numbered
+from workspace.router.states import RunState
 from workspace.types import Delta, Event, EvidenceFound, plain
 from workspace.wire import Tell
 
@@ -36,6 +42,8 @@ class LaneAnswer(Answer):
     async def settled(self, outcome: Outcome) -> None:
         await self._hub.tell_others(self._topic, self._frames[self._told_others :])
         await announce_lane(self.answer_id)
+        if outcome.state is RunState.DONE and outcome.manifest.support:
+            judging.begin(self.run_id, partial(announce_lane, self.answer_id))
 
     async def _frame(self, seq: int, event: Event) -> bytes:
         if isinstance(event, EvidenceFound):
@@ -50,23 +58,34 @@ class LaneAnswer(Answer):
 
 
 class BlindAnswer(LaneAnswer):
-    """A lane whose writer is withheld. Its frames have numbers of their own: the journal's would tell who is quick."""
+    """A lane whose writer is withheld. Its frames have numbers of their own: the journal's would tell who is quick.
+    What it said before it was interrupted is its first frame: the page shows nothing of a lane that is held back."""
 
-    def __init__(self, *args: Any, pace: Pace, **options: Any) -> None:
+    def __init__(self, *args: Any, pace: Pace, asked: str, so_far: str = "", closed: str = "", **options: Any) -> None:
         super().__init__(*args, **options)
         self._base = 0
         self._pace = pace
-        self.text = self._tail  # all that has come
-        self.shown = len(self.text)
+        self._said = asked
+        self.text = so_far
+        self.shown = len(so_far)
         self.is_over = False
+        if so_far:
+            about = {"run": self.run_id, "seq": 1}
+            self._frames.append(dump(Tell.BLOCK, html=closed, tail=self._tail, **about))
         pace.join(self)
+
+    @property
+    def reached(self) -> int:
+        """How far it can be shown: to its end, or to where a name may be under way."""
+        return len(self.text) if self.is_over else max(self.shown, sure(self.text))
 
     async def heard(self, numbered: Numbered) -> None:
         match numbered.event:
             case Delta(text):
                 self.text += text
                 self._pace.wake()
-            case EvidenceFound():
+            case EvidenceFound(evidence):
+                self._said += "".join(passage.text for passage in evidence)
                 self._frames.append(await self._gathered(self.seq + 1, numbered.event))
                 await self._hub.tell(self._topic, self._frames[-1])
 
@@ -80,13 +99,17 @@ class BlindAnswer(LaneAnswer):
 
     async def show(self, upto: int) -> None:
         """Tell the text up to that character."""
-        piece, self.shown = self.text[self.shown : upto], min(upto, len(self.text))
+        names = names_in(await catalog.load())
+        until = min(upto, len(self.text))
+        piece = mask(self.text[: self.reached], names, self._said)[self.shown : until]
+        self.shown = max(self.shown, until)
         if piece:
             self._frames.append(await self._delta(piece, {"run": self.run_id, "seq": self.seq + 1}))
             await self._hub.tell(self._topic, self._frames[-1])
 
     async def end(self) -> None:
-        await announce_lane(self.answer_id, seq=self.seq + 1)
+        """Who comes later must hear it too, while other lanes are being written."""
+        self._frames.append(await announce_lane(self.answer_id, seq=self.seq + 1))
 
 
 class Pace:
@@ -100,6 +123,7 @@ class Pace:
 
     def join(self, lane: BlindAnswer) -> None:
         self._lanes.append(lane)
+        linger(lane)
         if len(self._lanes) == self._expected:
             self._task = asyncio.create_task(self._run(), name="pace of a blind comparison")
             _paces.add(self._task)
@@ -109,10 +133,17 @@ class Pace:
         self._awake.set()
 
     async def _run(self) -> None:
+        try:
+            await self._show_all()
+        finally:
+            for lane in self._lanes:
+                let_go(lane)
+
+    async def _show_all(self) -> None:
         shown = max(lane.shown for lane in self._lanes)
         left = list(self._lanes)
         while left:
-            reached = min((len(lane.text) for lane in left if not lane.is_over), default=shown + STEP)
+            reached = min((lane.reached for lane in left if not lane.is_over), default=shown + STEP)
             if reached <= shown:
                 await self._awake.wait()
                 self._awake.clear()
@@ -126,23 +157,26 @@ class Pace:
             await asyncio.sleep(TICK)
 
 
-def lane_observer(chat_id: UUID, answer_id: UUID, run_id: UUID, *, pace: Pace | None, **how: Any) -> LaneAnswer:
+def lane_observer(opened: Opened | OpenedLane, chat_id: UUID, *, pace: Pace | None, **how: Any) -> LaneAnswer:
     """Of a blind comparison, with the pace of its lanes."""
+    assert opened.answer.run_id is not None
+    ids = (chat_id, opened.answer.pk, opened.answer.run_id)
     if pace:
-        return BlindAnswer(chat_id, answer_id, run_id, pace=pace, **how)
-    return LaneAnswer(chat_id, answer_id, run_id, **how)
+        return BlindAnswer(*ids, pace=pace, asked=opened.request.prompt, **how)
+    return LaneAnswer(*ids, **{name: value for name, value in how.items() if name not in ("so_far", "closed")})
 
 
 _paces: set[asyncio.Task[None]] = set()  # the loop keeps only a weak hold of a task
 
 
-async def announce_lane(answer_id: UUID, *, seq: int | None = None) -> None:
-    """Tell a lane as the page would draw it; when it was the last, the whole board is drawn anew."""
+async def announce_lane(answer_id: UUID, *, seq: int | None = None) -> bytes:
+    """Tell a lane as the page would draw it; when it was the last, the whole board is drawn anew. The frame."""
     frame, chat_id, over = await database_sync_to_async(_lane_frame, thread_sensitive=False)(answer_id, seq)
     topic = f"chat.{chat_id}"
     await hub().tell(topic, frame)
     if over:
         await hub().tell(topic, dump(Tell.VOTED, chat=chat_id, comparison=over))
+    return frame
 
 
 def _lane_frame(answer_id: UUID, seq: int | None) -> tuple[bytes, UUID, UUID | None]:

@@ -1,4 +1,4 @@
-"""The leaderboard, and the small requests of a board: vote, reveal, thumbs."""
+"""The list of comparisons, the leaderboard, and the small requests of a board: vote, reveal, thumbs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from django.shortcuts import render
 from django.views.decorators.http import require_POST, require_safe
 
 from chat.compare import leaderboard as standings
-from chat.compare import rows
+from chat.compare import plots, rows
+from chat.compare.listing import listed
+from chat.compare.style import HELD
+from chat.compare.topics import TOPICS
 from chat.frames import Refused, dump
 from chat.live import announce
 from chat.views import index
@@ -22,21 +25,34 @@ from workspace.wire import Tell
 
 @login_required
 @require_safe
+def comparisons(request: HttpRequest) -> HttpResponse:
+    """Every comparison that the person may read; those that wait for their vote are counted."""
+    found = listed(_person(request))
+    waiting = sum(one.waits for one in found)
+    return render(request, "chat/comparisons.html", {**index(request), "comparisons": found, "waiting": waiting})
+
+
+@login_required
+@require_safe
 def leaderboard(request: HttpRequest) -> HttpResponse:
-    """``votes``: blind or sighted; ``styled`` holds length apart; ``versions`` tells versions and settings apart."""
-    person = _person(request)
-    chosen = {"blind": request.GET.get("votes") != "sighted"}
-    chosen |= {name: request.GET.get(name) == "1" for name in ("styled", "versions")}
-    found = standings.leaderboard(set(person.groups.values_list("name", flat=True)), **chosen)
-    first = [one.strength.model for one in found.standings if one.strength.rank == 1]
+    """``votes``: blind or sighted; ``by``, ``held`` and ``topic`` as in ``Wanted``. An unknown value is the first, so
+    an old link still opens."""
+    person, asked = _person(request), request.GET
+    wanted = standings.Wanted(
+        blind=asked.get("votes") != "sighted",
+        by=asked["by"] if asked.get("by") in standings.BY else standings.BY[0],
+        held=asked["held"] if asked.get("held") in HELD else "",
+        topic=asked["topic"] if asked.get("topic") in TOPICS else "",
+    )
+    found = standings.leaderboard(set(person.groups.values_list("name", flat=True)), wanted)
     context = {
         **index(request),
-        **chosen,
+        "wanted": wanted,
         "leaderboard": found,
         "least": standings.LEAST,
-        "first_is_alone": len(first) == 1,
-        "also_first": ", ".join(first[1:]),
-        "more": "".join(f"&{name}=1" for name in ("styled", "versions") if chosen[name]),
+        "also_first": found.first[1:],
+        "cost_plot": plots.against_cost(found.standings),
+        "wait_plot": plots.against_wait(found.standings),
     }
     return render(request, "chat/leaderboard.html", context)
 

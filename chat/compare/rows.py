@@ -13,13 +13,13 @@ from uuid import UUID
 from django.utils import timezone
 
 from chat import record, tree
-from chat.frames import Compare, Fuse, Refused
+from chat.frames import Compare, Continue, Fuse, Refused
 from chat.models import Chat, Comparison, Fusion, Lane, Message, Thumb, Vote
 from chat.record import Opened
 from workspace.accounts.models import Person
 from workspace.ids import new_id
 from workspace.router.models import Run
-from workspace.router.states import LIVE
+from workspace.router.states import LIVE, RunState
 from workspace.types import PromptMessage, Request, text_part
 
 REASONS = ("clearer", "more correct", "better length", "better cited", "better tone")
@@ -56,6 +56,8 @@ def open_compare(person_id: UUID, ask: Compare) -> OpenedComparison:
     if before := comparisons.filter(question__client_id=ask.client_id).first():
         return OpenedComparison(comparison=before, chat=chat, question=before.question, lanes=(), fresh=False)
     lanes = list(ask.lanes)
+    for lane in lanes:
+        record.persona_of(person, lane.persona)
     if ask.blind:
         random.SystemRandom().shuffle(lanes)
     questions: dict[UUID | None, Message] = {}
@@ -79,8 +81,18 @@ def open_compare(person_id: UUID, ask: Compare) -> OpenedComparison:
         chat=chat,
         question=first,
         lanes=opened,
-        search=base if base.grounding.collections or base.grounding.web else None,
+        search=base if base.grounding.collections or base.grounding.attached or base.grounding.web else None,
     )
+
+
+def open_continue(person_id: UUID, ask: Continue) -> list[Opened]:
+    """An interrupted answer that goes on; with a lane of a blind comparison, its interrupted neighbours."""
+    first = record.open_continue(person_id, ask)
+    if not (first.answer.run and first.answer.run.withheld):
+        return [fused_again(first, ask.message)]
+    beside = Message.objects.filter(lane__comparison=first.answer.lane.comparison, run__state=RunState.INTERRUPTED)
+    others = beside.order_by("lane__place").values_list("pk", flat=True)
+    return [first, *(record.open_continue(person_id, Continue(chat=ask.chat, message=one)) for one in list(others))]
 
 
 def open_fuse(person_id: UUID, ask: Fuse) -> Opened:
@@ -111,6 +123,23 @@ def open_fuse(person_id: UUID, ask: Fuse) -> Opened:
     )
 
 
+def open_background(answer_id: UUID) -> Opened | None:
+    opened = record.open_background(answer_id)
+    return fused_again(opened, answer_id) if opened else None
+
+
+def fused_again(opened: Opened, of: UUID) -> Opened:
+    """A fused answer that is continued, tried again or made by a worker is made of its lanes as before."""
+    fusion = Fusion.objects.filter(answer=of).first()
+    if fusion is None or not opened.fresh:
+        return opened
+    if opened.answer.pk != of:
+        lanes = list(fusion.lanes.all())
+        fusion = Fusion.objects.create(answer=opened.answer, instruction=fusion.instruction)
+        fusion.lanes.set(lanes)
+    return replace(opened, request=fused(opened.request, fusion))
+
+
 def fused(request: Request, fusion: Fusion) -> Request:
     """The request behind a fused answer: the lanes' words as part of what is asked, and what they read as evidence."""
     lanes = list(fusion.lanes.select_related("answer__run"))
@@ -123,7 +152,7 @@ def fused(request: Request, fusion: Fusion) -> Request:
         request,
         messages=(*request.messages[:-1], PromptMessage(role=last.role, parts=parts)),
         evidence=evidence,
-        grounding=replace(request.grounding, collections=(), offered=(), web=False),
+        grounding=replace(request.grounding, collections=(), attached=(), offered=(), web=False),
         alone=True,
     )
 

@@ -12,8 +12,10 @@ from pathlib import PurePath
 from retrieval.parsing import packed
 from retrieval.parsing.pages import article, page
 from retrieval.parsing.parsed import Parsed, Unreadable
+from retrieval.parsing.pictures import is_picture, picture, scanned
 from retrieval.parsing.plain import comma_separated, plain
 
+OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"  # how old Office files begin, and new ones that are encrypted
 MOST_TEXT = 20_000_000  # characters of one document
 
 Reader = Callable[[bytes], Parsed]
@@ -43,7 +45,7 @@ def parse(data: bytes, name: str) -> Parsed:
     if not text.strip():
         raise Unreadable(
             "There is no text in the file; it may hold pictures of pages.",
-            "Run text recognition (OCR) over it, and add it again.",
+            "Have tesseract-ocr installed on the server and read it again, or add a file with its text.",
         )
     if len(text) > MOST_TEXT:
         raise Unreadable(f"The file holds over {MOST_TEXT // 1_000_000} million characters.", "Split it into parts.")
@@ -53,6 +55,13 @@ def parse(data: bytes, name: str) -> Parsed:
 def _reader_of(data: bytes, suffix: str) -> Reader:
     if data.startswith(b"%PDF"):
         return _pdf
+    if data.startswith(OLE):
+        raise Unreadable(
+            "The file is locked with a password, or of the formats before 2007.",
+            "Save it without a password as .docx, .xlsx, .pptx or PDF, and add that.",
+        )
+    if is_picture(data):
+        return picture
     if data.startswith(b"PK\x03\x04"):
         if suffix not in PACKED:
             raise Unreadable(f"Files of the type {suffix or 'zip'} are not read.", "Save it as PDF, and add that.")
@@ -69,5 +78,5 @@ def _pdf(data: bytes) -> Parsed:
         reader = PdfReader(io.BytesIO(data))
         if reader.is_encrypted and not reader.decrypt(""):
             raise Unreadable("The PDF is locked with a password.", "Save it without one, and add it again.")
-        pages = [one.extract_text().strip() for one in reader.pages]
+        pages = [one.extract_text().strip() or scanned(one) for one in reader.pages]
         return Parsed.of_pages(pages, str((reader.metadata and reader.metadata.title) or ""))

@@ -17,7 +17,8 @@ PATIENCE = 120.0  # seconds
 def read(data: bytes, name: str) -> Parsed:
     """The text of a file. Raises Unreadable."""
     command = [sys.executable, "-m", "retrieval.parsing.child", name]
-    few = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ}
+    few = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL", "TESSDATA_PREFIX") if key in os.environ}
+    few["OCR_LANGUAGES"] = settings.OCR_LANGUAGES
     try:
         done = subprocess.run(
             command, input=data, capture_output=True, timeout=PATIENCE, cwd=settings.BASE_DIR, env=few

@@ -18,9 +18,10 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from retrieval import lexical, search
+from retrieval import lexical, search, spaces
 from retrieval.chunks import indexed
 from retrieval.models import Chunk, Collection, Document
+from retrieval.passages import evidence_of
 from retrieval.web import engines, pages
 from retrieval.web.results import Result
 from workspace.hosts import link
@@ -96,7 +97,7 @@ async def _ranked(
     best = [*words, *(id for id in chunks if id not in words)][:RANKED]
     meaning = await _meaning(question, [chunks[id] for id in best])
     scores = search.join(words, meaning) if words or meaning else {}
-    evidence = await _in_thread(search.evidence_of, scores, limit_tokens)
+    evidence = await _in_thread(evidence_of, scores, limit_tokens)
     read = {str(document.pk): document for document in documents}
     return tuple(
         replace(one, url=document.url, where=_where(document, one.where))
@@ -110,7 +111,11 @@ async def _meaning(question: str, chunks: Sequence[Chunk]) -> dict[UUID, float]:
     texts = [indexed(chunk.document.title, chunk.heading, chunk.text) for chunk in chunks]
     try:
         async with asyncio.timeout(settings.WEB_DEADLINE / 3):
-            asked, *vectors = await link.aembed([question, *texts])
+            space = await _in_thread(spaces.current)
+            asked, vectors = await asyncio.gather(
+                spaces.question(space, question),
+                spaces.aembed(space, [space.passage_prefix + text for text in texts]),
+            )
     except (link.HostUnavailable, TimeoutError):
         return {}
     cosines = {chunk.pk: _cosine(asked, vector) for chunk, vector in zip(chunks, vectors, strict=True)}

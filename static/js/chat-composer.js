@@ -2,6 +2,9 @@
 // and keeps every word until the server has it. Drafts live in this browser, one for each chat.
 
 import { cookie } from "./cookie.js";
+import "./attached-files.js";
+
+const PICTURES = ["image/png", "image/jpeg", "image/webp", "image/gif"];
 
 export class ChatComposer extends HTMLElement {
   #text;
@@ -20,6 +23,7 @@ export class ChatComposer extends HTMLElement {
     this.addEventListener("paste", (event) => this.#take(event, event.clipboardData.files));
     document.addEventListener("dragover", (event) => event.preventDefault());
     document.addEventListener("drop", (event) => this.#take(event, event.dataTransfer.files));
+    this.addEventListener("complaint", (event) => { event.stopPropagation(); this.complain(event.detail); });
     const input = this.querySelector("input[type=file]");
     input.addEventListener("change", () => { this.#attach(input.files); input.value = ""; });
     this.#text.value = localStorage.getItem(this.#draftKey) ?? "";
@@ -71,7 +75,8 @@ export class ChatComposer extends HTMLElement {
   }
 
   // Give a refused question back to its writer, with the reason.
-  giveBack({ text, attached }, { cause, action }) {
+  giveBack({ text, attached, files }, { cause, action }) {
+    this.#files.giveBack(files.items);
     this.#text.value = [text, this.#text.value].filter((words) => words.trim()).join("\n\n");
     this.#attached = [...attached, ...this.#attached];
     this.#attached.forEach(({ item }) => this.querySelector(".attached").append(item));
@@ -128,10 +133,12 @@ export class ChatComposer extends HTMLElement {
     if (!this.mayWrite) return;
     if (this.documents && this.collections?.length === 0) return this.complain("No documents are chosen. Choose some beside Documents, or switch it off.");
     if (this.isEmpty) return this.complain("The message is empty. Write something, or attach an image.");
+    if (this.#files.isReading) return this.complain("A file is still being read. Send again in a moment.");
     if (this.#attached.some(({ digest }) => !digest)) return this.complain("An image is still on its way. Send again in a moment.");
     const detail = {
       text: this.#text.value,
       attached: this.#attached,
+      files: this.#files.take(),
       blobs: this.#attached.map(({ digest }) => digest),
       images: this.#attached.map(({ url }) => url),
       documents: this.documents,
@@ -197,7 +204,7 @@ export class ChatComposer extends HTMLElement {
   }
 
   #attach(files) {
-    for (const file of files) this.#upload(file);
+    for (const file of files) PICTURES.includes(file.type) ? this.#upload(file) : this.#files.add(file);
   }
 
   async #upload(file) {
@@ -222,6 +229,10 @@ export class ChatComposer extends HTMLElement {
       this.complain(error instanceof TypeError ? "The server can't be reached. Attach the image again in a moment." : error.message);
     }
     this.#told();
+  }
+
+  get #files() {
+    return this.querySelector("attached-files");
   }
 
   #told() {

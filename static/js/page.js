@@ -143,7 +143,10 @@ function chat() {
   });
   addEventListener("pagehide", () => composer.keep([...kept.values()].map(({ text }) => text)));
   busy();
-  if (!location.hash) follow.toEnd();
+  const wanted = location.hash.startsWith("#m-") ? location.hash.slice(3) : "";
+  if (wanted && !thread.has(wanted)) thread.reload(wanted); // it stands on another branch
+  else if (!wanted) follow.toEnd();
+  if (new URLSearchParams(location.search).has("compare")) picker.openForSeveral();
 
   function heard(frame) {
     if (frame.type === TELL.STARTED || frame.type === TELL.COMPARED) {
@@ -162,7 +165,7 @@ function chat() {
     thread.apply(frame);
     if ([TELL.STARTED, TELL.COMPARED, TELL.SETTLED].includes(frame.type)) showLive(frame.chat, frame.type !== TELL.SETTLED);
     if (frame.type === TELL.SETTLED && edited.delete(frame.run)) thread.reload();
-    if (frame.type === TELL.SETTLED) say(frame.state === "done" ? "The answer is complete." : `The answer is ${frame.state}.`);
+    if (frame.type === TELL.SETTLED && !frame.judged) say(frame.state === "done" ? "The answer is complete." : `The answer is ${frame.state}.`);
     busy();
   }
 
@@ -231,7 +234,7 @@ function chat() {
     kept.set(client_id, given);
     document.getElementById("empty")?.remove();
     thread.propose({ client_id, text: given.text, images: given.images, parent: parent ?? "" });
-    const asked = { client_id, chat: here || null, parent, text: given.text, blobs: given.blobs, documents: given.documents, collections: given.collections, web: given.web, reasoning: given.reasoning };
+    const asked = { client_id, chat: here || null, parent, text: given.text, blobs: given.blobs, documents: given.documents, collections: given.collections, attached: given.files.attached, kept: given.files.kept, web: given.web, reasoning: given.reasoning };
     const frame = lanes.isOn ? { type: ASK.COMPARE, ...asked, lanes: lanes.take(), blind: lanes.blind } : { type: ASK.SEND, ...asked, model: picker.model };
     picker.close();
     if (!socket.ask(frame)) state.textContent = "Offline: sent when the connection is back";

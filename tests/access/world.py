@@ -15,7 +15,7 @@ from django.utils import timezone
 from chat import steps, tree
 from chat.models import Attachment, Blob, Chat, ChatShare, Checkpoint, Comparison, Lane, Message, MessageBlob
 from retrieval import files
-from retrieval.models import Collection, Document
+from retrieval.models import Collection, Document, EmbeddingModel, SearchSettings
 from retrieval.web.engines import ensure as ensure_engines
 from tests.access.table import Who
 from tests.scripted import add_model
@@ -106,6 +106,8 @@ def build() -> World:
     step = steps.name(chat, member, answer, "The bridge")
     steps.name(elsewhere.chat, member, elsewhere, "Another")
     ensure_engines()
+    SearchSettings.objects.create(pk=1)
+    EmbeddingModel.objects.create(name="Other", model="org/other")
     rows = {model._meta.label_lower: model._default_manager.order_by("pk").first() for model in apps.get_models()}
     rows["accounts.person"] = people[Who.STRANGER]
     values = {

@@ -22,7 +22,7 @@ COMMIT = "c" * 40
 def row(model: str, **values: Any) -> dict[str, Any]:
     plain = {"cached": False, "pinned": False, "state": "unloaded", "why": "", "progress": 0.0, "disk": 4_000_000,
              "memory": 0, "answering": 0, "window": 2048, "estimate": 9_000_000, "precision": "", "device": "",
-             "is_folder": model.startswith("/")}  # fmt: skip
+             "is_folder": model.startswith("/"), "task": "chat"}  # fmt: skip
     return {"model": model, **plain, **values}
 
 
@@ -31,7 +31,8 @@ class ScriptedHost:
 
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
-        self.here = {"/models/orchard": f"/models/orchard@{'d' * 12}", "club/cached": f"club/cached@{COMMIT}"}
+        self.here = {"/models/orchard": f"/models/orchard@{'d' * 12}", "club/cached": f"club/cached@{COMMIT}",
+                     "club/seeing": f"club/seeing@{COMMIT}", "club/vectors": f"club/vectors@{COMMIT}"}  # fmt: skip
         self.hub = {"club/remote": f"club/remote@{COMMIT}"}
         self.asked: list[tuple[str, str]] = []
         self.gone = False
@@ -50,7 +51,8 @@ class ScriptedHost:
             return {}
         if model not in places:
             raise link.Refused("The hub can't be reached: this machine is offline." if places is self.hub else "no")
-        return {"model": places[model], "window": 2048}
+        task = "embedding" if "vectors" in model else "chat"
+        return {"model": places[model], "window": 2048, "task": task, "images": "seeing" in model}
 
 
 @pytest.fixture
@@ -101,13 +103,14 @@ def test_what_can_not_be_had_is_said_and_adds_nothing(
 
 def test_every_state_is_shown_with_what_can_be_done(client: Client, page: str, host: ScriptedHost) -> None:
     client.post(page, {"action": "add", "model": "/models/orchard"})
+    client.post(page, {"action": "add", "model": "club/cached"})
     upstream = f"/models/orchard@{'d' * 12}"
     for state, shown, button in (
         (row(upstream, state="ready", memory=7_000_000, precision="float32", device="cpu"), "in memory", "unload"),
         (row(upstream), "on disk", "load"),
         (row(upstream, state="loading", progress=0.42), "loading 42 %", None),
         (row(upstream, state="downloading", progress=0.07), "downloading 7 %", None),
-        (row(upstream, state="absent", why="The folder does not exist", disk=0), "not here", "download"),
+        (row(f"club/cached@{COMMIT}", state="absent", why="It is not here", disk=0), "not here", "download"),
         (row(upstream, state="failed", why="out of memory: it is too large"), "it is too large", "load"),
     ):
         host.rows = [state]
@@ -137,6 +140,20 @@ def test_a_model_of_the_cache_is_offered_until_it_is_added(client: Client, page:
     assert "Found on this machine" in client.get(page).text
     client.post(page, {"action": "add", "model": "club/cached"})
     assert "Found on this machine" not in client.get(page).text
+
+
+def test_a_model_that_sees_is_known_to_take_images(client: Client, page: str, host: ScriptedHost) -> None:
+    client.post(page, {"action": "add", "model": "club/seeing"})
+    model = LanguageModel.objects.get(name="seeing")
+    assert model.current is not None and model.current.abilities == ["system", "images"]
+
+
+def test_a_model_for_search_is_no_model_to_chat_with(client: Client, page: str, host: ScriptedHost) -> None:
+    host.rows = [row(f"club/vectors@{COMMIT}", cached=True, task="embedding")]
+    answer = client.post(page, {"action": "add", "model": "club/vectors"}, follow=True)
+    assert "club/vectors turns texts into vectors and does not chat" in answer.text
+    assert not LanguageModel.objects.filter(current__provider__current__kind="local").exists()
+    assert "Models that serve search" in answer.text and "Found on this machine" not in answer.text
 
 
 def test_a_host_that_is_away_is_said(client: Client, page: str, host: ScriptedHost) -> None:

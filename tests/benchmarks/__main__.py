@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from tests.benchmarks import figures, local, long_chats, page, programs
+from tests.benchmarks import figures, grounding, local, long_chats, page, programs
 from tests.benchmarks.load import ChatReader, DirectReader, Reader, connect, one_by_one, within_a_second
 from tests.serving import ROOT, Served, free_port
 from tests.upstream import log_of
@@ -52,7 +52,13 @@ def main() -> None:
     parser.add_argument("--only-programs", action="store_true", help="chat completions for other programs alone")
     parser.add_argument("--only-local", action="store_true", help="local models alone")
     parser.add_argument("--only-long-chats", action="store_true", help="what a chat costs as it grows, alone")
+    parser.add_argument("--only-search", action="store_true", help="documents and search alone")
     asked = parser.parse_args()
+    if asked.only_search:
+        with tempfile.TemporaryDirectory(prefix="onepane-bench-") as folder:
+            found = grounding.measure(Path(folder), quick=asked.quick)
+        print(json.dumps(found, indent=1) if asked.json else "\n".join(grounding.lines(found)))
+        return
     if asked.only_local:
         with tempfile.TemporaryDirectory(prefix="onepane-bench-") as folder:
             found = local.measure(Path(folder), quick=asked.quick)
@@ -70,6 +76,7 @@ def main() -> None:
         if not asked.only_programs:
             found["local"] = local.measure(Path(folder), quick=asked.quick)
             found["long_chats"] = long_chats.measure(Path(folder) / "long", upstream, quick=asked.quick)
+            found["grounding"] = grounding.measure(Path(folder), quick=asked.quick)
     print(json.dumps(found, indent=1) if asked.json else figures.table(found))
 
 

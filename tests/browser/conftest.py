@@ -14,6 +14,7 @@ from tests.serving import Served
 from tests.upstream import Upstream
 
 expect.set_options(timeout=15_000)  # milliseconds: a busy machine is no fault of the page
+BOASTS = ("boast-quick-heron", "boast-slow-badger")  # models that say who they are
 PEOPLE = 80  # each test takes the next one, so no test sees the chats of another
 
 
@@ -31,7 +32,7 @@ def keys() -> list[str]:
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream, keys: list[str]) -> Iterator[Served]:
     served = Served(tmp_path_factory.mktemp("data"))
-    keys += served.people(PEOPLE, upstream.url)
+    keys += served.people(PEOPLE, upstream.url, BOASTS)
     served.start()
     served.start_worker()
     yield served

@@ -188,15 +188,15 @@ async def test_nothing_tells_who_wrote_what_before_a_blind_vote(alice: Person) -
 async def test_blind_lanes_come_at_one_pace(alice: Person) -> None:
     """A lane that is all there at once is shown no further than one that still writes has come."""
     gate = asyncio.Event()
-    say("q" * 500)
-    say("s" * 30, gate, "s" * 30)
+    say("q " * 250)
+    say("s " * 15, gate, "s " * 15)
     async with tab(alice) as page:
         begun = await compare(page, *NAMES[:2], blind=True)
         shown: dict[str, str] = {}
         while len(shown) < 2:
             frame = await page.hear("delta")
             shown[frame["run"]] = shown.get(frame["run"], "") + frame["text"]
-        assert sorted(len(text) for text in shown.values()) == [30, 30]
+        assert [len(text) for text in shown.values()] == [28, 28]  # the last word may be the beginning of a name
         gate.set()
         await ends(page, 2)
     assert begun["html"].count('data-state="running"') == 2

@@ -9,14 +9,15 @@ from uuid import uuid4
 import pytest
 from channels.db import database_sync_to_async
 from django.core.management import call_command
-from django.db import connection
-from django.test import AsyncClient, Client
+from django.db import IntegrityError, connection
+from django.test import Client
 
 from chat import chain, history, tree
 from chat.models import Chat, Checkpoint, Message
-from tests.scripted import Scripted, add_model, broken, say
+from tests.scripted import add_model, broken, say
 from tests.tab import tab
 from workspace.accounts.models import Person
+from workspace.router import frozen
 from workspace.router.models import Run
 from workspace.types import Usage
 
@@ -67,6 +68,9 @@ async def test_what_was_altered_or_taken_out_is_found(alice: Person) -> None:
     answer = await Message.objects.select_related("run").filter(chat=chat, role="model").order_by("pk").afirst()
     assert answer and answer.run and answer.run.manifest
     manifest = answer.run.manifest
+    with pytest.raises(IntegrityError, match="a settled run does not change"):
+        await Run.objects.filter(pk=answer.run_id).aupdate(manifest={**manifest, "model": "other"})
+    await database_sync_to_async(frozen.lift)()
     await Run.objects.filter(pk=answer.run_id).aupdate(manifest={**manifest, "model": "other"})
     assert "its manifest was altered" in await faults()
     await Run.objects.filter(pk=answer.run_id).aupdate(manifest=manifest, text="Something else.")
@@ -183,28 +187,6 @@ async def test_a_map_of_many_branches_folds_versions_and_costs_few_queries(
     assert (len(few.rows), few.branches, few.messages) == (6, 300, 301)
     assert len((await database_sync_to_async(lambda: look(opened=[root.pk]))()).rows) == 301
     assert len((await database_sync_to_async(lambda: look(by="branches"))()).rows) == 300
-
-
-async def test_an_answer_is_made_again_from_its_manifest_or_with_one_thing_changed(alice: Person) -> None:
-    chat = await talked(alice, "tea")
-    old = await Message.objects.filter(chat=chat, role="model").select_related("run").order_by("pk").afirst()
-    assert old and old.run and old.run.manifest
-    client = AsyncClient()
-    await client.aforce_login(alice)
-    for form, model, temperature in (({}, "plain", None), ({"model": "other", "temperature": "0.3"}, "other", 0.3)):
-        say("About tea.")
-        response = await client.post(f"/c/{chat.pk}/replay/", {"message": str(old.pk), **form})
-        assert response.status_code == 302 and f"a={old.pk}" in response["Location"]
-        answer = await Message.objects.select_related("run").aget(pk=response["Location"].split("b=")[1])
-        while answer.run and answer.run.state == "running":
-            await answer.run.arefresh_from_db()
-        assert answer.run and answer.run.manifest and answer.parent_id == old.parent_id
-        assert answer.run.manifest["model"] == model and Scripted.calls[-1].parameters.get("temperature") == temperature
-        page = (await client.get(response["Location"])).content.decode()
-        assert "Word for word the same" in page
-        assert ("<td>plain</td><td>other</td>" in page) is bool(form)
-    bad = await client.post(f"/c/{chat.pk}/replay/", {"message": str(uuid4())})
-    assert bad.status_code == 404
 
 
 async def test_a_branch_is_taken_away_with_its_digests(alice: Person) -> None:

@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.test import Client
 
-from chat.compare.leaderboard import LEAST, leaderboard
+from chat.compare.leaderboard import LEAST, Leaderboard, Wanted, leaderboard
+from chat.compare.topics import topic_of
 from chat.models import Chat, Comparison, Lane, Message, Vote
 from tests.scripted import add_model
 from workspace.accounts.models import Person
-from workspace.router.models import Run
+from workspace.providers.models import LanguageModelVersion
+from workspace.router.models import RouterConfiguration, RouterVersion, Run
 
 pytestmark = pytest.mark.django_db
 
 
-def vote(person: Person, *models: str, best: str = "", blind: bool = True, words: int = 5) -> None:
-    """One comparison that has been voted on; the first model's answer has so many words."""
+def vote(
+    person: Person,
+    *models: str,
+    best: str = "",
+    blind: bool = True,
+    text: str = "",
+    question: str = "Which is it?",
+    **run: Any,
+) -> list[Lane]:
+    """One comparison that has been voted on; the first model's answer has that text."""
     chat = Chat.objects.create(owner=person)
-    question = Message.objects.create(chat=chat, role="person", author=person, settled=True, client_id=uuid4())
-    comparison = Comparison.objects.create(chat=chat, question=question, person=person, blind=blind)
+    parts = [{"kind": "text", "text": question}]
+    asked = Message.objects.create(chat=chat, role="person", author=person, settled=True, parts=parts)
+    comparison = Comparison.objects.create(chat=chat, question=asked, person=person, blind=blind)
     lanes = {}
     for place, name in enumerate(models):
-        run = Run.objects.create(state="done", text="word " * (5 if place else words), manifest={"model": name})
-        answer = Message.objects.create(chat=chat, parent=question, role="model", run=run, depth=1, settled=True)
+        words = text if text and not place else "word " * 5
+        made = {"state": "done", "text": words, "manifest": {"model": name}, **run}
+        answer = Message.objects.create(
+            chat=chat, parent=asked, role="model", run=Run.objects.create(**made), depth=1, settled=True
+        )
         lanes[name] = Lane.objects.create(comparison=comparison, place=place, answer=answer, asked={"model": name})
+    choice = "best" if best else "tie"
     Vote.objects.create(
-        comparison=comparison, person=person, choice="best" if best else "tie", lane=lanes.get(best), blind=blind,
-        digests={},
-    )  # fmt: skip
+        comparison=comparison, person=person, choice=choice, lane=lanes.get(best), blind=blind, digests={}
+    )
+    return list(lanes.values())
 
 
 @pytest.fixture(autouse=True)
@@ -39,19 +55,37 @@ def models(db: None) -> None:
     add_model("secret", groups=["bridge"])
 
 
-def told(groups: set[str] | None = None, **options: bool) -> list[str]:
-    chosen = {"blind": True, "styled": False, "versions": False, **options}
-    return [one.strength.model for one in leaderboard(groups or set(), **chosen).standings]
+def found(groups: set[str] | None = None, **wanted: Any) -> Leaderboard:
+    return leaderboard(groups or set(), Wanted(**wanted))
+
+
+def told(groups: set[str] | None = None, **wanted: Any) -> list[str]:
+    return [one.strength.model for one in found(groups, **wanted).standings]
+
+
+def lead(board: Leaderboard) -> float:
+    by_name = {one.strength.model: one.strength.elo for one in board.standings}
+    return by_name["strong"] - by_name["weak"]
 
 
 def test_who_wins_stands_first_and_who_has_few_votes_stands_apart(alice: Person) -> None:
     for n in range(30):
         vote(alice, "strong", "weak", best="weak" if n % 5 == 0 else "strong")
     vote(alice, "new", "weak", best="new")
-    assert told() == ["strong", "weak"]
-    found = leaderboard(set(), blind=True, styled=False, versions=False)
-    assert found.few == [("new", 1)] and found.votes == 31
-    assert [one.strength.rank for one in found.standings] == [1, 2]
+    board = found()
+    assert told() == ["strong", "weak"] and board.first == ["strong"]
+    assert board.few == [("new", 1)] and (board.votes, board.people) == (31, 1)
+    assert [one.strength.rank for one in board.standings] == [1, 2] and not board.untold
+
+
+def test_what_these_votes_can_not_tell_is_said(alice: Person, client: Client) -> None:
+    for n in range(40):
+        vote(alice, "strong", "weak", best="weak" if n % 5 < 2 else "strong")
+    gap = found().untold[0]
+    assert (gap.first, gap.second) == ("strong", "weak") and gap.low < 0 < gap.high and gap.needed
+    client.force_login(alice)
+    page = client.get("/leaderboard/").content.decode()
+    assert "strong leads, and can’t be told from weak" in page and "Can’t tell at n = 40." in page
 
 
 def test_blind_and_sighted_votes_are_never_mixed(alice: Person) -> None:
@@ -62,18 +96,34 @@ def test_blind_and_sighted_votes_are_never_mixed(alice: Person) -> None:
     assert told(blind=False) == ["weak", "strong"]
 
 
-def test_a_win_by_length_alone_is_taken_out(alice: Person) -> None:
-    for n in range(60):
-        words = 40 if n % 2 else 1
-        vote(alice, "strong", "weak", best="strong" if (words == 40) ^ (n % 10 == 0) else "weak", words=words)
-    for n in range(40):
-        vote(alice, "strong", "weak", best="strong" if n % 10 else "weak", words=40)
-    plain = leaderboard(set(), blind=True, styled=False, versions=False).standings
-    held = leaderboard(set(), blind=True, styled=True, versions=False).standings
-    lead = plain[0].strength.elo - plain[1].strength.elo
-    fair = next(s.strength.elo for s in held if s.strength.model == "strong")
-    fair -= next(s.strength.elo for s in held if s.strength.model == "weak")
-    assert plain[0].strength.model == "strong" and abs(fair) < lead
+@pytest.mark.parametrize(("held", "looks"), [("length", "word " * 40), ("style", "# A\n\n- **b** c\n- d\n\nword word")])
+def test_a_win_by_looks_alone_is_taken_out(alice: Person, held: str, looks: str) -> None:
+    """Of two equals, the one that is longer, or more decorated, wins nine in ten; the other way round as well."""
+    for n in range(120):
+        decorated, plain = ("strong", "weak") if n % 4 else ("weak", "strong")
+        vote(alice, decorated, plain, best=decorated if n // 4 % 10 else plain, text=looks)
+    plainly, fairly = found(), found(held=held)
+    assert plainly.first == ["strong"] and lead(plainly) > 100
+    assert abs(lead(fairly)) < lead(plainly) / 2 and fairly.first != ["strong"]
+    assert max(weight for _, weight in fairly.weights) > 20
+
+
+def test_lanes_that_failed_and_a_model_as_its_own_rival_count_for_nothing(alice: Person) -> None:
+    for _ in range(LEAST):
+        vote(alice, "strong", "weak", best="strong", state="failed")
+        vote(alice, "strong", "strong", best="strong")
+    board = found()
+    assert (board.votes, board.few, told()) == (2 * LEAST, [], [])
+
+
+def test_models_that_never_met_have_no_place_among_the_others(alice: Person) -> None:
+    add_model("far")
+    for _ in range(LEAST):
+        vote(alice, "strong", "weak", "new", best="strong")
+        vote(alice, "far", "secret", best="far")
+    board = found({"bridge"})
+    assert {one.strength.model for one in board.standings} == {"strong", "weak", "new"}
+    assert board.apart == ["far", "secret"]
 
 
 def test_a_model_that_a_reader_may_not_use_is_not_named(alice: Person, client: Client) -> None:
@@ -85,9 +135,75 @@ def test_a_model_that_a_reader_may_not_use_is_not_named(alice: Person, client: C
     assert "secret" not in page and "Too few votes" in page
 
 
-def test_versions_and_settings_are_told_apart_when_asked(alice: Person, client: Client) -> None:
+def test_by_topic(alice: Person, client: Client) -> None:
     for _ in range(LEAST):
-        vote(alice, "strong", "weak", best="strong")
+        vote(alice, "strong", "weak", best="weak", question="Write a python function that sorts a list.")
+        vote(alice, "strong", "weak", best="strong", question="Write an email to the landlord.")
+    assert told(topic="code") == ["weak", "strong"] and told(topic="writing") == ["strong", "weak"]
+    assert found().topics == [("code", LEAST), ("writing", LEAST)]
     client.force_login(alice)
-    page = client.get("/leaderboard/?versions=1").content.decode()
-    assert "strong version" in page and "strong version" in " ".join(told(versions=True))
+    assert "weak leads" in client.get("/leaderboard/?topic=code").content.decode()
+
+
+def test_versions_settings_and_router_versions_are_told_apart_when_asked(alice: Person) -> None:
+    version = LanguageModelVersion.objects.filter(model__name="strong").get()
+    configuration = RouterConfiguration.objects.create(name="house")
+    old, new = (
+        RouterVersion.objects.create(configuration=configuration, number=number, source="{}", digest=str(number))
+        for number in (7, 8)
+    )
+    took = {"model_version": version, "first_token_s": 0.2, "cost": Decimal("0.002")}
+    for _ in range(LEAST):
+        lanes = vote(alice, "strong", "weak", best="strong", **took)
+        lanes[0].asked["parameters"] = {"temperature": 0.2}
+        lanes[0].save()
+        for lane, routed in zip(lanes, (old, new), strict=True):
+            chosen = {"model": "weak", "decision": {"chosen_by": "route"}}
+            Run.objects.filter(pk=lane.answer.run_id).update(manifest=chosen, router_version=routed)
+    assert told(by="settings") == ["strong v1 · temperature 0.2", "strong v1"]
+    assert told(by="router") == ["house v7", "house v8"]
+    Run.objects.update(manifest={"model": "weak", "decision": {"chosen_by": "person"}})
+    assert told(by="router") == []
+    one = found(by="settings").standings[0]
+    assert (one.per_thousand, one.first_token) == (2, 0.2)
+
+
+def test_quality_is_drawn_against_cost_and_latency_with_intervals(alice: Person, client: Client) -> None:
+    for n in range(LEAST):
+        lanes = vote(alice, "strong", "weak", best="strong" if n % 3 else "weak")
+        for lane, cost, wait in zip(lanes, ("0.004", "0.001"), (0.9, 0.1), strict=True):
+            Run.objects.filter(pk=lane.answer.run_id).update(cost=Decimal(cost), first_token_s=wait)
+    client.force_login(alice)
+    page = client.get("/leaderboard/").content.decode()
+    assert "Quality against cost" in page and "Quality against latency" in page
+    assert page.count('class="bar" d="M') == 4 and "at $4" in page and "at 0.1 s" in page
+
+
+@pytest.mark.parametrize(
+    ("question", "grounding", "topic"),
+    [
+        ("Implement a binary search in Rust.", {}, "code"),
+        ("Solve x^2 + 3 = 12 and prove that it has two roots.", {}, "maths"),
+        ("Translate this into German: good morning.", {}, "translation"),
+        ("Draft a letter to the council about the bins.", {}, "writing"),
+        ("What does the survey say of the roof?", {"documents": True}, "documents"),
+        ("Who painted this?", {}, "other"),
+    ],
+)
+def test_a_topic_is_told_by_rules(question: str, grounding: dict[str, bool], topic: str) -> None:
+    assert topic_of(question, grounding) == topic
+
+
+def test_the_list_of_comparisons_says_which_wait_and_names_no_blind_one(
+    alice: Person, charlie: Person, client: Client
+) -> None:
+    vote(alice, "strong", "weak", best="strong", question="Red or blue?")
+    lanes = vote(alice, "strong", "weak", question="Old or new?")
+    Vote.objects.filter(comparison=lanes[0].comparison).delete()
+    Comparison.objects.exclude(pk=lanes[0].comparison_id).update(blind=False)
+    client.force_login(alice)
+    page = client.get("/compare/").content.decode().split('id="main"')[1]
+    assert "1 comparison waits for your vote" in page and "you chose A" in page and "names withheld" in page
+    assert page.count("strong") == page.count("weak") == 1
+    client.force_login(charlie)
+    assert "Red or blue?" not in client.get("/compare/").content.decode()

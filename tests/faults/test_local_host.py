@@ -28,13 +28,12 @@ pytestmark = pytest.mark.timeout(240)
 ADD = """
 import django, sys; django.setup()
 from workspace.providers.adding import add_model
-from workspace.providers.models import LanguageModelVersion, Provider, ProviderVersion
+from workspace.providers.models import Provider, ProviderVersion
 local = Provider.objects.create(name="local")
 local.current = ProviderVersion.objects.create(provider=local, number=1, kind="local")
 local.save()
 for name, folder in zip(sys.argv[1::2], sys.argv[2::2]):
-    add_model(local, folder, name=name)
-LanguageModelVersion.objects.filter(provider=local).update(parameters={"max_tokens": 300})
+    add_model(local, folder, name=name, parameters={"max_tokens": 300})
 """
 SLOW = "pace-20-20-400"  # a remote answer of eight seconds
 ROUTES = '{"routes": [{"condition": "default", "model": "small", "fallbacks": ["echo"]}], "fallback": "echo"}'

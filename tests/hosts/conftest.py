@@ -12,6 +12,8 @@ import pytest_asyncio
 from django.conf import LazySettings
 
 from workspace.hosts import link
+from workspace.hosts.supervisor import Supervisor
+from workspace.providers import http
 
 
 @pytest.fixture(autouse=True)
@@ -29,3 +31,15 @@ def sockets(settings: LazySettings, tmp_path: Path) -> Iterator[Path]:
 async def connections() -> AsyncIterator[None]:
     yield
     await link.close()
+
+
+@pytest_asyncio.fixture
+async def model_host() -> AsyncIterator[Supervisor]:
+    kept = Supervisor((link.MODEL_HOST,))
+    await kept.start()
+    try:
+        await kept.serving()
+        yield kept
+    finally:
+        await http.close()
+        await kept.stop()

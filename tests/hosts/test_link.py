@@ -52,4 +52,4 @@ async def test_a_host_that_loads_or_refuses_is_unavailable_with_its_word() -> No
     with pytest.raises(link.HostUnavailable, match="503.*loading"):
         await asyncio.to_thread(link.embed, ["one"])
     with pytest.raises(link.HostUnavailable, match="400.*vector"):
-        await link.aquery("c", [1.0], 3)
+        await link.aquery({"c": []}, [1.0], 3)

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from tests.hosts.small import WINDOW, small_models
 from workspace.hosts import link
-from workspace.hosts.supervisor import Supervisor
-from workspace.providers import http
 from workspace.providers.base import Address, Call, Ended, ProviderError, Sent, Step
 from workspace.providers.local import Local
 from workspace.types import Delta, PromptMessage, Usage, text_part
@@ -30,18 +26,6 @@ pytestmark = pytest.mark.timeout(120)
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Folders with language models of random weights."""
     return small_models(tmp_path_factory.mktemp("models"), "llama", "gpt2", "mamba")
-
-
-@pytest_asyncio.fixture
-async def host() -> AsyncIterator[Supervisor]:
-    kept = Supervisor((link.MODEL_HOST,))
-    await kept.start()
-    try:
-        await kept.serving()
-        yield kept
-    finally:
-        await http.close()
-        await kept.stop()
 
 
 @dataclass
@@ -87,7 +71,7 @@ def closeness(a: list[float], b: list[float]) -> float:
     return sum(x * y for x, y in zip(a, b, strict=True))
 
 
-@pytest.mark.usefixtures("host")
+@pytest.mark.usefixtures("model_host")
 async def test_texts_become_vectors_by_their_meaning() -> None:
     assert await link.settled() == "ready"
     texts = ["The cat sleeps on the sofa.", "Interest rates rose again.", "A kitten naps on the couch.", "word " * 900]
@@ -102,7 +86,7 @@ async def test_texts_become_vectors_by_their_meaning() -> None:
         await link._apost(link.MODEL_HOST, "/v1/embeddings", {"nothing": 1})
 
 
-@pytest.mark.usefixtures("host")
+@pytest.mark.usefixtures("model_host")
 async def test_a_local_model_streams_and_keeps_to_what_is_asked(models: dict[str, str]) -> None:
     model = models["llama"]
     first = await answer(call_of(model, "Hello", max_tokens=24, temperature=0))
@@ -131,7 +115,7 @@ async def test_a_local_model_streams_and_keeps_to_what_is_asked(models: dict[str
     assert rest.usage is not None and rest.usage.input > first.usage.input  # it read what it had written
 
 
-@pytest.mark.usefixtures("host")
+@pytest.mark.usefixtures("model_host")
 async def test_answers_at_once_are_what_each_would_be_alone(models: dict[str, str]) -> None:
     for kind in ("llama", "gpt2", "mamba"):  # the last keeps its past in a way that rows can't share
         calls = [
@@ -143,7 +127,7 @@ async def test_answers_at_once_are_what_each_would_be_alone(models: dict[str, st
         assert [each.text for each in together] == [each.text for each in alone], kind
 
 
-@pytest.mark.usefixtures("host")
+@pytest.mark.usefixtures("model_host")
 async def test_the_next_question_of_a_chat_is_read_from_where_the_last_ended(models: dict[str, str]) -> None:
     question = "What grows in an orchard, and when is it picked? " * 4
     first = await answer(call_of(models["llama"], question, max_tokens=30, temperature=0))
@@ -155,7 +139,7 @@ async def test_the_next_question_of_a_chat_is_read_from_where_the_last_ended(mod
     assert (await answer(followed)).text == second.text
 
 
-@pytest.mark.usefixtures("host")
+@pytest.mark.usefixtures("model_host")
 async def test_whole_characters_only(models: dict[str, str]) -> None:
     """Random weights write bytes that are no characters, and halves of some."""
     hot = [call_of(models["llama"], "Hello", max_tokens=200, temperature=3.0, seed=seed) for seed in range(4)]
@@ -164,7 +148,7 @@ async def test_whole_characters_only(models: dict[str, str]) -> None:
         assert not each.text.endswith("\ufffd")
 
 
-@pytest.mark.usefixtures("host")
+@pytest.mark.usefixtures("model_host")
 async def test_what_is_wrong_is_said_and_touches_nobody_else(models: dict[str, str]) -> None:
     model = models["llama"]
     other = asyncio.create_task(answer(call_of(model, "Count.", max_tokens=300, temperature=0)))
@@ -183,7 +167,7 @@ async def test_what_is_wrong_is_said_and_touches_nobody_else(models: dict[str, s
     assert (await other).ended in ("length", "stop")
 
 
-@pytest.mark.usefixtures("host")
+@pytest.mark.usefixtures("model_host")
 async def test_a_reader_who_leaves_ends_the_answer(models: dict[str, str]) -> None:
     stream = Local().stream(call_of(models["llama"], "Go on for ever.", max_tokens=1900, temperature=0))
     async for said in stream:

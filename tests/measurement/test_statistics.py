@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from itertools import combinations
 
-import choix
 import numpy as np
 import pytest
-from scipy import optimize, stats
+from scipy import stats
 
-from workspace.measurement import bradley_terry, statistics
-from workspace.measurement.bradley_terry import Match, fit, strengths
+from workspace.measurement import statistics
 
 SIMULATIONS = 2_000 if os.environ.get("SOAK") else 200
 WITHIN = (0.93, 0.97) if os.environ.get("SOAK") else (0.90, 0.99)
@@ -73,74 +70,3 @@ def test_two_models_that_can_not_be_told_apart_are_not() -> None:
     assert not pair.tells(pair.p) and pair.needed and pair.needed > 100
     clear = statistics.paired([True] * 100, [True] * 60 + [False] * 40)
     assert clear.tells(clear.p) and clear.difference.value == pytest.approx(0.4)
-
-
-def games(strong: list[float], count: int, *, tie: float = 0.0, seed: int = 3) -> list[Match]:
-    """Matches between models whose log-strengths are known."""
-    chance = np.random.default_rng(seed)
-    pairs = list(combinations(range(len(strong)), 2))
-    made = []
-    for _ in range(count):
-        i, j = pairs[chance.integers(len(pairs))]
-        d = strong[i] - strong[j]
-        odds = np.array([np.exp(d / 2), np.exp(-d / 2), tie])
-        won = int(chance.choice([1, -1, 0], p=odds / odds.sum()))
-        made.append(Match(first=f"m{i}", second=f"m{j}", won=won))
-    return made
-
-
-def test_strengths_are_those_of_another_implementation() -> None:
-    matches = games([0.8, 0.1, -0.3, -0.6], 600)
-    names = ["m0", "m1", "m2", "m3"]
-    data = [(names.index(w), names.index(lost)) for m in matches for w, lost in [(m.first, m.second)[:: m.won]]]
-    wanted = choix.opt_pairwise(4, data, tol=1e-12)
-    ours, _, _ = fit(matches, names)
-    assert ours == pytest.approx(wanted - wanted.mean(), abs=1e-6)
-
-
-def test_with_ties_and_style_the_likelihood_is_at_its_top() -> None:
-    matches = games([0.5, 0.0, -0.5], 500, tie=0.7)
-    chance = np.random.default_rng(5)
-    matches = [Match(first=m.first, second=m.second, won=m.won, style=float(chance.normal())) for m in matches]
-    names = ["m0", "m1", "m2"]
-
-    def loss(x: np.ndarray) -> float:
-        logs = {"m0": x[0], "m1": x[1], "m2": -x[0] - x[1]}
-        total = 0.0
-        for m in matches:
-            d = logs[m.first] - logs[m.second] + x[3] * m.style
-            scores = {1: d / 2, -1: -d / 2, 0: x[2]}
-            total += scores[m.won] - np.logaddexp.reduce(list(scores.values()))
-        return -total
-
-    found = optimize.minimize(loss, np.zeros(4), method="BFGS", options={"gtol": 1e-8})
-    logs, tie, style = fit(matches, names, styled=True)
-    assert [*logs[:2], tie, style] == pytest.approx(list(found.x), abs=1e-5)
-
-
-def test_a_known_order_is_found_with_intervals_that_hold_it() -> None:
-    strong = [0.9, 0.2, -0.2, -0.9]
-    told = strengths(games(strong, 900, tie=0.5), pull=0.01)
-    assert [one.model for one in told] == ["m0", "m1", "m2", "m3"]
-    held = sum(
-        one.low <= bradley_terry.MIDDLE + bradley_terry.ELO * strong[int(one.model[1])] <= one.high for one in told
-    )
-    assert held >= 3
-    assert told[0].rank == 1 and told[-1].rank == 4
-
-
-def test_strengths_hold_the_truth_as_often_as_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bradley_terry, "RESAMPLES", 100)
-    strong, runs = [0.6, 0.0, -0.6], SIMULATIONS // 10
-    held = 0
-    for seed in range(runs):
-        for one in strengths(games(strong, 150, tie=0.4, seed=seed), pull=0.001):
-            truth = bradley_terry.MIDDLE + bradley_terry.ELO * strong[int(one.model[1])]
-            held += one.low <= truth <= one.high
-    assert 0.85 <= held / (3 * runs) <= 1.0
-
-
-def test_a_model_that_has_won_every_match_is_strong_and_finite() -> None:
-    told = strengths([Match(first="a", second="b", won=1)] * 3)
-    assert told[0].model == "a" and told[0].elo < 3_000
-    assert strengths([]) == []

@@ -16,7 +16,7 @@ from workspace.providers.names import tie, tied_to
 from workspace.providers.presets import MODEL_NAMES, PRESETS, begun_with, preset
 from workspace.providers.secrets import encrypt, key_of, lacks
 from workspace.providers.setup import begin, ensure_from_environment
-from workspace.router import catalog
+from workspace.router import catalog, frozen
 from workspace.router.configuration import parse
 
 pytestmark = pytest.mark.django_db
@@ -93,6 +93,7 @@ def test_what_nobody_lists_has_no_price_and_what_runs_here_is_free() -> None:
 def test_newer_prices_make_a_version_and_never_touch_the_admins_own(monkeypatch: pytest.MonkeyPatch) -> None:
     provider = served_at("https://api.anthropic.com/v1")
     kept, own = add_model(provider, "claude-sonnet-5-5"), add_model(provider, "claude-haiku-5-5")
+    frozen.lift()
     LanguageModelVersion.objects.filter(model=own).update(price_input=Decimal("7"), price_source="")
     LanguageModelVersion.objects.filter(model=kept).update(price_input=Decimal("99"), price_source="genai-prices 0.0.1")
     assert prices_are_old()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from workspace.providers.base import Address, Call, Ended, Sent
-from workspace.providers.quotes import NO_ANSWER, NO_EVIDENCE, Quotes, answer_pieces
+from workspace.providers.quotes import NO_ANSWER, NO_EVIDENCE, Quotes, answer_pieces, candidates
 from workspace.types import Delta, Evidence, PromptMessage, Usage, sha256, text_part
 
 BRIDGE = (
@@ -20,33 +20,35 @@ def passages(*texts: str) -> tuple[Evidence, ...]:
     )
 
 
+def answered(question: str, evidence: tuple[Evidence, ...], *, grounded: bool = False) -> list[str]:
+    return answer_pieces(candidates(question, evidence), evidence, grounded=grounded)
+
+
 def test_an_answer_is_a_sentence_of_the_evidence_with_its_citation() -> None:
-    answer = "".join(answer_pieces("What do bakers add to the dough?", passages(BRIDGE, BREAD)))
+    answer = "".join(answered("What do bakers add to the dough?", passages(BRIDGE, BREAD)))
     assert answer.startswith("Bakers in the valley add caraway to the dough. [2]")
 
 
 def test_a_question_for_a_time_is_answered_with_one() -> None:
-    assert answer_pieces("When was the bridge opened?", passages(BREAD, BRIDGE))[0].startswith("It was opened in 1874")
+    assert answered("When was the bridge opened?", passages(BREAD, BRIDGE))[0].startswith("It was opened in 1874")
 
 
 def test_a_question_for_a_person_is_answered_with_a_name() -> None:
-    assert answer_pieces("Who designed the arches of the bridge?", passages(BRIDGE))[0].startswith(
-        "Greta Holm designed"
-    )
+    assert answered("Who designed the arches of the bridge?", passages(BRIDGE))[0].startswith("Greta Holm designed")
 
 
 def test_a_question_the_evidence_does_not_answer_gets_no_citation() -> None:
-    answer = answer_pieces("How does photosynthesis work in desert plants?", passages(BRIDGE, BREAD))
+    answer = answered("How does photosynthesis work in desert plants?", passages(BRIDGE, BREAD))
     assert answer == [NO_ANSWER]
     assert "[" not in answer[0]
 
 
 def test_without_evidence_it_says_how_to_give_some() -> None:
-    assert answer_pieces("When was the bridge opened?", ()) == [NO_EVIDENCE]
+    assert answered("When was the bridge opened?", ()) == [NO_EVIDENCE]
 
 
 def test_documents_that_hold_nothing_fitting_are_not_called_missing() -> None:
-    assert answer_pieces("When was the bridge opened?", (), grounded=True) == [NO_ANSWER]
+    assert answered("When was the bridge opened?", (), grounded=True) == [NO_ANSWER]
 
 
 async def test_it_streams_a_sentence_at_a_time_and_counts_by_estimate() -> None:

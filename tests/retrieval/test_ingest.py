@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from django.http import Http404
 
-from retrieval import access, guide, ingest, lexical, tasks
+from retrieval import access, guide, ingest, leaning, lexical, tasks
 from retrieval.chunks import estimate
 from retrieval.models import Chunk, Collection, Document, Posting
 from workspace.accounts.models import Person
@@ -23,17 +24,21 @@ class Index:
 
     def __init__(self) -> None:
         self.vectors: dict[str, str] = {}
+        self.rows: dict[str, list[float]] = {}
+        self.embedded = 0
         self.away: int | None = None
 
-    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+    def embed(self, texts: Sequence[str], *, model: str = link.EMBEDDING) -> list[list[float]]:
         if self.away is not None:
             if not self.away:
                 raise link.HostUnavailable("the model host does not answer")
             self.away -= 1
-        return [[float(len(text))] for text in texts]
+        self.embedded += len(texts)
+        return [[float(len(text) % 7), float(len(text) % 11), 1.0] for text in texts]
 
     def upsert(self, collection: str, *, document: str, ids: Sequence[str], vectors: Sequence[Sequence[float]]) -> None:
         self.vectors |= dict.fromkeys(ids, document)
+        self.rows |= {id: [round(value, 5) for value in row] for id, row in zip(ids, vectors, strict=True)}
 
     def delete(self, collection: str, *, document: str) -> None:
         self.vectors = {id: of for id, of in self.vectors.items() if of != document}
@@ -61,7 +66,9 @@ def test_a_document_becomes_ready_with_a_vector_for_each_chunk(document: Documen
     assert document.state == State.READY
     assert len(chunks) > ingest.BATCH
     assert index.vectors.keys() == {str(chunk.pk) for chunk in chunks}
-    assert sum(chunk.length for chunk in chunks) == sum(p.count for p in Posting.objects.all())
+    entries = [np.frombuffer(bytes(p.entries), lexical.ENTRY) for p in Posting.objects.all()]
+    assert sum(chunk.length for chunk in chunks) == sum(int(one["count"].sum()) for one in entries) == document.terms
+    assert (document.passages, document.embedded) == (len(chunks), len(chunks))
 
 
 def test_ingest_cut_off_and_run_again_ends_in_the_same_rows(document: Document, index: Index) -> None:
@@ -76,6 +83,24 @@ def test_ingest_cut_off_and_run_again_ends_in_the_same_rows(document: Document, 
     ingest.ingest(document)
     assert set(document.chunks.values_list("pk", flat=True)) == before
     assert index.vectors.keys() == {str(pk) for pk in before}
+
+
+def test_ingest_goes_on_where_the_last_batch_was_stored(document: Document, index: Index) -> None:
+    index.away = 3
+    with pytest.raises(link.HostUnavailable):
+        ingest.ingest(document)
+    document.refresh_from_db()
+    stored = document.embedded
+    assert 0 < stored < document.passages and len(index.vectors) >= stored
+    before = dict(index.rows)
+    index.away, index.embedded = None, 0
+    ingest.ingest(document)
+    assert index.embedded == document.passages - stored + leaning.REACH, "but for the neighbours nothing is done twice"
+    once = dict(index.rows)
+    Document.objects.filter(pk=document.pk).update(state=State.LEXICAL, embedded=0)
+    document.refresh_from_db()
+    ingest.ingest(document)
+    assert index.rows == once and before.items() <= once.items(), "cut off or not, the vectors are the same"
 
 
 def test_words_written_again_replace_the_old(document: Document) -> None:
@@ -100,7 +125,7 @@ def test_the_task_leaves_a_document_searchable_by_words_when_no_host_runs(
 def test_the_task_keeps_why_a_document_failed(
     document: Document, index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(text: str) -> list[Any]:
+    def broken(text: str, size: Any) -> list[Any]:
         raise ValueError("no text in it")
 
     monkeypatch.setattr(ingest, "cut", broken)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import pytest
 from asgiref.sync import async_to_sync
 
-from retrieval import ingest, lexical, search
+from retrieval import ingest, lexical, presets, search
 from retrieval.models import Chunk, Collection, Document
 from workspace.accounts.models import Person
 from workspace.hosts import link
@@ -48,7 +48,7 @@ def no_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "aembed", away)
 
 
-def find(question: str, *collections: str, limit_tokens: int = 1024) -> search.Found:
+def find(question: str, *collections: str, limit_tokens: int | None = None) -> search.Found:
     return async_to_sync(search.search)(question, collections=collections, limit_tokens=limit_tokens)
 
 
@@ -109,7 +109,7 @@ def test_meaning_finds_what_words_do_not(travel: str, monkeypatch: pytest.Monkey
         return [[1.0, 0.0]]
 
     async def query(
-        collection: str, vector: Sequence[float], limit: int, *, also: Sequence[str] = ()
+        collections: Mapping[str, Sequence[str]], vector: Sequence[float], limit: int, *, documents: Sequence[str] = ()
     ) -> dict[str, float]:
         gone = UUID(int=7)  # a vector whose chunk is not there any more
         return {str(train.pk): 0.8, str(gone): 0.7, str(ferry.pk): 0.05}
@@ -137,16 +137,16 @@ def test_what_words_found_is_scored_by_meaning_too(travel: str, monkeypatch: pyt
         return [[1.0, 0.0]]
 
     async def query(
-        collection: str, vector: Sequence[float], limit: int, *, also: Sequence[str] = ()
+        collections: Mapping[str, Sequence[str]], vector: Sequence[float], limit: int, *, documents: Sequence[str] = ()
     ) -> dict[str, float]:
-        asked.extend(also)
+        asked.extend(collections[travel])
         return {str(train.pk): 0.8, str(ferry.pk): 0.1}
 
     monkeypatch.setattr(link, "aembed", embed)
     monkeypatch.setattr(link, "aquery", query)
     scores = {e.chunk_id: e.score for e in find("ferry harbour", travel).evidence}
     assert str(ferry.pk) in asked
-    assert scores[str(ferry.pk)] == pytest.approx((1 - search.ALPHA) + search.ALPHA * 0.1 / 0.8, abs=1e-3)
+    assert scores[str(ferry.pk)] == pytest.approx((1 - presets.ALPHA) + presets.ALPHA * 0.1 / 0.8, abs=1e-3)
 
 
 def test_where_nothing_is_near_words_alone_count() -> None:

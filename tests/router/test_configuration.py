@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workspace.accounts.models import Person
-from workspace.router import catalog, configuration
+from workspace.router import catalog, configuration, frozen
 from workspace.router.conditions import Problem
 from workspace.router.configuration import DEFAULT_SOURCE, ConfigurationError, parse, save_version
 from workspace.router.facts import FACTS, LOOKUPS
@@ -346,6 +346,7 @@ def test_the_first_defaults_are_stored_once() -> None:
 @pytest.mark.django_db
 def test_a_stored_file_that_no_longer_reads_does_not_silence_the_workspace(caplog: pytest.LogCaptureFixture) -> None:
     version = save_version("default", ARTICLE, models=MODELS)
+    frozen.lift()
     RouterVersion.objects.filter(pk=version.pk).update(source=ARTICLE.replace("len(prompt)", "old_fact"))
     catalog.forget()
     loaded = catalog.load_sync()

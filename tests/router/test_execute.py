@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from asgiref.sync import sync_to_async
 
 from retrieval.web import looking
 from tests.scripted import Scripted, add_model, broken, say
+from workspace.providers.base import Cited
 from workspace.providers.setup import ensure_quotes
 from workspace.router import catalog
 from workspace.router.configuration import save_version
@@ -298,6 +300,32 @@ async def test_evidence_that_came_with_the_request_is_read_by_every_model_and_no
         told = await run(replace(ASKED, model=model, evidence=(PASSAGE,)))
         assert [event.evidence for event in told.events if isinstance(event, EvidenceFound)] == [(PASSAGE,)]
         assert told.manifest.evidence == (PASSAGE,)
+
+
+async def test_only_what_was_given_is_cited_and_the_rest_is_counted() -> None:
+    say("Tea boils [1], they say [7", "]. ", Cited(title=PASSAGE.title), "And rests", Cited(url="https://no.example/"))
+    told = await run(replace(ASKED, model="first", evidence=(PASSAGE,)))
+    assert told.text == "Tea boils [1], they say. [1] And rests"
+    assert (told.manifest.uncited, told.manifest.text_digest) == (2, sha256(told.text))
+    say("The array row[7] holds [1].")
+    assert (await run(replace(ASKED, model="first"))).text == "The array row[7] holds [1]."
+
+
+async def test_a_call_that_breaks_off_within_a_citation_loses_no_word() -> None:
+    say("Tea boils for minutes on end [", broken())
+    say("1] and rests [9].")
+    told = await run(replace(ASKED, evidence=(PASSAGE,)))
+    assert told.text == "Tea boils for minutes on end [1] and rests." and told.manifest.uncited == 1
+
+
+async def test_a_passage_that_did_not_fit_the_window_can_not_be_cited() -> None:
+    await sync_to_async(add_model)("short", window=700)
+    catalog.forget()
+    long = replace(PASSAGE, number=2, text="Leaves " * 900)
+    say("Tea boils [1], and leaves [2].")
+    told = await run(replace(ASKED, model="short", evidence=(PASSAGE, long)))
+    assert told.text == "Tea boils [1], and leaves." and told.manifest.uncited == 1
+    assert Scripted.calls[-1].evidence == (PASSAGE,)
 
 
 async def test_evidence_that_was_looked_for_in_vain_is_not_looked_for_again() -> None:

@@ -17,7 +17,7 @@ from tests.scripted import add_model
 from workspace.accounts.models import Person
 from workspace.hosts import link
 from workspace.providers.models import LanguageModel, LanguageModelVersion, ProviderVersion
-from workspace.router import catalog, history, room, score
+from workspace.router import catalog, frozen, history, room, score
 from workspace.router.configuration import save_version
 from workspace.router.decide import NoModel, decide
 from workspace.router.facts import FACTS
@@ -195,6 +195,7 @@ async def test_a_local_model_that_can_never_fit_is_passed_by_and_the_trace_says_
 
     def prepare() -> None:
         huge = add_model("huge", at="here")
+        frozen.lift()
         ProviderVersion.objects.filter(provider__name="here").update(kind="local")
         LanguageModelVersion.objects.filter(model=huge).update(upstream="org/huge")
         routes = [{"condition": "default", "model": "huge", "fallbacks": ["cheap"]}]

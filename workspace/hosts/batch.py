@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
+from workspace.hosts import seeing
 from workspace.hosts.columns import Alone, Columns, Past, forward
 from workspace.hosts.jobs import End, Failed, Job, Piece, Step
 from workspace.hosts.loading import Loaded, lower, to_cpu
 from workspace.hosts.sampling import choose
+from workspace.hosts.shortage import is_out_of_memory
 from workspace.hosts.threads import Threads
 
 Tell = Callable[[Job, Piece], None]
@@ -25,13 +28,15 @@ PLACES = {"cpu": 16, "cuda": 128}  # answers at once
 KEPT = 8  # prompts of finished answers that are kept to begin from
 SHORTEST = 64  # tokens under which a context is not cut
 OUT = "out of memory: nothing is left to give up"
-OOM_WORDS = (
-    "could not create a primitive",
-    "can't allocate memory",
-    "not enough memory",
-    "out of memory",
-    "cannot allocate memory",
-)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What was read of an answer that ended: its tokens as they are compared, and how far its positions are shifted."""
+
+    tokens: list[int]
+    past: Past
+    shift: int
 
 
 class Batch:
@@ -46,7 +51,7 @@ class Batch:
         self._threads = Threads(useful=loaded.kind == "cpu")
         self._columns: Columns | Alone = Columns(loaded.layers)
         self._reading: tuple[Job, Columns | Alone] | None = None
-        self._kept: list[tuple[list[int], Past]] = []
+        self._kept: list[Kept] = []
         self._next: list[int] = []  # the last chosen token of each row, not yet read
         self._places = self._most = 1 if loaded.serial else PLACES[loaded.kind]
 
@@ -110,8 +115,12 @@ class Batch:
             job, columns = self._reading
             tokens = job.tokens
             read = columns.lengths[0]
-            part = tokens[read : read + left]
-            scores = forward(self.loaded.model, columns, [part])
+            seen = None
+            if job.pictures and read < job.looking:  # their tokens are read in one go, with all before and behind
+                part, seen = tokens, seeing.longer(job.pictures, len(job.prompt), len(tokens))
+            else:
+                part = tokens[read : read + left]
+            scores = forward(self.loaded.model, columns, [part], seen)
             left -= len(part)
             if read + len(part) == len(tokens):
                 self._join(job, columns, scores)
@@ -126,12 +135,12 @@ class Batch:
             self.waiting.remove(job)
             return True
         columns = Columns(self.loaded.layers)
-        known, past = self._known(job.tokens)
-        if past is not None:
-            columns.join(past, known)
+        known, kept = self._known(job)
+        if kept is not None:
+            columns.join(kept.past, known, kept.shift)
             job.cached = max(job.cached, known)
         else:
-            columns.lengths.append(0)
+            columns.start()
         self._reading = (job, columns)
         self.waiting.remove(job)
         return True
@@ -153,7 +162,7 @@ class Batch:
         if isinstance(past, Alone) or isinstance(self._columns, Alone):
             self._columns = past
         else:
-            self._columns.join(past.view(0), past.lengths[0])
+            self._columns.join(past.view(0), past.lengths[0], past.shifts[0])
         self._reading = None
         self.rows.append(job)
         self._next.append(token)
@@ -197,21 +206,23 @@ class Batch:
         if isinstance(columns, Alone):
             return
         past = columns.past(row)
-        tokens = job.tokens[: past[0][0].shape[2]]
-        self._kept = [kept for kept in self._kept if kept[0] != tokens[: len(kept[0])]]
-        self._kept.append((tokens, past))
+        tokens = job.known_as[: past[0][0].shape[2]]
+        self._kept = [kept for kept in self._kept if kept.tokens != tokens[: len(kept.tokens)]]
+        self._kept.append(Kept(tokens, past, columns.shifts[row]))
         room = max(0, self.tokens // 4)
-        while len(self._kept) > KEPT or (self._kept and sum(len(kept) for kept, _ in self._kept) > room):
+        while len(self._kept) > KEPT or (self._kept and sum(len(kept.tokens) for kept in self._kept) > room):
             self._kept.pop(0)
 
-    def _known(self, tokens: list[int]) -> tuple[int, Past | None]:
-        """How much of it was read before; the last token is read again, for its scores."""
-        found: tuple[int, Past | None] = (0, None)
-        for kept, past in self._kept:
-            same = min(_common(kept, tokens), len(tokens) - 1)
+    def _known(self, job: Job) -> tuple[int, Kept | None]:
+        """How much of it was read before; the last token is read again, for its scores. Pictures are known together or
+        not at all."""
+        found: tuple[int, Kept | None] = (0, None)
+        tokens = job.known_as
+        for kept in self._kept:
+            same = min(_common(kept.tokens, tokens), len(tokens) - 1)
             if same > found[0]:
-                found = (same, past)
-        return found if found[0] >= 16 else (0, None)
+                found = (same, kept)
+        return found if found[0] >= max(16, job.looking) else (0, None)
 
     def _out_of_memory(self) -> None:
         """Everybody goes back to wait, and the next rung of the ladder is taken."""
@@ -253,23 +264,18 @@ class Batch:
         return f"the model goes on in {precision}" if precision else ""
 
     def _shorter_context(self, concerned: list[Job]) -> str:
-        longest = max(concerned, key=lambda job: len(job.prompt))
-        if len(longest.prompt) <= SHORTEST:
+        can = [job for job in concerned if not job.pictures]  # half of a picture is none
+        longest = max((len(job.prompt) for job in can), default=0)
+        if longest <= SHORTEST:
             return ""
-        size = max(SHORTEST, len(longest.prompt) // 2)
-        for job in concerned:
+        size = max(SHORTEST, longest // 2)
+        for job in can:
             if len(job.prompt) > size:
                 job.shorten(size)
         return f"only the first words and the last {size} tokens of the conversation are read"
 
     def _without_gpu(self, concerned: list[Job]) -> str:
         return "the model goes on without the GPU" if to_cpu(self.loaded) else ""
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return any(word in str(error).lower() for word in OOM_WORDS)
 
 
 def _common(a: list[int], b: list[int]) -> int:

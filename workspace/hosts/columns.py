@@ -7,7 +7,7 @@ keeps its past in transformers' ``Cache`` works on it unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,15 +19,22 @@ Past = list[tuple[torch.Tensor, torch.Tensor]]  # for each layer keys and values
 
 
 class Columns(Cache):
-    """``lengths`` holds how many tokens each row has; rows are 0 to their number."""
+    """``lengths`` holds how many tokens each row has; rows are 0 to their number. ``shifts`` is how far each row's
+    positions are from its count of tokens: some models give a picture fewer positions than tokens."""
 
     def __init__(self, layers: int) -> None:
         super().__init__(layers=[_Layer(self) for _ in range(layers)])
         self.lengths: list[int] = []
+        self.shifts: list[int] = []
         self.begin = 0  # the first column any row uses
         self.end = 0  # the column that is written next
 
-    def join(self, past: Past, length: int) -> None:
+    def start(self) -> None:
+        """A first row, of which nothing is read yet."""
+        self.lengths.append(0)
+        self.shifts.append(0)
+
+    def join(self, past: Past, length: int, shift: int = 0) -> None:
         """One more row."""
         if length > self.end or len(self.lengths) >= self._capacity()[0] or self.end >= self._capacity()[1]:
             self._lay_out(rows=len(self.lengths) + 1, longest=max([length, *self.lengths]), like=past)
@@ -36,6 +43,7 @@ class Columns(Cache):
             layer.keys[row, :, self.end - length : self.end] = keys[0, :, :length]
             layer.values[row, :, self.end - length : self.end] = values[0, :, :length]
         self.lengths.append(length)
+        self.shifts.append(shift)
         self._narrow()
 
     def leave(self, row: int) -> None:
@@ -46,8 +54,9 @@ class Columns(Cache):
             for layer in self.layers:
                 layer.keys[row, :, part] = layer.keys[last, :, part]
                 layer.values[row, :, part] = layer.values[last, :, part]
-            self.lengths[row] = self.lengths[last]
+            self.lengths[row], self.shifts[row] = self.lengths[last], self.shifts[last]
         self.lengths.pop()
+        self.shifts.pop()
         self._narrow()
 
     def view(self, row: int) -> Past:
@@ -78,8 +87,8 @@ class Columns(Cache):
         return torch.arange(width + tokens, device=device)[None, :] >= width + tokens - lengths
 
     def positions(self, tokens: int, device: Any) -> torch.Tensor:
-        lengths = torch.tensor(self.lengths, device=device)[:, None]
-        return lengths + torch.arange(tokens, device=device)[None, :]
+        begins = [length + shift for length, shift in zip(self.lengths, self.shifts, strict=True)]
+        return torch.tensor(begins, device=device)[:, None] + torch.arange(tokens, device=device)[None, :]
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         return self.end - self.begin
@@ -155,20 +164,40 @@ class Alone:
     def __init__(self, model: Any) -> None:
         self.cache = DynamicCache(config=model.config)
         self.lengths = [0]
+        self.shifts = [0]
 
     def written(self, tokens: int) -> None:
         self.lengths[0] += tokens
 
 
-def forward(model: Any, past: Columns | Alone, tokens: Sequence[Sequence[int]]) -> torch.Tensor:
-    """Write the tokens, as many for each row, and return the scores after the last of each: [rows, vocabulary]."""
+def forward(
+    model: Any, past: Columns | Alone, tokens: Sequence[Sequence[int]], seen: Mapping[str, Any] | None = None
+) -> torch.Tensor:
+    """Write the tokens, as many for each row, and return the scores after the last of each: [rows, vocabulary].
+    ``seen`` are the pictures of a row that is read from its begin: where its tokens stand, the model itself says."""
     device, count = model.device, len(tokens[0])
-    if isinstance(past, Alone):
-        where: dict[str, Any] = {"past_key_values": past.cache}
-    else:
+    where: dict[str, Any] = {"past_key_values": past.cache if isinstance(past, Alone) else past}
+    if isinstance(past, Columns):
         past.ready(count)
-        positions = past.positions(count, device)
-        where = {"past_key_values": past, "attention_mask": past.mask(count, device), "position_ids": positions}
-    said = model(input_ids=torch.tensor(tokens, device=device), use_cache=True, logits_to_keep=1, **where)
+        if not seen:
+            where |= {"attention_mask": past.mask(count, device), "position_ids": past.positions(count, device)}
+    if not past.lengths[0]:
+        _forget_shift(model)  # of another row that was read before
+    said = model(
+        input_ids=torch.tensor(tokens, device=device), use_cache=True, logits_to_keep=1, **where, **(seen or {})
+    )
     past.written(count)
+    if seen:
+        past.shifts = [_shift(model)]
     return said.logits[:, -1]
+
+
+def _shift(model: Any) -> int:
+    """How far the positions of what was read last are from the count of its tokens (Qwen2-VL and its like)."""
+    deltas = getattr(model.base_model, "rope_deltas", None)
+    return 0 if deltas is None else int(deltas.flatten()[0])
+
+
+def _forget_shift(model: Any) -> None:
+    if hasattr(model.base_model, "rope_deltas"):
+        model.base_model.rope_deltas = None

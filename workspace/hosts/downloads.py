@@ -1,7 +1,7 @@
 """One download from the hub, as ``python -m workspace.hosts.downloads ID REVISION``: a JSON line each time.
 
-First the commit and the size, then the progress; an error ends it, in words. Files go into the Hugging Face cache, and
-what was fetched before is not fetched again.
+First the commit, the size and what its config.json says of it, then the progress; an error ends it, in words. Files go
+into the Hugging Face cache, and what was fetched before is not fetched again.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from workspace.hosts.weights import NotAModel, sees, task_of, window_of
+
 FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 EVERY = 0.5  # seconds
 
 
 def main(name: str, revision: str) -> int:
     try:
-        from huggingface_hub import HfApi, constants, snapshot_download
+        from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
 
         info = HfApi().model_info(name, revision=revision or None, files_metadata=True, timeout=20)
         wanted = [file for file in info.siblings or () if any(Path(file.rfilename).match(p) for p in FILES)]
@@ -26,7 +28,9 @@ def main(name: str, revision: str) -> int:
             tell(error=f"{name} has no safetensors weights, and others are not loaded: they could run code.")
             return 1
         size = sum(file.size or 0 for file in wanted)
-        tell(commit=info.sha, size=size)
+        config = json.loads(Path(hf_hub_download(name, "config.json", revision=info.sha)).read_bytes())
+        task = task_of(config, any(file.rfilename == "modules.json" for file in wanted))
+        tell(commit=info.sha, size=size, task=task, window=window_of(config), images=sees(config))
         place = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}" / "blobs"
         over = threading.Event()
         threading.Thread(target=watch, args=(place, size, over), daemon=True).start()
@@ -51,6 +55,8 @@ def tell(**what: Any) -> None:
 
 def _words(name: str, error: Exception) -> str:
     kind = type(error).__name__
+    if isinstance(error, NotAModel):
+        return str(error)
     if kind in ("RepositoryNotFoundError", "RevisionNotFoundError"):
         return f"The hub knows no model {name}, or it is private. Check its id."
     if kind == "GatedRepoError":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import chromadb
 import numpy as np
 import orjson
 from aiohttp import web
+from chromadb import Collection
 from chromadb.api import ClientAPI
 from chromadb.config import Settings
 from chromadb.errors import NotFoundError
@@ -25,20 +27,26 @@ from numpy.typing import NDArray
 
 from workspace.hosts.child import answering, serve
 
+READERS = 4  # threads that search: Chroma searches without Python's lock
+
 
 class Index:
-    """Chroma behind one thread: its client is not made for several."""
+    """Chroma, written to by one thread and searched by several."""
 
     def __init__(self, place: str) -> None:
         self._place = place
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="chroma")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="search")
         self._client: ClientAPI | None = None
+        self._opening = threading.Lock()
+        self._handles: dict[str, Collection] = {}  # looking one up costs as much as a small search
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=256 * 2**20)
         app.router.add_get("/health", self._health)
         app.router.add_post("/collections", answering(self._list))
-        for name in ("upsert", "query", "delete", "count", "ids", "drop"):
+        app.router.add_post("/query", answering(self._query))
+        for name in ("upsert", "delete", "count", "ids", "drop"):
             app.router.add_post(f"/collections/{{id}}/{name}", answering(self._handler(getattr(self, f"_{name}"))))
         return app
 
@@ -61,16 +69,18 @@ class Index:
         return web.json_response({"state": "ready"})
 
     def _open(self) -> ClientAPI:
-        if self._client is None:
-            quiet = Settings(anonymized_telemetry=False)
-            if self._place.startswith(("http://", "https://")):
-                url = urlsplit(self._place)
-                self._client = chromadb.HttpClient(
-                    host=url.hostname or "localhost", port=url.port or 8000, ssl=url.scheme == "https", settings=quiet
-                )
-            else:
-                self._client = chromadb.PersistentClient(self._place, settings=quiet)
+        with self._opening:
+            self._client = self._client or self._connect()
         return self._client
+
+    def _connect(self) -> ClientAPI:
+        quiet = Settings(anonymized_telemetry=False)
+        if not self._place.startswith(("http://", "https://")):
+            return chromadb.PersistentClient(self._place, settings=quiet)
+        url = urlsplit(self._place)
+        return chromadb.HttpClient(
+            host=url.hostname or "localhost", port=url.port or 8000, ssl=url.scheme == "https", settings=quiet
+        )
 
     def _upsert(self, id: str, body: dict[str, Any]) -> dict[str, Any]:
         collection = self._open().get_or_create_collection(
@@ -80,19 +90,39 @@ class Index:
         collection.upsert(ids=body["ids"], embeddings=body["vectors"], metadatas=metadatas)
         return {"count": len(body["ids"])}
 
-    def _query(self, id: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def _query(self, request: web.Request) -> web.Response:
+        """The nearest of several collections, side by side: a request for each costs more than its search."""
+        body = orjson.loads(await request.read())
+        loop = asyncio.get_running_loop()
+        each = [
+            loop.run_in_executor(self._readers, self._nearest, id, also, body)
+            for id, also in body["collections"].items()
+        ]
+        scores = {id: score for one in await asyncio.gather(*each) for id, score in one.items()}
+        answer = {"ids": list(scores), "scores": list(scores.values())}
+        return web.Response(body=orjson.dumps(answer), content_type="application/json")
+
+    def _nearest(self, id: str, also: list[str], body: dict[str, Any]) -> dict[str, float]:
+        try:
+            return self._searched(id, also, body)
+        except NotFoundError:  # another process dropped it, and may have made it anew
+            self._handles.pop(id, None)
+            return self._searched(id, also, body)
+
+    def _searched(self, id: str, also: list[str], body: dict[str, Any]) -> dict[str, float]:
         collection = self._known(id)
-        if collection is None or not (size := collection.count()):
-            return {"ids": [], "scores": []}
-        limit = min(body["limit"], size)
-        found = collection.query(query_embeddings=[body["vector"]], n_results=limit, include=["distances"])
+        if collection is None:
+            return {}
+        where: Any = {"document": {"$in": body["documents"]}} if body["documents"] else None
+        asked: Any = {"query_embeddings": [body["vector"]], "n_results": body["limit"], "include": ["distances"]}
+        found: Any = collection.query(**asked, where=where)
         scores = dict(zip(found["ids"][0], (1 - distance for distance in found["distances"][0]), strict=True))
-        if further := [id for id in body["also"] if id not in scores]:
+        if further := [one for one in also if one not in scores]:
             scores |= _cosines(collection.get(ids=further, include=["embeddings"]), np.array(body["vector"]))
-        return {"ids": list(scores), "scores": list(scores.values())}
+        return scores
 
     def _delete(self, id: str, body: dict[str, Any]) -> dict[str, Any]:
-        if collection := self._known(id):
+        if collection := self._fresh(id):
             if ids := body.get("ids"):
                 collection.delete(ids=ids)
             else:
@@ -101,24 +131,31 @@ class Index:
 
     def _ids(self, id: str, body: dict[str, Any]) -> dict[str, Any]:
         """Every vector's id with its document's."""
-        collection = self._known(id)
+        collection = self._fresh(id)
         found = collection.get(include=["metadatas"]) if collection else {"ids": [], "metadatas": []}
         return {"documents": [(one or {}).get("document", "") for one in found["metadatas"]], "ids": found["ids"]}
 
     def _drop(self, id: str, body: dict[str, Any]) -> dict[str, Any]:
-        if self._known(id):
+        if self._fresh(id):
+            self._handles.pop(id, None)
             self._open().delete_collection(f"c-{id}")
         return {}
 
     def _count(self, id: str, body: dict[str, Any]) -> dict[str, Any]:
-        collection = self._known(id)
+        collection = self._fresh(id)
         return {"count": collection.count() if collection else 0}
 
+    def _fresh(self, id: str) -> Any:
+        self._handles.pop(id, None)
+        return self._known(id)
+
     def _known(self, id: str) -> Any:
-        try:
-            return self._open().get_collection(f"c-{id}", embedding_function=None)
-        except (NotFoundError, ValueError):
-            return None
+        if id not in self._handles:
+            try:
+                self._handles[id] = self._open().get_collection(f"c-{id}", embedding_function=None)
+            except (NotFoundError, ValueError):
+                return None
+        return self._handles.get(id)
 
 
 def _cosines(found: Any, vector: NDArray[np.float64]) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,7 +48,9 @@ Piece = Text | Step | End | Failed
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class Job:
-    """``prompt`` are tokens, ``limit`` is how many may be written; ``chat`` is whose turn it is among others."""
+    """``prompt`` are tokens, ``limit`` is how many may be written; ``chat`` is whose turn it is among others.
+    ``pictures`` are what the model is given of pictures beside the prompt's first ``looking`` tokens; ``sight`` is a
+    number below 0 for exactly these pictures."""
 
     prompt: list[int]
     sampling: Sampling
@@ -57,6 +59,9 @@ class Job:
     ends: frozenset[int]
     hear: Callable[[Piece], None]
     chat: str = ""
+    pictures: Mapping[str, Any] | None = None
+    looking: int = 0
+    sight: int = 0
     generator: Any = None
     written: list[int] = field(default_factory=list)
     cached: int = 0
@@ -69,6 +74,11 @@ class Job:
     def tokens(self) -> list[int]:
         """All that the model must have read before the next token."""
         return self.prompt + self.written
+
+    @property
+    def known_as(self) -> list[int]:
+        """The same for comparing: places where pictures stand look alike whatever the picture."""
+        return [self.sight, *self.tokens[1:]] if self.pictures else self.tokens
 
     @property
     def claim(self) -> int:

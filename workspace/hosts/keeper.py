@@ -30,6 +30,7 @@ class Download:
     reference: Reference
     progress: float = 0.0
     size: int = 0
+    task: str = "chat"
     why: str = ""
     process: asyncio.subprocess.Process | None = None
 
@@ -71,10 +72,12 @@ class Keeper:
 
     async def _row(self, name: str, *, cached: bool) -> dict[str, Any]:
         row: dict[str, Any] = {"model": name, "cached": cached, "pinned": name in self._tenants.shelf.pinned}
-        row |= {"state": "unloaded", "why": "", "progress": 0.0, "disk": 0, "memory": 0, "answering": 0}
+        row |= {"state": "unloaded", "why": "", "progress": 0.0, "disk": 0, "memory": 0, "answering": 0, "task": "chat"}
+        row["is_folder"] = name.startswith("/")
         if download := self._downloads.get(name):
             state = "failed" if download.why else "downloading"
-            return row | {"state": state, "why": download.why, "progress": download.progress, "disk": download.size}
+            told = {"why": download.why, "progress": download.progress, "disk": download.size, "task": download.task}
+            return row | {"state": state, **told}
         tenant = self._tenants.known.get(name)
         try:
             tenant = tenant or await self._tenants.find(name)
@@ -144,9 +147,11 @@ class Keeper:
         if "commit" not in first:
             raise ValueError(first.get("error") or "the download did not start")
         exact = Reference(reference.name, first["commit"])
-        download = self._downloads[str(exact)] = Download(exact, size=first["size"], process=process)
+        download = self._downloads[str(exact)] = Download(
+            exact, size=first["size"], task=first["task"], process=process
+        )
         self._start(self._follow(download, process))
-        return {"model": str(exact)}
+        return {"model": str(exact), **{name: first[name] for name in ("task", "window", "images")}}
 
     async def _follow(self, download: Download, process: asyncio.subprocess.Process) -> None:
         while line := await _line(process):
@@ -175,7 +180,9 @@ def _told(tenant: Tenant) -> dict[str, Any]:
         "window": about.window,
         "parameters": about.parameters,
         "architecture": about.architecture,
-        "precision": tenant.batch.loaded.precision if tenant.state == "ready" else "",
+        "task": about.task,
+        "images": about.images,
+        "precision": tenant.loaded.precision if tenant.state == "ready" else "",
         "device": plan.device if plan and tenant.state == "ready" else "",
         "answering": tenant.users,
         "is_folder": Path(tenant.reference.name).is_absolute(),

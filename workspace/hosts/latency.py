@@ -210,7 +210,8 @@ def main() -> int:
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
     torch.manual_seed(7)
-    loaded = load(folder, device=device, precision=asked.precision or ("float32" if device == "cpu" else "bfloat16"))
+    precision = asked.precision or ("float32" if device == "cpu" else "bfloat16")
+    loaded = load(folder, device=device, precision=precision, sees=weights.facts(folder).images)
     found = measure(loaded, tokens=asked.tokens, runs=asked.runs, at_once=asked.at_once)
     if asked.theirs:
         found["transformers_batching_tokens_per_s"] = round(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from django.conf import settings
 
 MODEL_HOST = "model_host"
 INDEX_HOST = "index_host"
+LOADING = 120.0  # seconds: a model may have to be loaded first
+EMBEDDING = "minilm"  # the embedding model that is installed
 
 
 class HostUnavailable(Exception):
@@ -45,13 +47,36 @@ async def settled() -> str:
     return str(_read(MODEL_HOST, response)["state"])
 
 
-def embed(texts: Sequence[str]) -> list[list[float]]:
-    """Unit vectors of the texts, in order."""
-    return _vectors(_post(MODEL_HOST, "/v1/embeddings", {"model": "minilm", "input": list(texts)}))
+def embed(texts: Sequence[str], *, model: str = EMBEDDING, of: str = "") -> list[list[float]]:
+    """Unit vectors of the texts, in order. ``model`` is any local one for embeddings, by id or folder; ``of`` says what
+    the texts are (``query``, ``document``) to models that tell them apart."""
+    return _vectors(_post(MODEL_HOST, "/v1/embeddings", {"model": model, "input": list(texts), "input_type": of}))
 
 
-async def aembed(texts: Sequence[str]) -> list[list[float]]:
-    return _vectors(await _apost(MODEL_HOST, "/v1/embeddings", {"model": "minilm", "input": list(texts)}))
+async def aembed(texts: Sequence[str], *, model: str = EMBEDDING, of: str = "") -> list[list[float]]:
+    asked = {"model": model, "input": list(texts), "input_type": of}
+    within = 30.0 if model == EMBEDDING else LOADING
+    return _vectors(await _apost(MODEL_HOST, "/v1/embeddings", asked, within=within))
+
+
+def embedding_model(model: str) -> dict[str, int]:
+    """What an embedding model of this machine is: its ``window`` and ``dimensions``. It is loaded for that."""
+    answer = _post(MODEL_HOST, "/embeddings/about", {"model": model})
+    return {"window": int(answer["window"]), "dimensions": int(answer["dimensions"])}
+
+
+async def rerank(model: str, question: str, texts: Sequence[str]) -> list[float]:
+    """How well each text answers a question, from 0 to 1, by a local cross-encoder."""
+    asked = {"model": model, "query": question, "documents": list(texts)}
+    answer = await _apost(MODEL_HOST, "/v1/rerank", asked, within=LOADING)
+    scores = {row["index"]: float(row["relevance_score"]) for row in answer["results"]}
+    return [scores[number] for number in range(len(texts))]
+
+
+async def entailment(model: str, pairs: Sequence[tuple[str, str]]) -> list[dict[str, float]]:
+    """For each premise and hypothesis the chance of every label of a local cross-encoder, such as ``entailment``."""
+    asked = {"model": model, "pairs": list(pairs)}
+    return list((await _apost(MODEL_HOST, "/v1/entailment", asked, within=LOADING))["results"])
 
 
 async def models(also: Sequence[str] = ()) -> dict[str, Any]:
@@ -112,10 +137,13 @@ def count(collection: str) -> int:
     return int(_post(INDEX_HOST, f"/collections/{collection}/count", {})["count"])
 
 
-async def aquery(collection: str, vector: Sequence[float], limit: int, *, also: Sequence[str] = ()) -> dict[str, float]:
-    """Ids of the nearest chunks, and of those of ``also`` that are there, with their cosine similarity."""
-    asked = {"vector": vector, "limit": limit, "also": list(also)}
-    answer = await _apost(INDEX_HOST, f"/collections/{collection}/query", asked)
+async def aquery(
+    collections: Mapping[str, Sequence[str]], vector: Sequence[float], limit: int, *, documents: Sequence[str] = ()
+) -> dict[str, float]:
+    """Ids of the nearest chunks of each collection, and of those named beside it, with their cosine similarity; of
+    ``documents`` alone, where some are named."""
+    asked = {"collections": collections, "vector": vector, "limit": limit, "documents": list(documents)}
+    answer = await _apost(INDEX_HOST, "/query", asked)
     return dict(zip(answer["ids"], answer["scores"], strict=True))
 
 
@@ -132,9 +160,9 @@ def _post(host: str, path: str, body: Any) -> dict[str, Any]:
         raise _unavailable(host, error) from None
 
 
-async def _apost(host: str, path: str, body: Any) -> dict[str, Any]:
+async def _apost(host: str, path: str, body: Any, *, within: float = 30.0) -> dict[str, Any]:
     try:
-        return _read(host, await _aclient(host).post(path, content=orjson.dumps(body)))
+        return _read(host, await _aclient(host).post(path, content=orjson.dumps(body), timeout=within))
     except httpx.HTTPError as error:
         raise _unavailable(host, error) from None
 
@@ -145,7 +173,7 @@ def _aclient(host: str) -> httpx.AsyncClient:
     key = str(_open(host))
     if key not in clients:
         transport = httpx.AsyncHTTPTransport(uds=key)
-        clients[key] = httpx.AsyncClient(transport=transport, base_url="http://host", timeout=30.0)
+        clients[key] = httpx.AsyncClient(transport=transport, base_url="http://host", timeout=LOADING)
     return clients[key]
 
 

@@ -17,6 +17,7 @@ import torch
 
 from workspace.hosts.columns import Columns, forward
 from workspace.hosts.making import LOADING, guard
+from workspace.hosts.seeing import processor_of
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class Loaded:
     precision: str
     layers: int
     window: int
+    processor: Any = None  # of models that see pictures
     serial: bool = False
     broken: bool = False
 
@@ -43,21 +45,24 @@ class Loaded:
         return sum(part.nbytes for part in (*self.model.parameters(), *self.model.buffers()))
 
 
-def load(folder: Path, *, device: str, precision: str) -> Loaded:
-    """Raises MemoryError, RuntimeError or OSError, whatever the libraries raise."""
+def load(folder: Path, *, device: str, precision: str, sees: bool = False) -> Loaded:
+    """A model that writes; ``sees`` if it can be shown pictures. Raises MemoryError, RuntimeError or OSError, whatever
+    the libraries raise."""
     dtype = torch.bfloat16 if precision == "int8" else getattr(torch, precision)
     with LOADING:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
 
         guard()
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, local_files_only=True).eval()
+        processor = processor_of(folder) if sees else None
+        tokenizer = processor.tokenizer if processor else AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        kind = AutoModelForImageTextToText if sees else AutoModelForCausalLM
+        model = kind.from_pretrained(folder, dtype=dtype, local_files_only=True).eval()
     if precision == "int8":
-        _to_int8(model)
+        to_int8(model)
     model.to(device)
     config = model.config.get_text_config()
     window = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None) or 2048
-    loaded = Loaded(model, tokenizer, precision, config.num_hidden_layers, window)
+    loaded = Loaded(model, tokenizer, precision, config.num_hidden_layers, window, processor)
     loaded.serial = not shares_well(loaded)
     return loaded
 
@@ -70,7 +75,7 @@ def lower(loaded: Loaded) -> str:
         return ""
     precision = PRECISIONS[place + 1]
     if precision == "int8":
-        _to_int8(loaded.model)  # each layer by itself: half of them is as good a model
+        to_int8(loaded.model)  # each layer by itself: half of them is as good a model
     else:
         _to_bfloat16(loaded)
     loaded.precision = precision
@@ -112,7 +117,7 @@ def _to_bfloat16(loaded: Loaded) -> None:
     loaded.model.config.dtype = torch.bfloat16
 
 
-def _to_int8(model: Any) -> None:
+def to_int8(model: Any) -> None:
     """All but the last layer, whose errors would show most."""
     last = model.get_output_embeddings()
     for module in list(model.modules()):
@@ -131,7 +136,7 @@ def shares_well(loaded: Loaded) -> bool:
             together = Columns(loaded.layers)
             for text in (other, one):
                 single = Columns(loaded.layers)
-                single.lengths.append(0)
+                single.start()
                 forward(loaded.model, single, [text[:-1]])
                 together.join(single.past(0), len(text) - 1)
             shared = forward(loaded.model, together, [[other[-1]], [one[-1]]])[1].float()

@@ -1,4 +1,5 @@
-"""The model host: a child process that owns torch. Embeddings, and chat of local models, in OpenAI's protocol.
+"""The model host: a child process that owns torch. Chat of local models in OpenAI's protocol, embeddings, rerankers and
+entailment.
 
 Run as ``python -m workspace.hosts.model_host SOCKET FOLDER BYTES``: where its notes are kept, and how much memory
 models may take. The socket answers while threads of their own embed, load and generate. It knows texts, vectors and
@@ -12,7 +13,6 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncGenerator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -23,73 +23,47 @@ from workspace.hosts import weights
 from workspace.hosts.child import answering, serve
 from workspace.hosts.jobs import End, Failed, Piece, Step, Text
 from workspace.hosts.keeper import Keeper
+from workspace.hosts.reading import EMBEDDING, Reading
 from workspace.hosts.references import NotHere, Shelf
 from workspace.hosts.tenants import NotAModel, Tenant, Tenants
 
-EMBEDDING = "minilm"
 BEAT = 10.0  # seconds between two signs of life while nothing else is told
 
 
 class ModelHost:
-    """The door. What it is asked goes to the embedding model's thread, or to the models in memory."""
+    """The door. What it is asked goes to the thread that reads texts, or to the one that writes answers."""
 
     def __init__(self, place: Path, budget: int) -> None:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedder")
-        self._embedder: Any = None
         self._tenants = Tenants(Shelf(place), budget=budget)
         self._keeper = Keeper(self._tenants)
-        self._state = "loading"
-        self._settled = asyncio.Event()
+        self._reading = Reading(self._tenants)
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=64 * 2**20)
         app.router.add_get("/health", self._health)
         app.router.add_get("/v1/models", self._models)
         self._keeper.add_to(app.router)
-        app.router.add_post("/v1/embeddings", answering(self._embeddings))
+        self._reading.add_to(app.router)
         app.router.add_post("/v1/chat/completions", answering(self._chat))
         app.on_startup.append(self._begin)
         return app
 
     async def _begin(self, app: web.Application) -> None:
-        loaded = asyncio.get_running_loop().run_in_executor(self._thread, self._load)
-        loaded.add_done_callback(lambda _: self._settled.set())
+        self._reading.begin()
         self._keeper.load_pinned()
-
-    def _load(self) -> None:
-        from workspace.hosts.embedder import Embedder
-
-        try:
-            self._embedder = Embedder()
-            self._state = "ready"
-        except Exception as error:  # chat still works, and the state says why embeddings do not
-            self._state = f"failed: {error}"
 
     async def _health(self, request: web.Request) -> web.Response:
         """Answers at once; with ``?wait``, when the embedding model is loaded or can't be."""
         if "wait" in request.query:
-            await self._settled.wait()
-        return web.json_response({"state": self._state})
+            await self._reading.settled.wait()
+        return web.json_response({"state": self._reading.state})
 
     async def _models(self, request: web.Request) -> web.Response:
-        """What can be asked for: models of the Hugging Face cache, and those in memory."""
+        """What can be asked for: models of the Hugging Face cache, those in memory, and MiniLM."""
         cached = await asyncio.to_thread(lambda: [name for name, _, _ in weights.cached()])
         loaded = [name for name, tenant in self._tenants.known.items() if tenant.state == "ready"]
-        names = dict.fromkeys([*cached, *loaded])
+        names = dict.fromkeys([*cached, *loaded, EMBEDDING])
         return web.json_response({"object": "list", "data": [{"id": name, "object": "model"} for name in names]})
-
-    async def _embeddings(self, request: web.Request) -> web.Response:
-        if self._embedder is None:  # whoever asks has words to search meanwhile, and asks again
-            return web.json_response({"error": {"message": self._state, "type": "server_error"}}, status=503)
-        body = orjson.loads(await request.read())
-        texts = [body["input"]] if isinstance(body["input"], str) else list(body["input"])
-        loop = asyncio.get_running_loop()
-        vectors = await loop.run_in_executor(self._thread, lambda: self._embedder.embed(texts))
-        data = [{"object": "embedding", "index": n, "embedding": vector} for n, vector in enumerate(vectors)]
-        answer = {"object": "list", "model": EMBEDDING, "data": data}
-        return web.Response(
-            body=orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY), content_type="application/json"
-        )
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         """One answer, streamed; it ends when the reader goes away. A failure before a word has its own status."""
@@ -132,8 +106,12 @@ class ModelHost:
 
     async def _work(self, body: dict[str, Any], told: asyncio.Queue[Piece]) -> None:
         """Load the model, hand the answer to its batch, and stay until it is written or nobody wants it."""
+
+        def say(words: str) -> None:
+            told.put_nowait(Step(words))
+
         try:
-            async with self._tenants.using(str(body["model"]), lambda words: told.put_nowait(Step(words))) as tenant:
+            async with self._tenants.using(str(body["model"]), say, task="chat") as tenant:
                 await self._written(tenant, body, told)
         except (NotHere, NotAModel) as error:
             told.put_nowait(Failed(404, str(error)))
@@ -145,8 +123,11 @@ class ModelHost:
             told.put_nowait(Failed(500, f"{type(error).__name__}: {error}"))
 
     async def _written(self, tenant: Tenant, body: dict[str, Any], told: asyncio.Queue[Piece]) -> None:
+        from workspace.hosts import seeing
         from workspace.hosts.prompting import job_of
 
+        files = seeing.shown(body["messages"])
+        pictures = await asyncio.to_thread(seeing.opened, files)
         over = asyncio.Event()
 
         def hear(piece: Piece) -> None:
@@ -155,8 +136,8 @@ class ModelHost:
                 over.set()
 
         engine = self._tenants.engine
-        job = await engine.do(lambda: job_of(body, tenant.batch.loaded, hear))
-        loaded = tenant.batch.loaded
+        job = await engine.do(lambda: job_of(body, tenant.loaded, hear, pictures, seeing.sight_of(files)))
+        loaded = tenant.loaded
         if tenant.plan and loaded.precision != tenant.plan.precision:
             hear(Step(f"{tenant.reference.name} runs in {loaded.precision} since memory was short"))
         engine.submit(str(tenant.reference), job)

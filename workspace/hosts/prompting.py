@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from workspace.hosts import seeing
 from workspace.hosts.jobs import Job, Piece
 from workspace.hosts.loading import Loaded
 from workspace.hosts.sampling import sampling_of
@@ -17,9 +18,19 @@ class TooLong(ValueError):
     """The prompt alone fills the model's window."""
 
 
-def job_of(body: dict[str, Any], loaded: Loaded, hear: Callable[[Piece], None]) -> Job:
-    """Raises ValueError for what can't be asked."""
-    prompt = _tokens(_messages(body["messages"]), loaded.tokenizer)
+def job_of(
+    body: dict[str, Any], loaded: Loaded, hear: Callable[[Piece], None], pictures: Sequence[Any] = (), sight: int = 0
+) -> Job:
+    """``pictures`` are those of the messages, opened; ``sight`` is what tells them from others. Raises ValueError for
+    what can't be asked."""
+    messages = _messages(body["messages"])
+    made: dict[str, Any] = {}
+    if loaded.processor is not None:
+        prompt, made = _looked_at(messages, pictures, loaded)
+    elif pictures:
+        raise ValueError("this model takes no pictures")
+    else:
+        prompt = _tokens([{**message, "content": _text(message["content"])} for message in messages], loaded.tokenizer)
     if not prompt:
         raise ValueError("the prompt is empty")
     room = loaded.window - len(prompt)
@@ -37,13 +48,16 @@ def job_of(body: dict[str, Any], loaded: Loaded, hear: Callable[[Piece], None]) 
         ends=_ends(loaded) if not body.get("ignore_eos") else frozenset(),
         hear=hear,
         chat=str(body.get("user") or ""),
+        pictures=made or None,
+        looking=seeing.looked_until(loaded.model.config, prompt) if made else 0,
+        sight=sight,
     )
 
 
-def _messages(messages: Any) -> list[dict[str, str]]:
+def _messages(messages: Any) -> list[dict[str, Any]]:
     if not isinstance(messages, list) or not messages:
         raise ValueError("messages is a list of at least one message")
-    return [{"role": str(message["role"]), "content": _text(message["content"])} for message in messages]
+    return [{"role": str(message["role"]), "content": message["content"]} for message in messages]
 
 
 def _text(content: Any) -> str:
@@ -52,27 +66,56 @@ def _text(content: Any) -> str:
     return "\n\n".join(part["text"] for part in content if part.get("type") == "text")
 
 
-def _tokens(messages: list[dict[str, str]], tokenizer: Any) -> list[int]:
-    """A last message of the model's own is what it goes on with."""
+def _tokens(messages: list[dict[str, Any]], tokenizer: Any) -> list[int]:
     if not tokenizer.chat_template:
         text = "\n\n".join(message["content"] for message in messages)
         return list(tokenizer(text)["input_ids"])
+    return list(tokenizer(_written(messages, tokenizer), add_special_tokens=False)["input_ids"])
+
+
+def _looked_at(
+    messages: list[dict[str, Any]], pictures: Sequence[Any], loaded: Loaded
+) -> tuple[list[int], dict[str, Any]]:
+    """Tokens, with as many for each picture as its model wants, and what it is given of the pictures."""
+    processor = loaded.processor
+    messages = [{**message, "content": _parts(message["content"])} for message in messages]
+    if processor.chat_template or processor.tokenizer.chat_template:
+        text, special = _written(messages, processor), False
+    else:
+        parts = [part for message in messages for part in message["content"]]
+        sign = getattr(processor, "image_token", "<image>")
+        text, special = "\n".join(part.get("text", sign) for part in parts), True
+    made = processor(text=[text], images=list(pictures) or None, return_tensors="pt", add_special_tokens=special)
+    return made["input_ids"][0].tolist(), seeing.taken(loaded.model, made) if pictures else {}
+
+
+def _written(messages: list[dict[str, Any]], template: Any) -> str:
+    """The talk as its model was taught to read it. A last message of the model's own is what it goes on with."""
     goes_on = messages[-1]["role"] == "assistant"
     how = {"tokenize": False, "add_generation_prompt": not goes_on, "continue_final_message": goes_on}
     try:
-        text = tokenizer.apply_chat_template(messages, **how)
+        return str(template.apply_chat_template(messages, **how))
     except Exception:  # templates raise errors of their own for a role they do not know
-        text = tokenizer.apply_chat_template(_without_system(messages), **how)
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+        return str(template.apply_chat_template(_without_system(messages), **how))
 
 
-def _without_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+def _without_system(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Its words before the first question, for templates without a system prompt."""
-    system = "\n\n".join(m["content"] for m in messages if m["role"] == "system")
-    others = [dict(m) for m in messages if m["role"] != "system"]
-    if system and others:
-        others[0]["content"] = f"{system}\n\n{others[0]['content']}"
-    return others
+    system = [m["content"] for m in messages if m["role"] == "system"]
+    first, *others = [dict(m) for m in messages if m["role"] != "system"]
+    if system and isinstance(first["content"], str):
+        first["content"] = "\n\n".join([*system, first["content"]])
+    elif system:
+        first["content"] = [*(part for content in system for part in content), *first["content"]]
+    return [first, *others]
+
+
+def _parts(content: Any) -> list[dict[str, Any]]:
+    """A message's parts as processors want them; what neither is text nor a picture is left out."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    kinds = {"text": lambda part: {"type": "text", "text": part["text"]}, "image_url": lambda part: {"type": "image"}}
+    return [kinds[part["type"]](part) for part in content if part.get("type") in kinds]
 
 
 def _ends(loaded: Loaded) -> frozenset[int]:

@@ -30,6 +30,8 @@ GIB = 1024**3
 CONTEXT = 8192  # tokens of one answer that room is made for, and how many such answers
 ANSWERS = 8
 SHARE = 0.25  # of the free memory, at most, for keys and values
+FOR = {"chat": "writes answers", "embedding": "turns texts into vectors", "pairs": "scores pairs of texts"}
+ASKED = {"chat": "chat", "embedding": "make vectors", "pairs": "score pairs of texts"}
 
 Say = Callable[[str], None]
 
@@ -58,7 +60,8 @@ class Tenant:
     memory: int = 0
     users: int = 0
     used: float = 0.0
-    batch: Any = None
+    loaded: Any = None
+    batch: Any = None  # of models that write
     steps: list[str] = field(default_factory=list)
 
 
@@ -76,10 +79,13 @@ class Tenants:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader")
 
     @contextlib.asynccontextmanager
-    async def using(self, name: str, say: Say) -> AsyncIterator[Tenant]:
-        """A model that stays loaded while this lasts. Raises NotHere, NotAModel, NoRoom."""
+    async def using(self, name: str, say: Say, *, task: str = "") -> AsyncIterator[Tenant]:
+        """A model that stays loaded while this lasts, of this ``task`` if one is named. Raises NotHere, NotAModel,
+        NoRoom."""
         tenant = await self.find(name)
-        if tenant.state == "ready" and tenant.batch.loaded.broken:
+        if task and tenant.facts.task != task:
+            raise NotAModel(f"{tenant.reference.name} {FOR[tenant.facts.task]}, and is asked to {ASKED[task]}")
+        if tenant.state == "ready" and tenant.loaded.broken:
             await self._unload(tenant)
         if tenant.state != "ready" or self._short:
             async with self._loading:
@@ -157,22 +163,19 @@ class Tenants:
             say(f"Out of memory: {tenant.reference.name} is loaded in {where.precision} on {where.device}")
 
     async def _into_memory(self, tenant: Tenant, plan: Plan, tokens: int) -> None:
-        from workspace.hosts.batch import Batch
-        from workspace.hosts.loading import load
-
         loop = asyncio.get_running_loop()
         watch = asyncio.create_task(_watch(tenant, tenant.facts.weights(plan.precision)))
         try:
-            work = loop.run_in_executor(
-                self._thread, lambda: load(tenant.folder, device=plan.device, precision=plan.precision)
-            )
-            loaded = await asyncio.shield(work)
+            tenant.loaded = await asyncio.shield(loop.run_in_executor(self._thread, _loaded, tenant, plan))
         finally:
             watch.cancel()
         tenant.plan = plan
-        tenant.memory = loaded.bytes + tenant.facts.cache(plan.precision, tokens)
-        tenant.batch = Batch(loaded, self.engine.tell, tokens=tokens)
-        self.engine.add(str(tenant.reference), tenant.batch)
+        tenant.memory = tenant.loaded.bytes + tenant.facts.cache(plan.precision, tokens)
+        if tenant.facts.task == "chat":
+            from workspace.hosts.batch import Batch
+
+            tenant.batch = Batch(tenant.loaded, self.engine.tell, tokens=tokens)
+            self.engine.add(str(tenant.reference), tenant.batch)
 
     async def _make_room(self, tenant: Tenant, plan: Plan, say: Say) -> int:
         """Unload others, the least recently used first, and wait for those that are answering. Returns the tokens of
@@ -201,7 +204,7 @@ class Tenants:
     async def _unload(self, tenant: Tenant) -> None:
         tenant.state = "unloaded"
         await self.engine.remove(str(tenant.reference))
-        tenant.batch, tenant.memory = None, 0
+        tenant.loaded, tenant.batch, tenant.memory = None, None, 0
         await asyncio.to_thread(_trim)
         self._freed.set()
 
@@ -254,6 +257,17 @@ def _start(loop: asyncio.AbstractEventLoop) -> tuple[Any, dict[str, int]]:
     return Engine(loop, _deliver), gpus
 
 
+def _loaded(tenant: Tenant, plan: Plan) -> Any:
+    task = tenant.facts.task
+    if task == "chat":
+        from workspace.hosts.loading import load
+
+        return load(tenant.folder, device=plan.device, precision=plan.precision, sees=tenant.facts.images)
+    from workspace.hosts.encoders import Encoder
+
+    return Encoder(tenant.folder, task=task, device=plan.device, precision=plan.precision)
+
+
 def _deliver(told: list[Any]) -> None:
     for job, piece in told:
         job.hear(piece)
@@ -274,7 +288,7 @@ def _fewest(tenant: Tenant) -> int:
 
 
 def _is_memory(error: BaseException) -> bool:
-    from workspace.hosts.batch import is_out_of_memory
+    from workspace.hosts.shortage import is_out_of_memory
 
     return is_out_of_memory(error)
 

@@ -18,19 +18,22 @@ BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, 
          "F8_E4M3": 1, "F8_E5M2": 1}  # fmt: skip
 WIDTHS = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "int8": 1.1}
 OVERHEAD = 1.08  # what buffers, and the moments of loading, add to the weights
-CHAT = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+CHAT = ("ForCausalLM", "LMHeadModel")
 WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
 
 
 class NotAModel(ValueError):
-    """The folder holds no language model that can be loaded; why, in words."""
+    """The folder holds no model that can be loaded; why, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """``kv_bytes`` is what one token takes in the cache, at two bytes a number."""
+    """``task`` is what it is for: chat, embedding, or pairs (rerankers and entailment). ``images`` says whether it sees
+    pictures. ``kv_bytes`` is what one token takes in the cache, at two bytes a number."""
 
     architecture: str
+    task: str
+    images: bool
     parameters: int
     dtype: str
     disk: int
@@ -55,23 +58,43 @@ def facts(folder: Path) -> Facts:
     heads = _number(text, "num_attention_heads", "n_head") or 1
     size = text.get("head_dim") or hidden // heads
     parameters, dtype = _stored(folder)
+    task = task_of(config, (folder / "modules.json").exists())
     return Facts(
         architecture=architectures[0],
+        task=task,
+        images=task == "chat" and sees(config),
         parameters=parameters,
         dtype=dtype,
         disk=sum(path.stat().st_size for path in files(folder)),
-        window=_number(text, "max_position_embeddings", "n_positions") or 2048,
-        kv_bytes=2 * 2 * layers * (text.get("num_key_value_heads") or heads) * size,
+        window=window_of(config),
+        kv_bytes=2 * 2 * layers * (text.get("num_key_value_heads") or heads) * size if task == "chat" else 0,
     )
 
 
-def is_for_chat(folder: Path) -> bool:
-    """Whether its configuration says that it writes text."""
-    try:
-        names = _json(folder / "config.json").get("architectures") or []
-    except NotAModel:
-        return False
-    return any(name.endswith(CHAT) for name in names) and any(_weight_files(folder))
+def window_of(config: dict[str, Any]) -> int:
+    """Tokens that it can take, by its config.json."""
+    return _number(config.get("text_config") or config, "max_position_embeddings", "n_positions") or 2048
+
+
+def sees(config: dict[str, Any]) -> bool:
+    """Whether its config.json speaks of pictures and of what writes about them."""
+    names = config.get("architectures") or []
+    return "vision_config" in config and any(name.endswith("ForConditionalGeneration") for name in names)
+
+
+def task_of(config: dict[str, Any], modules: bool) -> str:
+    """What it is for, by its config.json; ``modules`` if there is a modules.json: a causal model with the files of
+    sentence-transformers was made into one for embeddings. Raises NotAModel."""
+    names = config.get("architectures") or [""]
+    if modules:
+        return "embedding"
+    if sees(config) or any(name.endswith(CHAT) for name in names):
+        return "chat"
+    if any(name.endswith("ForSequenceClassification") for name in names):
+        return "pairs"
+    if names[0].endswith(("Model", "ForMaskedLM")):
+        return "embedding"
+    raise NotAModel(f"It is a {names[0] or 'model of no named kind'}, which neither chats nor serves search")
 
 
 def files(folder: Path) -> list[Path]:
@@ -101,12 +124,20 @@ def hub_cache() -> Path:
 
 
 def cached() -> Iterator[tuple[str, str, Path]]:
-    """Language models of the cache: id, commit, folder."""
+    """Models of the cache that can be loaded: id, commit, folder."""
     for place in sorted(hub_cache().glob("models--*")):
         name = place.name.removeprefix("models--").replace("--", "/")
         found = snapshot(name)
-        if found and is_for_chat(found):
+        if found and _can_be_loaded(found):
             yield name, found.name, found
+
+
+def _can_be_loaded(folder: Path) -> bool:
+    try:
+        task_of(_json(folder / "config.json"), (folder / "modules.json").exists())
+    except NotAModel:
+        return False
+    return bool(_weight_files(folder))
 
 
 def snapshot(name: str, revision: str = "") -> Path | None:

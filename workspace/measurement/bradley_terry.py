@@ -1,8 +1,9 @@
 """How strong models are, from votes between them: Bradley and Terry (1952) with ties as Davidson (1970) has them.
 
 One vote between i and j is won by i, by j, or is a tie, with odds exp(d/2) : exp(-d/2) : exp(t), where d is the
-difference of their strengths plus, where style is held apart, of their style times its weight. That is a multinomial
-logit: Newton's steps find the one maximum. Strengths are told as Elo: 400 points are odds of ten to one.
+difference of their strengths plus, where style is held apart, of their style times its weights. That is a multinomial
+logit: Newton's steps find the one maximum, for all samples of the bootstrap at once. Strengths are told as Elo: 400
+points are odds of ten to one. It knows no table and no page.
 """
 
 from __future__ import annotations
@@ -10,16 +11,23 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
+from workspace.measurement.statistics import holm
+
 ELO = 400 / math.log(10)
 MIDDLE = 1_000
-RESAMPLES = 300
+RESAMPLES = 400
 SEED = 20_261_124
-STEPS = 100
+STEPS = 60
 CLOSE = 1e-10
+SURE = 0.05  # after Holm's correction over all pairs
+POWER = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)  # to see four in five such differences
 
 Array = NDArray[np.float64]
 
@@ -27,12 +35,13 @@ Array = NDArray[np.float64]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
     """One comparison of two. ``won`` is 1 for the first, -1 for the second, 0 for a tie. ``style`` is by how much the
-    first is, say, longer; ``vote`` is what several matches came of, as of one vote between three."""
+    first is, say, longer, one number for each thing that is held apart; ``vote`` is what several matches came of, as of
+    one vote between three."""
 
     first: str
     second: str
     won: int
-    style: float = 0.0
+    style: tuple[float, ...] = ()
     vote: Hashable = None
 
 
@@ -49,88 +58,194 @@ class Strength:
     rank: int
 
 
-def strengths(matches: Sequence[Match], *, styled: bool = False, pull: float = 0.1) -> list[Strength]:
-    """All models of the matches, the strongest first. ``styled`` holds the style apart; ``pull`` is how strongly, in
-    matches, each is drawn to the middle, so that a model that has won all of three is not infinitely strong."""
-    models = sorted({name for match in matches for name in (match.first, match.second)})
-    if len(models) < 2:
-        return []
-    elos = _elo(fit(matches, models, styled=styled, pull=pull)[0])
-    drawn = np.array([_elo(fit(one, models, styled=styled, pull=pull)[0]) for one in _drawn(matches)])
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
-    counts = {
-        name: len({_vote(m, at) for at, m in enumerate(matches) if name in (m.first, m.second)}) for name in models
-    }
-    return sorted(
-        (
-            Strength(
-                model=name,
-                elo=float(elos[at]),
-                low=float(low[at]),
-                high=float(high[at]),
-                votes=counts[name],
-                rank=1 + int(sum(low[other] > high[at] for other in range(len(models)))),
-            )
-            for at, name in enumerate(models)
-        ),
-        key=lambda one: -one.elo,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Two models, the stronger first: their difference in Elo with its interval, whether it is told after Holm's
+    correction, and else how many votes, cast as these were, would tell it if it is what it seems."""
+
+    first: str
+    second: str
+    elo: float
+    low: float
+    high: float
+    tells: bool
+    needed: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """All models, the strongest first, and every two of them. ``weights`` are those of style, in Elo for one unit."""
+
+    strengths: Sequence[Strength] = ()
+    gaps: Sequence[Gap] = ()
+    votes: int = 0
+    weights: Sequence[float] = ()
+
+
+def table(matches: Sequence[Match], *, styled: bool = False, pull: float = 0.1) -> Table:
+    """The models of the matches, which should all have met, directly or by others (``islands``). ``styled`` holds the
+    style apart; ``pull`` is how strongly, in matches, each is drawn to the middle, so that a model that has won all of
+    three is not infinitely strong. The same votes are not counted twice: with style that may take seconds."""
+    return _table(tuple(matches), styled, pull)
 
 
 def fit(
     matches: Sequence[Match], models: Sequence[str], *, styled: bool = False, pull: float = 0.0
-) -> tuple[Array, float, float]:
-    """Log-strengths with the sum 0, the log-odds of a tie, and the weight of style: the most likely ones."""
-    place = {name: at for at, name in enumerate(models)}
-    n, size = len(models), len(models) + 2
-    differs = np.zeros((len(matches), size))
-    for row, match in enumerate(matches):
-        differs[row, place[match.first]] += 0.5
-        differs[row, place[match.second]] -= 0.5
-        differs[row, n + 1] = 0.5 * match.style if styled else 0.0
-    tie = np.zeros(size)
-    tie[n] = 1.0
-    features = np.stack([differs, -differs, np.broadcast_to(tie, differs.shape)], axis=1)
-    seen = np.array([{1: 0, -1: 1, 0: 2}[match.won] for match in matches])
-    has_ties = bool((seen == 2).any())
-    free = np.array([*([True] * n), has_ties, styled])
-    weights = np.zeros(size)
-    if not has_ties:
-        weights[n] = -np.inf  # no tie was ever seen: the model is Bradley and Terry's own
-        features[:, 2, :] = 0.0
-    drawn = np.where(np.arange(size) < n, max(pull, 1e-9), 0.0)
-    for _ in range(STEPS):
-        scores = features @ np.where(np.isinf(weights), 0.0, weights)
-        if not has_ties:
-            scores[:, 2] = -np.inf
-        odds = np.exp(scores - scores.max(axis=1, keepdims=True))
-        odds /= odds.sum(axis=1, keepdims=True)
-        expected = np.einsum("rk,rkf->rf", odds, features)
-        rest = features[np.arange(len(seen)), seen] - expected
-        gradient = rest.sum(axis=0) - drawn * np.where(np.isinf(weights), 0.0, weights)
-        curve = np.einsum("rk,rkf,rkg->fg", odds, features, features) - expected.T @ expected + np.diag(drawn)
-        step = np.linalg.solve(curve[np.ix_(free, free)] + 1e-12 * np.eye(free.sum()), gradient[free])
-        weights[free] += np.clip(step, -5, 5)
-        if np.abs(step).max() < CLOSE:
-            break
-    return weights[:n] - weights[:n].mean(), float(weights[n]), float(weights[n + 1])
+) -> tuple[Array, float, Array]:
+    """Log-strengths with the sum 0, the log-odds of a tie, and the weights of style: the most likely ones."""
+    design = _Design(matches, models, styled=styled)
+    found = design.fit(np.ones((1, len(matches))), pull=pull)[0]
+    n = len(models)
+    return found[:n], float(found[n]), found[n + 1 :]
 
 
-def _elo(logs: Array) -> Array:
-    elos: Array = MIDDLE + ELO * logs
-    return elos
+def islands(matches: Sequence[Match]) -> list[set[str]]:
+    """Models that have met, directly or by others, together; the most first. Between two islands nothing is known."""
+    found: list[set[str]] = []
+    for match in matches:
+        pair = {match.first, match.second}
+        touched = [one for one in found if one & pair]
+        found = [one for one in found if not one & pair] + [pair.union(*touched)]
+    return sorted(found, key=len, reverse=True)
 
 
-def _drawn(matches: Sequence[Match]) -> list[list[Match]]:
-    """Samples of whole votes."""
-    votes: dict[Hashable, list[Match]] = {}
-    for at, match in enumerate(matches):
-        votes.setdefault(_vote(match, at), []).append(match)
-    groups = list(votes.values())
+@lru_cache(maxsize=64)
+def _table(matches: tuple[Match, ...], styled: bool, pull: float) -> Table:
+    models = sorted({name for match in matches for name in (match.first, match.second)})
+    if len(models) < 2:
+        return Table()
+    votes = _votes(matches)
+    design = _Design(matches, models, styled=styled)
+    found = design.fit(np.ones((1, len(matches))), pull=pull)[0]
+    drawn = design.fit(_drawn(votes), pull=pull, start=found, close=1e-6)
+    n = len(models)
+    elos, samples = ELO * found[:n], ELO * drawn[:, :n]
+    gaps = _gaps(models, elos, samples, int(votes.max()) + 1)
+    low, high = MIDDLE + np.quantile(samples, [0.025, 0.975], axis=0)
+    rows = [
+        Strength(
+            model=name,
+            elo=float(MIDDLE + elos[at]),
+            low=float(low[at]),
+            high=float(high[at]),
+            votes=len({votes[row] for row, m in enumerate(matches) if name in (m.first, m.second)}),
+            rank=1 + sum(gap.tells and gap.second == name for gap in gaps),
+        )
+        for at, name in enumerate(models)
+    ]
+    return Table(
+        strengths=sorted(rows, key=lambda one: -one.elo),
+        gaps=gaps,
+        votes=int(votes.max()) + 1,
+        weights=[float(ELO * weight) for weight in found[n + 1 :]],
+    )
+
+
+class _Design:
+    """The matches as numbers. Alike ones are one row, so that a thousand votes on four models are eighteen rows."""
+
+    def __init__(self, matches: Sequence[Match], models: Sequence[str], *, styled: bool) -> None:
+        place = {name: at for at, name in enumerate(models)}
+        self._n = len(models)
+        kinds: dict[Hashable, int] = {}
+        self._row = np.empty(len(matches), dtype=np.intp)
+        features: list[list[float]] = []
+        won: list[int] = []
+        for at, match in enumerate(matches):
+            style = match.style if styled else ()
+            row = self._row[at] = kinds.setdefault((match.first, match.second, match.won, style), len(kinds))
+            if row < len(features):
+                continue
+            line = [0.0] * self._n + list(style)
+            line[place[match.first]], line[place[match.second]] = 1.0, -1.0
+            features.append(line)
+            won.append(match.won)
+        self._x = np.array(features)
+        self._won = np.array(won)
+        self._squares = np.einsum("ri,rj->rij", self._x, self._x).reshape(len(self._x), -1)
+
+    def fit(self, weights: Array, *, pull: float, start: Array | None = None, close: float = CLOSE) -> Array:
+        """For each line of ``weights``, of matches, the most likely strengths, tie and style."""
+        counted = np.zeros((len(weights), len(self._x)))
+        for row in range(len(weights)):
+            counted[row] = np.bincount(self._row, weights[row], len(self._x))
+        ties = bool((self._won == 0).any())
+        width = self._x.shape[1]
+        size = width + 1  # strengths and style, then the tie
+        at = np.zeros((len(weights), size))
+        if start is not None:
+            at[:] = np.r_[start[: self._n], start[self._n + 1 :], start[self._n] if ties else 0.0]
+        drawn = np.full(size, max(pull / 100, 1e-9))
+        drawn[: self._n] = max(pull, 1e-9)
+        for _ in range(STEPS):
+            step = self._step(at, counted, drawn, ties=ties)
+            at += np.clip(step, -4, 4)
+            if np.abs(step).max() < close:
+                break
+        strengths = at[:, : self._n] - at[:, : self._n].mean(axis=1, keepdims=True)
+        tie = at[:, -1:] if ties else np.full((len(at), 1), -np.inf)
+        found: Array = np.concatenate([strengths, tie, at[:, self._n : -1]], axis=1)
+        return found
+
+    def _step(self, at: Array, counted: Array, drawn: Array, *, ties: bool) -> Array:
+        """One of Newton's, for every sample."""
+        half = at[:, :-1] @ self._x.T / 2
+        tie = np.exp(np.clip(at[:, -1:], -40, 40)) if ties else np.zeros((len(at), 1))
+        top = np.abs(half)
+        odds = (np.exp(half - top), np.exp(-half - top), tie * np.exp(-top))
+        whole = sum(odds)
+        first, second, tied = (one / whole for one in odds)
+        lead = (first - second) / 2
+        gradient = np.empty_like(at)
+        gradient[:, :-1] = (counted * (self._won / 2 - lead)) @ self._x
+        gradient[:, -1] = (counted * ((self._won == 0) - tied)).sum(axis=1)
+        gradient -= drawn * at
+        size = at.shape[1]
+        curve = np.zeros((len(at), size, size))
+        spread = counted * ((first + second) / 4 - lead**2)
+        curve[:, :-1, :-1] = (spread @ self._squares).reshape(len(at), size - 1, size - 1)
+        curve[:, :-1, -1] = curve[:, -1, :-1] = (counted * (-tied * lead)) @ self._x
+        curve[:, -1, -1] = (counted * tied * (1 - tied)).sum(axis=1)
+        curve += np.diag(drawn)
+        if not ties:
+            gradient[:, -1] = 0.0
+            curve[:, -1, -1] = 1.0
+        return np.asarray(np.linalg.solve(curve, gradient[:, :, None])[:, :, 0], dtype=np.float64)
+
+
+def _gaps(models: Sequence[str], elos: Array, samples: Array, votes: int) -> list[Gap]:
+    pairs = [(a, b) if elos[a] >= elos[b] else (b, a) for a, b in combinations(range(len(models)), 2)]
+    told = []
+    for a, b in pairs:
+        drawn = samples[:, a] - samples[:, b]
+        told.append((float(elos[a] - elos[b]), float(drawn.std(ddof=1)), np.quantile(drawn, [0.025, 0.975])))
+    chance = NormalDist()
+    sure = holm([2 * (1 - chance.cdf(gap / error)) if error else 1.0 for gap, error, _ in told])
+    return [
+        Gap(
+            first=models[a],
+            second=models[b],
+            elo=gap,
+            low=float(ends[0]),
+            high=float(ends[1]),
+            tells=p < SURE,
+            needed=None if p < SURE or gap < 1 else max(votes + 1, math.ceil(votes * (POWER * error / gap) ** 2)),
+        )
+        for (a, b), (gap, error, ends), p in zip(pairs, told, sure, strict=True)
+    ]
+
+
+def _votes(matches: Sequence[Match]) -> NDArray[np.intp]:
+    """The number of the vote that each match came of."""
+    known: dict[Hashable, int] = {}
+    keys = (("match", at) if match.vote is None else ("vote", match.vote) for at, match in enumerate(matches))
+    return np.array([known.setdefault(key, len(known)) for key in keys], dtype=np.intp)
+
+
+def _drawn(votes: NDArray[np.intp]) -> Array:
+    """How often each match is in each sample: whole votes are drawn, as many as there are."""
+    count = int(votes.max()) + 1
     chance = np.random.default_rng(SEED)
-    draws = chance.integers(0, len(groups), (RESAMPLES, len(groups)))
-    return [[match for at in draw for match in groups[at]] for draw in draws]
-
-
-def _vote(match: Match, at: int) -> Hashable:
-    return at if match.vote is None else ("vote", match.vote)
+    times = chance.multinomial(count, np.full(count, 1 / count), RESAMPLES)
+    weights: Array = times[:, votes].astype(np.float64)
+    return weights

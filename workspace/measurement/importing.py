@@ -2,7 +2,8 @@
 
 A line has ``question`` and, where it has any, ``answers`` (a list; in CSV separated by ``|``), ``id``, ``evidence`` (a
 list of passages, as text or as ``title`` and ``text``) and ``title`` or ``cluster``: what several questions have in
-common.
+common. ``answers`` of null leaves a question open: a judge says what an answer is worth, by a ``reference`` answer or a
+``rubric``. ``before`` is what was said before it, a list of ``role`` (person or model) and ``text``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -42,11 +44,15 @@ def add(person: Person, name: str, data: bytes, *, collection: Collection | None
         raise NotTaken(f"{name} holds no question. Each line is a JSON object with “question” and “answers”.")
     if len(rows) > MOST_ITEMS:
         raise NotTaken(f"{name} holds {len(rows):,} questions; {MOST_ITEMS:,} fit. Split it.")
-    items = [_item(number, row) for number, row in enumerate(rows, start=1)]
+    return keep(person, name, [_item(number, row) for number, row in enumerate(rows, start=1)], collection=collection)
+
+
+def keep(person: Person, name: str, items: Sequence[Item], *, collection: Collection | None = None) -> Suite:
+    """The suite of these items; the same items again are the same suite. Raises NotTaken."""
     keys = [item.key for item in items]
-    if twice := next((key for key in keys if keys.count(key) > 1), ""):
+    if twice := next((key for key, count in Counter(keys).items() if count > 1), ""):
         raise NotTaken(f"The id “{twice}” stands twice in {name}. Give each question its own.")
-    digest = sha256(canonical([[i.key, i.question, i.answers, i.evidence, i.cluster] for i in items]))
+    digest = sha256(canonical([_content(item) for item in items]))
     with transaction.atomic():
         suite, made = Suite.objects.get_or_create(
             owner=person, digest=digest, collection=collection, defaults={"name": name[:120]}
@@ -56,6 +62,11 @@ def add(person: Person, name: str, data: bytes, *, collection: Collection | None
                 item.suite = suite
             Item.objects.bulk_create(items, batch_size=500)
     return suite
+
+
+def _content(item: Item) -> list[Any]:
+    more = [item.before, item.reference, item.rubric]
+    return [item.key, item.question, item.answers, item.evidence, item.cluster, *(more if any(more) else [])]
 
 
 def _lines(text: str) -> Iterator[Mapping[str, Any]]:
@@ -77,7 +88,7 @@ def _csv(text: str) -> Iterator[Mapping[str, Any]]:
         raise NotTaken("The first line names no column “question”. Write the names of the columns there.")
     for row in rows:
         answers = row.get("answers") or row.get("answer") or ""
-        yield {**row, "answers": [one.strip() for one in answers.split("|") if one.strip()]}
+        yield {**row, "before": None, "answers": [one.strip() for one in answers.split("|") if one.strip()]}
 
 
 def _item(number: int, row: Mapping[str, Any]) -> Item:
@@ -88,16 +99,29 @@ def _item(number: int, row: Mapping[str, Any]) -> Item:
         raise NotTaken(f"The question of line {number} has over {LONGEST:,} characters. Shorten it.")
     answers = row.get("answers", [])
     answers = [answers] if isinstance(answers, str) else answers
-    if not isinstance(answers, list) or not all(isinstance(one, str) for one in answers):
+    if answers is not None and not (isinstance(answers, list) and all(isinstance(one, str) for one in answers)):
         raise NotTaken(f"“answers” of line {number} is no list of texts. An unanswerable question has an empty list.")
     return Item(
         position=number,
         key=str(row.get("id") or number)[:120],
         question=question.strip(),
-        answers=[one for one in answers if one.strip()],
+        answers=None if answers is None else [one for one in answers if one.strip()],
         evidence=_evidence(number, row.get("evidence")),
+        before=_before(number, row.get("before")),
+        reference=str(row.get("reference") or ""),
+        rubric=str(row.get("rubric") or ""),
         cluster=str(row.get("cluster") or row.get("title") or "")[:200],
     )
+
+
+def _before(number: int, given: Any) -> list[dict[str, str]]:
+    rows = given or []
+    roles = ("person", "model")
+    if not isinstance(rows, list) or not all(
+        isinstance(one, dict) and one.get("role") in roles and isinstance(one.get("text"), str) for one in rows
+    ):
+        raise NotTaken(f"“before” of line {number} is no list of “role” (person or model) and “text”.")
+    return [{"role": one["role"], "text": one["text"]} for one in rows]
 
 
 def _evidence(number: int, given: Any) -> list[dict[str, str]] | None:

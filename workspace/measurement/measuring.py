@@ -1,51 +1,43 @@
 """A measurement on its way: every item to every lane, one answer at a time, in an order that favours nobody.
 
 Items come in an order drawn by the seed; within an item the lanes are drawn too, so what the hour does to a provider it
-does to all. Each lane first answers a few items that count for nothing. An answer is stored in the transaction that
-settles its run: a killed server goes on with the next one.
+does to all. Each lane first answers a few items that count for nothing. Timed completions follow in random blocks, then
+the judge. What counts is stored in the transaction that settles its run: a killed server goes on with the next one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator
 from datetime import timedelta
-from decimal import Decimal
-from typing import Any
+from functools import partial
 from uuid import UUID
 
 from channels.db import database_sync_to_async
 from django.conf import settings
-from django.db.models import Q, QuerySet, Sum
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from workspace.hub import PROCESS
-from workspace.ids import new_id
-from workspace.measurement import corpus, metrics
-from workspace.measurement.metrics import Cell
-from workspace.measurement.models import Gathered, Item, Measurement, Outcome
-from workspace.router import catalog, run_rows
-from workspace.router.execute import look_up
-from workspace.router.run_rows import Outcome as Settled
-from workspace.router.runs import Numbered, registry
+from workspace.measurement import asking, corpus, drift, judging, progress
+from workspace.measurement.asking import Unit
+from workspace.measurement.models import Item, Measurement
+from workspace.router import catalog
 from workspace.router.states import RunState
-from workspace.types import Evidence, Grounding, PromptMessage, Request, canonical, plain, sha256, text_part
+from workspace.types import sha256
 from workspace.writes import writer
 
 State = Measurement.State
 PATIENCE = 900.0  # seconds that a collection may take to be indexed
 BEAT = 5.0  # seconds between signs of life
 DEAD_AFTER = timedelta(seconds=15)  # without one, another process goes on with it
-
-
-@dataclass(frozen=True, slots=True)
-class Unit:
-    """One answer that is still to be had."""
-
-    item: Item
-    lane: int
-    repeat: int
+CACHES = {
+    Measurement.Cache.TEMPLATE: "warm for the template, cold for an item's own passages",
+    Measurement.Cache.WARM: "warm: every prompt is sent once, for one token, before it is measured",
+    Measurement.Cache.COLD: "cold: every prompt begins with a number that no other has",
+}
 
 
 async def measure(measurement_id: UUID) -> None:
@@ -55,31 +47,85 @@ async def measure(measurement_id: UUID) -> None:
         return
     beating = asyncio.create_task(_keep_beating(measurement_id))
     try:
-        await _go_on(measurement)
+        if await _answers(measurement) and await _completions(measurement) and await _verdicts(measurement):
+            await writer.submit(lambda: _finish(measurement))
     finally:
         beating.cancel()
 
 
-async def _go_on(measurement: Measurement) -> None:
+async def _answers(measurement: Measurement) -> bool:
+    """Every answer that is left; False when it can't go on."""
     units = await database_sync_to_async(_left)(measurement)
-    if units and not measurement.held:
+    if not measurement.held:
         await _hold(measurement)
     if units and settings.LOCAL_MODELS and measurement.grounded:
         await _indexed(measurement)
-    for lane in range(len(measurement.lanes) if units else 0):
-        for item in [unit.item for unit in units[: measurement.warmups]]:
-            if await _answer(measurement, Unit(item, lane, 0), counts=False) is RunState.INTERRUPTED:
-                return
+    for lane in sorted({unit.lane for unit in units}):
+        for item in [unit.item for unit in units if unit.lane == lane][: measurement.warmups]:
+            if await asking.answer(measurement, Unit(item, lane, 0), counts=False) is RunState.INTERRUPTED:
+                return False
+    pace = _Pace(measurement)
     for unit in units:
-        if not await writer.submit(lambda: _may_go_on(measurement.pk)):
-            return
-        if await _answer(measurement, unit) is RunState.INTERRUPTED:
-            return  # the server stops: its next start goes on
-    await writer.submit(lambda: _finish(measurement.pk))
+        if (
+            not await pace.may_go_on(measurement.lanes[unit.lane]["model"])
+            or await asking.answer(measurement, unit) is RunState.INTERRUPTED
+        ):
+            return False  # where the server stops, its next start goes on
+    return True
+
+
+async def _completions(measurement: Measurement) -> bool:
+    left = await database_sync_to_async(_completions_left)(measurement)
+    for lane in sorted({lane for lane, _ in left}):
+        for number in range(measurement.warmups):
+            if await asking.complete(measurement, lane, number, counts=False) is RunState.INTERRUPTED:
+                return False
+    pace = _Pace(measurement)
+    for lane, number in left:
+        if (
+            not await pace.may_go_on(measurement.lanes[lane]["model"])
+            or await asking.complete(measurement, lane, number) is RunState.INTERRUPTED
+        ):
+            return False
+    return True
+
+
+async def _verdicts(measurement: Measurement) -> bool:
+    left = await database_sync_to_async(judging.left)(measurement)
+    if not left:
+        return True
+    judges = {a: await writer.submit(partial(judging.judge_of, measurement.judge, a)) for a in judging.ASKS}
+    pace = _Pace(measurement)
+    for unit in left:
+        if (
+            not await pace.may_go_on(measurement.judge)
+            or await judging.judge(measurement, unit, judges) is RunState.INTERRUPTED
+        ):
+            return False
+    return True
+
+
+class _Pace:
+    """No model is asked more often than it may be, and nobody while the measurement is paused or has spent enough."""
+
+    def __init__(self, measurement: Measurement) -> None:
+        self._id = measurement.pk
+        self._every = 60 / measurement.per_minute if measurement.per_minute else 0.0
+        self._due: dict[str, float] = {}
+
+    async def may_go_on(self, model: str) -> bool:
+        while True:
+            if not await writer.submit(lambda: _may_go_on(self._id)):
+                return False
+            wait = self._due.get(model, 0.0) - time.monotonic()
+            if wait <= 0:
+                self._due[model] = time.monotonic() + self._every
+                return True
+            await asyncio.sleep(min(wait, BEAT))
 
 
 def order(measurement: Measurement) -> list[Unit]:
-    """Every answer of a measurement, in its order."""
+    """Every answer of a measurement, in its order. Without passages nobody is asked what they can't answer."""
     chance = random.Random(measurement.seed)
     items = list(Item.objects.filter(suite=measurement.suite_id))
     units: list[Unit] = []
@@ -88,7 +134,7 @@ def order(measurement: Measurement) -> list[Unit]:
         for item in items:
             lanes = list(range(len(measurement.lanes)))
             chance.shuffle(lanes)
-            units += [Unit(item, lane, repeat) for lane in lanes]
+            units += [Unit(item, lane, repeat) for lane in lanes if _is_asked(measurement, item, lane)]
     return units
 
 
@@ -115,113 +161,6 @@ def forsake() -> None:
     Measurement.objects.filter(state=State.RUNNING).exclude(worker=PROCESS).update(heartbeat=None)
 
 
-class _Observer:
-    """Of one run: its outcome is kept with it. What does not count is not kept."""
-
-    hands_over = False
-
-    def __init__(self, measurement: Measurement, unit: Unit, evidence: tuple[Evidence, ...], *, counts: bool) -> None:
-        self._measurement, self._unit, self._evidence, self._counts = measurement, unit, evidence, counts
-        self.state = RunState.INTERRUPTED
-
-    def settle(self, outcome: Settled) -> None:
-        if self._counts and outcome.state in (RunState.DONE, RunState.FAILED):
-            fields = judged(self._unit.item, outcome, self._evidence)
-            Outcome.objects.get_or_create(
-                measurement=self._measurement,
-                item=self._unit.item,
-                lane=self._unit.lane,
-                repeat=self._unit.repeat,
-                defaults={"run_id": outcome.run_id, **fields},
-            )
-
-    async def handed_over(self) -> None: ...
-
-    async def heard(self, numbered: Numbered) -> None: ...
-
-    async def settled(self, outcome: Settled) -> None:
-        self.state = outcome.state
-
-    async def committed(self, seq: int) -> None: ...
-
-
-def judged(item: Item, outcome: Settled, evidence: tuple[Evidence, ...]) -> dict[str, Any]:
-    """What an answer is worth, as its row keeps it. A run that failed is unscored, and said to be so."""
-    manifest, text = outcome.manifest, outcome.text
-    failed = outcome.failure is not None
-    usage, timings = manifest.usage, manifest.timings
-    return {
-        "text": text,
-        "cell": Cell.UNSCORED if failed else metrics.cell(text, item.answers),
-        "exact": not failed and metrics.exact(text, item.answers),
-        "f1": 0.0 if failed else metrics.f1(text, item.answers),
-        "found": metrics.contains("\n".join(e.text for e in evidence), item.answers),
-        "first_token_s": timings.first_token,
-        "first_answer_s": timings.first_answer_token,
-        "total_s": timings.total,
-        "tokens_input": usage.input if usage else None,
-        "tokens_output": usage.output if usage else None,
-        "estimated": bool(usage and usage.estimated),
-        "cost": manifest.cost,
-        "support": dict(manifest.support) if manifest.support else None,
-        "failure": plain(outcome.failure) if outcome.failure else None,
-    }
-
-
-async def _answer(measurement: Measurement, unit: Unit, *, counts: bool = True) -> RunState:
-    evidence = await _gather(measurement, unit.item) if measurement.grounded else ()
-    lane = measurement.lanes[unit.lane]
-    request = Request(
-        messages=(PromptMessage(role="person", parts=(text_part(unit.item.question),)),),
-        person_id=str(measurement.owner_id),
-        user=measurement.owner.username,
-        groups=await database_sync_to_async(_groups)(measurement),
-        model=lane["model"],
-        parameters=lane.get("parameters") or {},
-        system=lane.get("system") or None,
-        seed=measurement.seed + unit.repeat,
-        evidence=evidence if measurement.grounded else None,
-        alone=True,
-    )
-    run_id = new_id()
-    await writer.submit(lambda: run_rows.open_row(pk=run_id, person_id=measurement.owner_id))
-    observer = _Observer(measurement, unit, evidence, counts=counts)
-    run = await registry().start(run_id, request, observer)
-    await asyncio.shield(run.task)
-    return observer.state
-
-
-async def _gather(measurement: Measurement, item: Item) -> tuple[Evidence, ...]:
-    """The item's passages: its own, or what its suite's collection holds, looked up once."""
-    kept = await Gathered.objects.filter(measurement=measurement, item=item).afirst()
-    if kept is not None:
-        return tuple(Evidence(**one) for one in kept.evidence)
-    if item.evidence is not None:
-        evidence = tuple(_given(number, one) for number, one in enumerate(item.evidence, start=1))
-    elif measurement.suite.collection_id:
-        asked = (PromptMessage(role="person", parts=(text_part(item.question),)),)
-        grounding = Grounding(collections=(str(measurement.suite.collection_id),))
-        evidence = (await look_up(Request(messages=asked, grounding=grounding))).evidence
-    else:
-        evidence = ()
-    rows = [plain(one) for one in evidence]
-    digest = sha256(canonical([one.digest for one in evidence]))
-    await writer.submit(
-        lambda: Gathered.objects.get_or_create(
-            measurement=measurement, item=item, defaults={"evidence": rows, "digest": digest}
-        )
-    )
-    return evidence
-
-
-def _given(number: int, passage: dict[str, str]) -> Evidence:
-    text = passage["text"]
-    return Evidence(
-        number=number, chunk_id="", document_id="", title=passage["title"] or f"Passage {number}", text=text,
-        digest=sha256(text), score=1.0, end=len(text),
-    )  # fmt: skip
-
-
 async def _indexed(measurement: Measurement) -> None:
     """Wait until the suite's texts can be searched by meaning; not for ever, for words alone do too."""
     collection = measurement.suite.collection_id
@@ -235,20 +174,26 @@ async def _indexed(measurement: Measurement) -> None:
 async def _hold(measurement: Measurement) -> None:
     """Write down what is the same for every lane, before the first answer."""
     known = await catalog.load()
-    measurement.held = {
-        "prompt template": f"version {known.template.version_id}" if known.template.version_id else "built in",
+    lanes = [lane for lane in measurement.lanes if lane["model"] in known.candidates]
+    held = measurement.held = {
+        "template": f"version {known.template.version_id}" if known.template.version_id else "built in",
         "template digest": sha256(known.template.system)[:12],
-        "seed": measurement.seed,
-        "order": "items and, within each, lanes drawn by the seed",
-        "warm-up": f"{measurement.warmups} answers a lane, not counted",
-        "judge": "gold match: an answer that names a gold answer is right; words that say there is none abstain",
-        "models": {
-            lane["label"]: known.candidates[lane["model"]].version_id
-            for lane in measurement.lanes
-            if lane["model"] in known.candidates
-        },
+        "evidence": "gathered once for each item" if measurement.grounded else "none: closed book",
+        "seed": f"{measurement.seed}, where a provider takes one",
+        "order": f"random blocks of {len(measurement.lanes)}: items and, within each, lanes drawn by the seed",
+        "warm-up": f"{measurement.warmups} answers a lane, thrown away",
+        "prefix cache": CACHES[Measurement.Cache(measurement.cache)],
+        "at once": "one answer",
+        **(
+            {"rate": f"{measurement.per_minute} answers a minute of one model, at most"}
+            if measurement.per_minute
+            else {}
+        ),
+        "models": {lane["label"]: known.candidates[lane["model"]].version_id for lane in lanes},
     }
-    held = measurement.held
+    if measurement.judge:
+        judges = [await writer.submit(partial(judging.judge_of, measurement.judge, a)) for a in judging.ASKS]
+        held["judge"] = f"{measurement.judge}, both orders, digest {', '.join(one.digest[:8] for one in judges)}"
     await writer.submit(lambda: Measurement.objects.filter(pk=measurement.pk).update(held=held))
 
 
@@ -276,8 +221,7 @@ def _may_go_on(id: UUID) -> bool:
     measurement = _mine(id).first()
     if measurement is None:
         return False
-    spent = measurement.outcomes.aggregate(all=Sum("cost"))["all"] or Decimal(0)
-    if measurement.budget is not None and spent >= measurement.budget:
+    if measurement.budget is not None and progress.spent(measurement) >= measurement.budget:
         pause(measurement, f"Its budget of ${measurement.budget:f} is spent. Raise it, and go on.")
         return False
     return True
@@ -288,9 +232,24 @@ def _left(measurement: Measurement) -> list[Unit]:
     return [unit for unit in order(measurement) if (unit.item.pk, unit.lane, unit.repeat) not in done]
 
 
-def _finish(id: UUID) -> None:
-    _mine(id).update(state=State.DONE, finished=timezone.now(), worker="", heartbeat=None)
+def _is_asked(measurement: Measurement, item: Item, lane: int) -> bool:
+    return item.answers != [] or not measurement.lanes[lane].get("closed")
 
 
-def _groups(measurement: Measurement) -> tuple[str, ...]:
-    return tuple(measurement.owner.groups.values_list("name", flat=True))
+def _completions_left(measurement: Measurement) -> list[tuple[int, int]]:
+    done = set(measurement.timed.values_list("lane", "number"))
+    return [one for one in _blocks(measurement) if one not in done]
+
+
+def _blocks(measurement: Measurement) -> Iterator[tuple[int, int]]:
+    """Lane and number of every completion: each block has every lane once, in an order of its own."""
+    chance = random.Random(measurement.seed)
+    lanes = progress.timed_lanes(measurement)
+    for number in range(measurement.completions):
+        chance.shuffle(lanes)
+        yield from ((lane, number) for lane in lanes)
+
+
+def _finish(measurement: Measurement) -> None:
+    if _mine(measurement.pk).update(state=State.DONE, finished=timezone.now(), worker="", heartbeat=None):
+        drift.look(measurement)

@@ -2,7 +2,7 @@
 
 Exact match and F1 are SQuAD's (Rajpurkar et al., 2016): lower case, no punctuation, no articles; the best of all gold
 answers. *The four cells*: a question with an answer is answered right, wrong or not at all; one without is answered,
-which is invention, or not.
+which is invention, or not. To an open one nobody wrote an answer down: judges alone say what an answer is worth.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ class Cell(StrEnum):
     INVENTED = "invented"
     REFUSED = "rightly abstained"  # there was none
     UNSCORED = "unscored"  # the run failed
+    OPEN = "open"  # nobody wrote down what is right
 
 
 ATTEMPTED = (Cell.CORRECT, Cell.WRONG, Cell.INVENTED)
@@ -65,8 +66,10 @@ def abstains(text: str) -> bool:
     return not text.strip() or bool(_NOTHING.search(_CITED.sub(" ", text)[:300]))
 
 
-def cell(text: str, gold: Sequence[str]) -> Cell:
+def cell(text: str, gold: Sequence[str] | None) -> Cell:
     """Which of the four cells an answer falls into. Who names the gold answer has answered, whatever else they say."""
+    if gold is None:
+        return Cell.OPEN
     if gold and contains(text, gold):
         return Cell.CORRECT
     if abstains(text):

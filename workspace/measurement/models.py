@@ -29,15 +29,20 @@ class Suite(models.Model):
 
 
 class Item(models.Model):
-    """One question. No ``answers`` says that it has none; ``evidence`` are passages that come with it; ``cluster`` is
-    what several items have in common, such as the article they ask about."""
+    """One question. An empty list of ``answers`` says that it has none, ``None`` that nobody wrote one: it is open.
+    ``evidence`` are passages that come with it; ``cluster`` is what several items have in common, such as the article
+    they ask about. ``before`` is what was said before it, ``reference`` an answer once given, ``rubric`` what a judge
+    is told to look for."""
 
     suite = models.ForeignKey(Suite, on_delete=models.CASCADE, related_name="items")
     position = models.PositiveIntegerField()
     key = models.CharField(max_length=120)
     question = models.TextField()
-    answers = models.JSONField(default=list)
+    answers = models.JSONField(default=list, null=True)
     evidence = models.JSONField(null=True)
+    before = models.JSONField(default=list)
+    reference = models.TextField(blank=True)
+    rubric = models.TextField(blank=True)
     cluster = models.CharField(max_length=200, blank=True)
 
     class Meta:
@@ -45,15 +50,41 @@ class Item(models.Model):
         constraints = [models.UniqueConstraint(fields=["suite", "key"], name="item_key")]
 
 
+class Schedule(models.Model):
+    """A measurement begun again every so many hours, to be told when models drift. ``options`` are those of
+    ``starting.begin``."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    suite = models.ForeignKey(Suite, on_delete=models.CASCADE, related_name="schedules")
+    lanes = models.JSONField()
+    options = models.JSONField(default=dict)
+    hours = models.PositiveIntegerField()
+    due = models.DateTimeField()
+    why = models.CharField(max_length=300, blank=True, help_text="Why the last one was not begun.")
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created"]
+
+
 class Measurement(models.Model):
     """One run of a suite over several lanes: ``lanes`` is a list of ``label``, ``model`` and, where given,
-    ``parameters`` and ``system``. What was held equal stands in ``held``."""
+    ``parameters``, ``system`` and ``closed``: asked without passages. What was held equal stands in ``held``;
+    ``drift`` says how it differs from the one that its schedule began before."""
 
     class State(models.TextChoices):
         QUEUED = "queued"
         RUNNING = "running"
         PAUSED = "paused"
         DONE = "done"
+
+    class Cache(models.TextChoices):
+        """Of the prefixes of prompts, where a provider keeps any."""
+
+        TEMPLATE = "template", "The template is warm, an item's own passages are cold"
+        WARM = "warm", "Every prompt is sent once before it is measured"
+        COLD = "cold", "Every prompt begins with a number of its own"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     suite = models.ForeignKey(Suite, on_delete=models.CASCADE, related_name="measurements")
@@ -65,6 +96,12 @@ class Measurement(models.Model):
     grounded = models.BooleanField(default=True, help_text="Every lane reads the same passages; else none reads any.")
     seed = models.PositiveIntegerField(default=0)
     budget = models.DecimalField(max_digits=10, decimal_places=4, null=True, help_text="US dollars, at most.")
+    cache = models.CharField(max_length=8, choices=Cache, default=Cache.TEMPLATE)
+    per_minute = models.PositiveIntegerField(null=True, help_text="Answers of one model, at most.")
+    completions = models.PositiveSmallIntegerField(default=0, help_text="Timed completions of 256 tokens, a lane.")
+    judge = models.CharField(max_length=200, blank=True, help_text="The model that judges.")
+    schedule = models.ForeignKey(Schedule, null=True, on_delete=models.SET_NULL, related_name="measurements")
+    drift = models.JSONField(null=True)
     held = models.JSONField(default=dict)
     why = models.CharField(max_length=300, blank=True, help_text="Why it is paused.")
     worker = models.CharField(max_length=64, blank=True)
@@ -104,9 +141,11 @@ class Outcome(models.Model):
     found = models.BooleanField(default=False, help_text="A gold answer stands in the passages that it was given.")
     first_token_s = models.FloatField(null=True)
     first_answer_s = models.FloatField(null=True)
+    last_token_s = models.FloatField(null=True)
     total_s = models.FloatField(null=True)
     tokens_input = models.PositiveIntegerField(null=True)
     tokens_output = models.PositiveIntegerField(null=True)
+    tokens_cached = models.PositiveIntegerField(null=True)
     estimated = models.BooleanField(default=False)
     cost = models.DecimalField(max_digits=14, decimal_places=8, null=True)
     support = models.JSONField(null=True)
@@ -117,3 +156,65 @@ class Outcome(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["measurement", "item", "lane", "repeat"], name="outcome_once"),
         ]
+
+
+class Completion(models.Model):
+    """One timed completion of so many tokens, apart from the suite. Short ones are kept, and shown."""
+
+    measurement = models.ForeignKey(Measurement, on_delete=models.CASCADE, related_name="timed")
+    lane = models.PositiveSmallIntegerField()
+    number = models.PositiveSmallIntegerField()
+    run = models.ForeignKey("router.Run", null=True, on_delete=models.SET_NULL, related_name="+")
+    finish_reason = models.CharField(max_length=40, blank=True)
+    first_token_s = models.FloatField(null=True)
+    first_answer_s = models.FloatField(null=True)
+    last_token_s = models.FloatField(null=True)
+    total_s = models.FloatField(null=True)
+    tokens_input = models.PositiveIntegerField(null=True)
+    tokens_output = models.PositiveIntegerField(null=True)
+    tokens_cached = models.PositiveIntegerField(null=True)
+    estimated = models.BooleanField(default=False)
+    cost = models.DecimalField(max_digits=14, decimal_places=8, null=True)
+    failure = models.JSONField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["measurement", "lane", "number"], name="completion_once")]
+
+
+class Judge(models.Model):
+    """A model and the words it is asked with. Another version of either is another judge."""
+
+    model = models.CharField(max_length=200)
+    model_version = models.PositiveBigIntegerField(null=True)
+    asks = models.CharField(max_length=9)
+    prompt = models.TextField()
+    digest = models.CharField(max_length=64, unique=True)
+    created = models.DateTimeField(auto_now_add=True)
+
+
+class Judgement(models.Model):
+    """What a judge said of one answer, with its choices in one of two orders. Empty where it said neither."""
+
+    outcome = models.ForeignKey(Outcome, on_delete=models.CASCADE, related_name="judgements")
+    judge = models.ForeignKey(Judge, on_delete=models.PROTECT, related_name="judgements")
+    order = models.PositiveSmallIntegerField()
+    verdict = models.CharField(max_length=5, blank=True)
+    run = models.ForeignKey("router.Run", null=True, on_delete=models.SET_NULL, related_name="+")
+    cost = models.DecimalField(max_digits=14, decimal_places=8, null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["outcome", "judge", "order"], name="judgement_once")]
+
+
+class Agreement(models.Model):
+    """How well a judge agrees with people, as measured here; what the product was released with stands in
+    ``agreement.json``. ``figures`` are those of ``agreement.Measured``; never the data."""
+
+    judge = models.CharField(max_length=200)
+    version = models.CharField(max_length=64)
+    dataset = models.CharField(max_length=80)
+    figures = models.JSONField()
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created"]

@@ -1,21 +1,25 @@
-"""What a measurement says: each lane's figures with intervals, what can be told apart, and where lanes differ.
+"""What a measurement says: figures with intervals, what can be told apart and what can't, and where lanes differ.
 
-A report is values; a page, a JSON file and a command print the same ones. Formulas stand in ``FORMULAS``.
+Read from the outcomes alone, at any moment: a measurement that is half done has a report of its half.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from itertools import combinations
 from typing import Any
 
-from workspace.measurement import statistics
+from workspace.measurement import consistency, judging, progress, speed, statistics, verdicts
+from workspace.measurement.consistency import Likeness, Steadiness
 from workspace.measurement.metrics import ATTEMPTED, Cell
 from workspace.measurement.models import Item, Measurement, Outcome
+from workspace.measurement.progress import Progress
+from workspace.measurement.speed import Completed, Speed
 from workspace.measurement.statistics import Interval, Pair
+from workspace.measurement.verdicts import JudgeReport
 from workspace.router import catalog
 from workspace.types import plain
 
@@ -24,14 +28,20 @@ FORMULAS = {
     "correct": "answerable questions whose answer names a gold answer / all answerable ones that were scored",
     "hallucinated": "(wrong + invented) / (correct + wrong + invented)",
     "attempted": "(correct + wrong + invented) / all that were scored",
-    "first token": "seconds from the decision to ask until the first token, reasoning included; median",
-    "first answer token": "the same, until the first token that is no reasoning; median",
-    "between tokens": "(last - first token) / (tokens - 1), milliseconds; mean",
-    "1,000 answers": "mean cost of an answer x 1,000; unknown where a price is",
-    "supported": "sentences that rest on a passage / all sentences of grounded answers",
-    "not found": "wrong answers whose passages held no gold answer: the search's fault",
-    "misread": "wrong answers whose passages held it: the model's",
+    "right": "(correct + rightly abstained) / all that were scored; what two models are compared by",
+    "exact match": "the whole answer is a gold answer, in SQuAD’s normal form: lower case, no punctuation, no articles",
+    "F1": "words in common with the best gold answer, SQuAD’s; mean over answerable questions",
+    "not found": "wrong answers whose passages held no gold answer: the search’s fault",
+    "misread": "wrong answers whose passages held one: the model’s",
+    "closed book": "the same questions without passages, correct / answerable: what a model knew before",
+    "1,000 answers": "mean cost of an answer × 1,000; unknown where a price is",
+    "interval": "95 %: Wilson for shares, order statistics for medians, else 2,000 bootstrap samples; items and, where "
+    "there are any, clusters are drawn, and the wider one is shown",
+    "apart": "McNemar’s exact test on items that one of two has right, p adjusted by Holm for all pairs; told when p < "
+    "0.05 and the interval of the difference leaves out 0",
+    "would tell": "items at which McNemar’s test would see a difference of this size with 80 % power",
 }
+EVERY_FORMULA = {**FORMULAS, **speed.FORMULAS, **verdicts.FORMULAS, **consistency.FORMULAS}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,27 +49,33 @@ class LaneReport:
     label: str
     model: str
     mark: int
+    answers: int
     cells: Mapping[str, int]
     correct: Interval | None
     hallucinated: Interval | None
     attempted: Interval | None
+    tried: int
+    scored: int
     right: Interval | None
     f1: Interval | None
     exact: Interval | None
-    first_token: Interval | None
-    first_token_p95: Interval | None
-    first_answer: Interval | None
-    total: Interval | None
-    between_tokens: float | None
+    closed_book: Interval | None
+    speed: Speed
+    completed: Completed | None
     tokens: float | None
-    estimated: bool
     per_thousand: Decimal | None
-    supported: Interval | None
     not_found: int
     misread: int
     unscored: int
-    agreement: Interval | None
-    times: Sequence[float]
+    steadiness: Steadiness
+
+    @property
+    def first_token(self) -> Interval | None:
+        return self.speed.first_token
+
+    @property
+    def times(self) -> Sequence[float]:
+        return self.speed.times
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +90,21 @@ class PairReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """Items that have something in common, and what each lane had right of them."""
+
+    name: str
+    items: int
+    shares: Sequence[Interval | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Differing:
     """One item, and what each lane made of it: its cell, text and run."""
 
+    position: int
     question: str
-    gold: Sequence[str]
+    gold: Sequence[str] | None
     answers: Sequence[Mapping[str, Any]]
 
 
@@ -87,134 +113,161 @@ class Report:
     headline: str
     answerable: int
     unanswerable: int
+    open: int
     lanes: Sequence[LaneReport]
     pairs: Sequence[PairReport]
+    topics: Sequence[Topic]
+    judges: Sequence[JudgeReport]
+    likenesses: Sequence[Likeness]
     differing: Sequence[Differing]
     differ: int
-    done: int
-    of: int
+    failures: Sequence[tuple[str, str, int]]
+    progress: Sequence[Progress]
     cost: Decimal
+
+    @property
+    def questions(self) -> int:
+        return self.answerable + self.unanswerable + self.open
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values, with the formulas."""
         found: dict[str, Any] = plain(asdict(self))
-        return {**found, "formulas": FORMULAS}
+        return {**found, "formulas": EVERY_FORMULA}
 
 
 def report(measurement: Measurement) -> Report:
-    rows = list(measurement.outcomes.select_related("item").defer("item__evidence").order_by("item", "lane", "repeat"))
-    items = list(Item.objects.filter(suite=measurement.suite_id).defer("evidence"))
+    rows = list(measurement.outcomes.select_related("item").order_by("item__position", "lane", "repeat"))
+    items = list(Item.objects.filter(suite=measurement.suite_id).only("answers"))
     marks = {name: one.mark for name, one in catalog.load_sync().candidates.items()}
-    lanes = [
-        _lane(lane, [row for row in rows if row.lane == at], marks.get(lane["model"], -1))
-        for at, lane in enumerate(measurement.lanes)
-    ]
-    pairs = _pairs(measurement, rows)
-    differing = _differing(measurement, rows)
+    shown = [at for at, lane in enumerate(measurement.lanes) if not lane.get("closed")]
+    by_lane = {at: [row for row in rows if row.lane == at] for at in range(len(measurement.lanes))}
+    right = rightness(measurement)
+    lanes = [_lane(measurement, at, by_lane, right, marks.get(measurement.lanes[at]["model"], -1)) for at in shown]
+    labels = [lane.label for lane in lanes]
+    pairs = _pairs(labels, [by_lane[at] for at in shown], right)
+    differing = _differing(shown, [row for at in shown for row in by_lane[at]])
     return Report(
         headline=_headline(lanes, pairs),
         answerable=sum(bool(item.answers) for item in items),
-        unanswerable=sum(not item.answers for item in items),
+        unanswerable=sum(item.answers == [] for item in items),
+        open=sum(item.answers is None for item in items),
         lanes=lanes,
         pairs=pairs,
+        topics=_topics([by_lane[at] for at in shown], right),
+        judges=verdicts.judges(measurement, [by_lane[at] for at in shown]),
+        likenesses=consistency.likenesses(labels, [by_lane[at] for at in shown]),
         differing=differing[:MOST_DIFFERENT],
         differ=len(differing),
-        done=len(rows),
-        of=len(items) * len(measurement.lanes) * measurement.repeats,
-        cost=sum((row.cost for row in rows if row.cost is not None), Decimal(0)),
+        failures=_failures(measurement, rows),
+        progress=progress.progress(measurement),
+        cost=progress.spent(measurement),
     )
 
 
-def _lane(lane: Mapping[str, Any], rows: Sequence[Outcome], mark: int) -> LaneReport:
+Right = Callable[[Outcome], bool | None]
+
+
+def rightness(measurement: Measurement) -> Right:
+    """Whether an answer is right: by its cell, and of an open item by the model that judges; ``None`` where nobody can
+    say."""
+    judged = verdicts.verdicts(measurement, judging.RIGHT) if measurement.judge else {}
+
+    def right(row: Outcome) -> bool | None:
+        if row.cell == Cell.OPEN:
+            return judged.get(row.pk)
+        return None if row.cell == Cell.UNSCORED else row.cell in (Cell.CORRECT, Cell.REFUSED)
+
+    return right
+
+
+def by_item(rows: Sequence[Outcome], right: Right) -> dict[int, tuple[bool, str]]:
+    """Whether most answers to an item are right (the first decides where they are split), and its cluster: an item
+    counts once, however often it was asked."""
+    said: dict[int, list[bool]] = {}
+    clusters: dict[int, str] = {}
+    for row in rows:
+        if (told := right(row)) is not None:
+            said.setdefault(row.item_id, []).append(told)
+            clusters[row.item_id] = cluster(row)
+    return {item: (_most(told), clusters[item]) for item, told in said.items()}
+
+
+def cluster(row: Outcome) -> str:
+    return row.item.cluster or row.item.key
+
+
+def _most(told: Sequence[bool]) -> bool:
+    return told[0] if 2 * sum(told) == len(told) else 2 * sum(told) > len(told)
+
+
+def _lane(
+    measurement: Measurement, at: int, by_lane: Mapping[int, Sequence[Outcome]], right: Right, mark: int
+) -> LaneReport:
+    lane, rows = measurement.lanes[at], by_lane[at]
     cells = Counter(row.cell for row in rows)
-    scored = [row for row in rows if row.cell != Cell.UNSCORED]
+    scored = [row for row in rows if row.cell not in (Cell.UNSCORED, Cell.OPEN)]
+    answered = [row for row in rows if row.cell != Cell.UNSCORED]
     answerable = [row for row in scored if row.item.answers]
-    attempted = sum(cells[cell] for cell in ATTEMPTED)
-    costs = [row.cost for row in scored]
-    times = sorted(row.first_token_s for row in scored if row.first_token_s is not None)
+    tried = [row for row in scored if row.cell in ATTEMPTED]
     wrong = [row for row in answerable if row.cell == Cell.WRONG]
+    twin = next((n for n, one in enumerate(measurement.lanes) if one.get("of") == at), None)
+    timed = [row for row in measurement.timed.all() if row.lane == at] if measurement.completions else []
+    costs = [row.cost for row in answered]
+    told = [row for row in rows if right(row) is not None]
     return LaneReport(
         label=lane["label"],
         model=lane["model"],
         mark=mark,
+        answers=len(rows),
         cells={cell.value: cells[cell] for cell in Cell},
-        correct=statistics.share(cells[Cell.CORRECT], len(answerable)),
-        hallucinated=statistics.share(cells[Cell.WRONG] + cells[Cell.INVENTED], attempted),
-        attempted=statistics.share(attempted, len(scored)),
-        right=_of(scored, lambda row: float(_is_right(row))),
-        f1=_of(answerable, lambda row: row.f1),
-        exact=_of(answerable, lambda row: float(row.exact)),
-        first_token=statistics.median(times),
-        first_token_p95=statistics.p95(times),
-        first_answer=statistics.median([row.first_answer_s for row in scored if row.first_answer_s is not None]),
-        total=statistics.median([row.total_s for row in scored if row.total_s is not None]),
-        between_tokens=_between(scored),
-        tokens=_mean([float(row.tokens_output) for row in scored if row.tokens_output is not None]),
-        estimated=any(row.estimated for row in scored),
+        correct=_rate(answerable, lambda row: row.cell == Cell.CORRECT),
+        hallucinated=_rate(tried, lambda row: row.cell != Cell.CORRECT),
+        attempted=_rate(scored, lambda row: row.cell in ATTEMPTED),
+        tried=len(tried),
+        scored=len(scored),
+        right=_rate(told, lambda row: bool(right(row))),
+        f1=_mean([row for row in answered if row.item.answers != []], lambda row: row.f1),
+        exact=_rate(answerable, lambda row: row.exact),
+        closed_book=None if twin is None else _closed(by_lane[twin]),
+        speed=speed.speed(answered),
+        completed=speed.completed(timed) if measurement.completions else None,
+        tokens=_average([float(row.tokens_output) for row in answered if row.tokens_output is not None]),
         per_thousand=None
         if not costs or None in costs
         else sum((cost for cost in costs if cost is not None), Decimal(0)) * 1000 / len(costs),
-        supported=_support(scored),
         not_found=sum(not row.found for row in wrong),
         misread=sum(row.found for row in wrong),
         unscored=cells[Cell.UNSCORED],
-        agreement=_agreement(scored),
-        times=times,
+        steadiness=consistency.steadiness(rows),
     )
 
 
-def _support(rows: Sequence[Outcome]) -> Interval | None:
-    told = [row.support for row in rows if row.support]
-    every = sum(sum(one.values()) for one in told)
-    return statistics.share(sum(one.get("supported", 0) for one in told), every)
+def _closed(rows: Sequence[Outcome]) -> Interval | None:
+    scored = [row for row in rows if row.cell != Cell.UNSCORED and row.item.answers]
+    return _rate(scored, lambda row: row.cell == Cell.CORRECT)
 
 
-def _of(rows: Sequence[Outcome], value: Any) -> Interval | None:
-    return statistics.mean([value(row) for row in rows], [row.item.cluster or row.item.key for row in rows])
+def _rate(rows: Sequence[Outcome], hit: Callable[[Outcome], bool]) -> Interval | None:
+    return statistics.rate([hit(row) for row in rows], [cluster(row) for row in rows])
 
 
-def _between(rows: Sequence[Outcome]) -> float | None:
-    """Milliseconds between two tokens, of answers long enough to say."""
-    told = [
-        (row.total_s - row.first_token_s) / (row.tokens_output - 1) * 1000
-        for row in rows
-        if row.total_s is not None and row.first_token_s is not None and row.tokens_output and row.tokens_output > 4
-    ]
-    return _mean(told)
+def _mean(rows: Sequence[Outcome], value: Callable[[Outcome], float]) -> Interval | None:
+    return statistics.mean([value(row) for row in rows], [cluster(row) for row in rows])
 
 
-def _mean(values: Sequence[float]) -> float | None:
+def _average(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-def _agreement(rows: Sequence[Outcome]) -> Interval | None:
-    """How often two repeats of one item fall into the same cell; of none where each was asked once."""
-    by_item: dict[int, list[str]] = {}
-    for row in rows:
-        by_item.setdefault(row.item_id, []).append(row.cell)
-    shares = [
-        sum(a == b for a, b in combinations(cells, 2)) / (len(cells) * (len(cells) - 1) / 2)
-        for cells in by_item.values()
-        if len(cells) > 1
-    ]
-    return statistics.mean(shares)
-
-
-def _is_right(row: Outcome) -> bool:
-    return row.cell in (Cell.CORRECT, Cell.REFUSED)
-
-
-def _pairs(measurement: Measurement, rows: Sequence[Outcome]) -> list[PairReport]:
-    """Every two lanes, on the answers that both have scored."""
-    labels = [lane["label"] for lane in measurement.lanes]
-    right = {(row.lane, row.item_id, row.repeat): _is_right(row) for row in rows if row.cell != Cell.UNSCORED}
-    clusters = {row.item_id: row.item.cluster or row.item.key for row in rows}
+def _pairs(labels: Sequence[str], lanes: Sequence[Sequence[Outcome]], right: Right) -> list[PairReport]:
+    """Every two lanes, on the items that both have answers to that were scored."""
+    items = [by_item(rows, right) for rows in lanes]
     found = []
     for a, b in combinations(range(len(labels)), 2):
-        both = [(item, repeat) for lane, item, repeat in right if lane == a and (b, item, repeat) in right]
+        both = [item for item in items[a] if item in items[b]]
         if both:
-            first, second = ([right[lane, item, repeat] for item, repeat in both] for lane in (a, b))
-            found.append((labels[a], labels[b], statistics.paired(first, second, [clusters[item] for item, _ in both])))
+            first, second = ([items[lane][item][0] for item in both] for lane in (a, b))
+            found.append((labels[a], labels[b], statistics.paired(first, second, [items[a][item][1] for item in both])))
     adjusted = statistics.holm([pair.p for _, _, pair in found])
     return [
         PairReport(first=a, second=b, pair=pair, p=p, told=pair.tells(p))
@@ -222,20 +275,39 @@ def _pairs(measurement: Measurement, rows: Sequence[Outcome]) -> list[PairReport
     ]
 
 
-def _differing(measurement: Measurement, rows: Sequence[Outcome]) -> list[Differing]:
+def _topics(lanes: Sequence[Sequence[Outcome]], right: Right) -> list[Topic]:
+    """The largest first; none where items have nothing in common."""
+    items: dict[str, set[int]] = {}
+    hits: list[dict[str, list[bool]]] = [{} for _ in lanes]
+    for at, rows in enumerate(lanes):
+        for row in rows:
+            if row.item.cluster and (told := right(row)) is not None:
+                items.setdefault(row.item.cluster, set()).add(row.item_id)
+                hits[at].setdefault(row.item.cluster, []).append(told)
+    found = [
+        Topic(
+            name=name,
+            items=len(of),
+            shares=[statistics.share(sum(hit.get(name, [])), len(hit.get(name, []))) for hit in hits],
+        )
+        for name, of in items.items()
+    ]
+    return sorted(found, key=lambda topic: (-topic.items, topic.name)) if len(found) > 1 else []
+
+
+def _differing(lanes: Sequence[int], rows: Sequence[Outcome]) -> list[Differing]:
     """Items whose first answers fall into different cells."""
-    by_item: dict[int, dict[int, Outcome]] = {}
+    answers: dict[int, dict[int, Outcome]] = {}
     for row in rows:
         if row.repeat == 0:
-            by_item.setdefault(row.item_id, {})[row.lane] = row
-    lanes = range(len(measurement.lanes))
+            answers.setdefault(row.item_id, {})[row.lane] = row
     found = []
-    for answers in by_item.values():
-        if len({row.cell for row in answers.values()}) > 1:
-            item = next(iter(answers.values())).item
-            shown = [_shown(answers.get(lane)) for lane in lanes]
-            found.append(Differing(question=item.question, gold=item.answers, answers=shown))
-    return found
+    for told in answers.values():
+        if len({row.cell for row in told.values()}) > 1:
+            item = next(iter(told.values())).item
+            shown = [_shown(told.get(lane)) for lane in lanes]
+            found.append(Differing(position=item.position, question=item.question, gold=item.answers, answers=shown))
+    return sorted(found, key=lambda one: one.position)
 
 
 def _shown(row: Outcome | None) -> Mapping[str, Any]:
@@ -245,19 +317,44 @@ def _shown(row: Outcome | None) -> Mapping[str, Any]:
     return {"cell": row.cell, "text": text[:400], "run": row.run_id}
 
 
+def _failures(measurement: Measurement, rows: Sequence[Outcome]) -> list[tuple[str, str, int]]:
+    """Why answers are unscored: lane, cause, how many."""
+    causes = Counter(
+        (measurement.lanes[row.lane]["label"], str((row.failure or {}).get("cause", "")))
+        for row in rows
+        if row.cell == Cell.UNSCORED
+    )
+    return [(label, cause, count) for (label, cause), count in causes.most_common(12)]
+
+
 def _headline(lanes: Sequence[LaneReport], pairs: Sequence[PairReport]) -> str:
-    """One sentence a team can decide from."""
+    """One or two sentences a team can decide from."""
     scored = [lane for lane in lanes if lane.right]
     if len(scored) < 2:
         return f"{scored[0].label} is measured alone." if scored else "Nothing is measured yet."
     best = max(scored, key=lambda lane: lane.right.value if lane.right else 0.0)
     rivals = [one for one in pairs if best.label in (one.first, one.second)]
     untold = [one.second if one.first == best.label else one.first for one in rivals if not one.told]
+    return " ".join(filter(None, (_leads(best.label, untold, rivals), _invents(scored))))
+
+
+def _leads(best: str, untold: Sequence[str], rivals: Sequence[PairReport]) -> str:
     if not untold:
-        return f"{best.label} is right more often than every other."
+        return f"{best} is right more often than every other."
     if len(untold) == len(rivals):
-        return f"Between {_and([best.label, *untold])}, this run cannot tell."
-    return f"{best.label} leads, but between it and {_and(untold)} this run cannot tell."
+        return f"Between {_and([best, *untold])}, this run cannot tell."
+    return f"{best} leads, but between it and {_and(untold)} this run cannot tell."
+
+
+def _invents(lanes: Sequence[LaneReport]) -> str:
+    """Who hallucinates more than every other, by intervals that do not touch."""
+    told = [lane for lane in lanes if lane.hallucinated]
+    if len(told) < 2:
+        return ""
+    worst = max(told, key=lambda lane: lane.hallucinated.value if lane.hallucinated else 0.0)
+    others = [lane.hallucinated for lane in told if lane is not worst]
+    apart = all(worst.hallucinated and one and worst.hallucinated.low > one.high for one in others)
+    return f"{worst.label} hallucinates more than {'the others' if len(others) > 1 else 'the other'}." if apart else ""
 
 
 def _and(names: Sequence[str]) -> str:

@@ -1,25 +1,29 @@
 """What a sample can tell, and what it can't. Pure numpy: numbers in, numbers out, always the same draws.
 
-Intervals hold the middle 95 %. Shares have Wilson's (1927); means and quantiles are bootstrapped over items and, where
-items come in clusters (questions about one article), over clusters too: the wider one counts. Two models on the same
-items are compared by McNemar's exact test (1947), several pairs by Holm (1979).
+Intervals hold the middle 95 %. A share has Wilson's (1927), a median and a 95th percentile that of order statistics,
+which hold whatever the distribution is; means and ratios are bootstrapped over items. Where items come in clusters
+(questions about one article), all but quantiles are bootstrapped over clusters too, and the wider one counts. Two
+models on the same items are compared by McNemar's exact test (1947), several pairs by Holm (1979).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 Z = 1.959964  # the normal quantile of 97.5 %
 Z_POWER = 0.841621  # of 80 %: how sure a planned sample is to see what is there
+LEVEL = 0.95
 RESAMPLES = 2_000
 SEED = 20_261_124
 LEAST = 20  # values below which a median has no interval worth telling
 LEAST_TAIL = 100  # and a 95th percentile
+AT_ONCE = 2_000_000  # draws held in memory
 
 Array = NDArray[np.float64]
 
@@ -37,14 +41,16 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two models on the same items: by how much the first is better, the p-value, and the items that only one of them
-    has right. ``needed`` is the number of items at which a difference of this size would be told, where this can't."""
+    """Two models on the same ``n`` items: by how much the first is better, the p-value, and the items that only one of
+    them has right. ``needed`` is the number of items at which a difference of this size would be told, where this
+    can't."""
 
     difference: Interval
     p: float
     only_first: int
     only_second: int
     needed: int | None = None
+    n: int = 0
 
     def tells(self, adjusted: float, level: float = 0.05) -> bool:
         return adjusted < level and not self.difference.low <= 0 <= self.difference.high
@@ -60,19 +66,49 @@ def share(count: int, of: int) -> Interval | None:
     return Interval(p, max(0.0, middle - half), min(1.0, middle + half))
 
 
+def rate(hits: Sequence[bool], clusters: Sequence[Hashable] | None = None) -> Interval | None:
+    """A share of items; with clusters, the wider of Wilson's interval and of drawing whole clusters."""
+    wilson = share(sum(hits), len(hits))
+    if wilson is None or clusters is None or not 1 < len(set(clusters)) < len(clusters):
+        return wilson
+    return max(wilson, _middle(wilson.value, _drawn(*_summed(hits, np.ones(len(hits)), clusters))), key=_width)
+
+
 def mean(values: Sequence[float], clusters: Sequence[Hashable] | None = None) -> Interval | None:
     """A mean; with clusters, the wider interval of drawing items and drawing whole clusters."""
-    return _bootstrapped(values, clusters, lambda rows: rows.mean(axis=-1), np.mean) if len(values) else None
+    return ratio(values, [1.0] * len(values), clusters)
+
+
+def ratio(
+    above: Sequence[float], below: Sequence[float], clusters: Sequence[Hashable] | None = None
+) -> Interval | None:
+    """A sum of items over another sum of the same items; ``None`` when the second is nothing."""
+    if not len(below) or not sum(below):
+        return None
+    over, under = np.asarray(above, float), np.asarray(below, float)
+    value = float(over.sum() / under.sum())
+    found = _middle(value, _drawn(over, under))
+    if clusters is not None and 1 < len(set(clusters)) < len(clusters):
+        found = max(found, _middle(value, _drawn(*_summed(above, below, clusters))), key=_width)
+    return found
 
 
 def median(values: Sequence[float]) -> Interval | None:
     """A median, from ``LEAST`` values on."""
-    return _quantile(values, 0.5, LEAST)
+    return quantile(values, 0.5) if len(values) >= LEAST else None
 
 
 def p95(values: Sequence[float]) -> Interval | None:
     """A 95th percentile, from ``LEAST_TAIL`` values on."""
-    return _quantile(values, 0.95, LEAST_TAIL)
+    return quantile(values, 0.95) if len(values) >= LEAST_TAIL else None
+
+
+def quantile(values: Sequence[float], at: float) -> Interval:
+    """A quantile between the two order statistics that hold it with at least 95 %: at n = 20 a median lies between the
+    6th and the 15th value. No distribution is assumed."""
+    row = sorted(values)
+    low, high = _ranks(len(row), at)
+    return Interval(float(np.quantile(row, at)), row[low - 1], row[high - 1])
 
 
 def paired(first: Sequence[bool], second: Sequence[bool], clusters: Sequence[Hashable] | None = None) -> Pair:
@@ -82,12 +118,13 @@ def paired(first: Sequence[bool], second: Sequence[bool], clusters: Sequence[Has
     difference = mean([float(a) - float(b) for a, b in zip(first, second, strict=True)], clusters)
     assert difference is not None, "nothing to compare"
     p = mcnemar(only_first, only_second)
-    return Pair(difference, p, only_first, only_second, needed(only_first, only_second, len(first)))
+    more = needed(only_first, only_second, len(first))
+    return Pair(difference, p, only_first, only_second, more, len(first))
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
     """The exact two-sided p-value that both are as good, by the items that only one has right."""
-    n, least = int(only_first) + int(only_second), min(only_first, only_second)
+    n, least = int(only_first) + int(only_second), int(min(only_first, only_second))
     return min(1.0, 2 * sum(math.comb(n, k) for k in range(least + 1)) / 2**n) if n else 1.0
 
 
@@ -111,37 +148,75 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _quantile(values: Sequence[float], at: float, least: int) -> Interval | None:
-    if len(values) < least:
-        return None
-    return _bootstrapped(values, None, lambda rows: np.quantile(rows, at, axis=-1), lambda row: np.quantile(row, at))
+@lru_cache(maxsize=256)
+def _ranks(n: int, at: float) -> tuple[int, int]:
+    """The narrowest pair of ranks, from 1, between which the quantile lies with at least 95 %; the outermost pair when
+    none does."""
+    chance = [math.exp(_log_binomial(n, k, at)) for k in range(n + 1)]
+    below = np.concatenate([[0.0], np.cumsum(chance)])  # below[k]: fewer than k values lie under the quantile
+    best = (1, n)
+    high = 2
+    for low in range(1, n):
+        high = max(high, low + 1)
+        while high <= n and below[high] - below[low] < LEVEL:
+            high += 1
+        if high > n:
+            break
+        if high - low < best[1] - best[0] or (high - low == best[1] - best[0] and _is_nearer((low, high), best, n, at)):
+            best = (low, high)
+    return best
 
 
-def _bootstrapped(
-    values: Sequence[float],
-    clusters: Sequence[Hashable] | None,
-    of_rows: Callable[[Array], Array],
-    of: Callable[[Array], np.floating],
-) -> Interval:
-    row = np.asarray(values, float)
+def _is_nearer(one: tuple[int, int], other: tuple[int, int], n: int, at: float) -> bool:
+    middle = 2 * (n * at + 0.5)
+    return abs(sum(one) - middle) < abs(sum(other) - middle)
+
+
+def _log_binomial(n: int, k: int, p: float) -> float:
+    ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    return ways + k * math.log(p) + (n - k) * math.log1p(-p)
+
+
+def _width(one: Interval) -> float:
+    return one.width
+
+
+def _drawn(above: Array, below: Array) -> Array:
+    """The ratio in every resample. Times that an item is drawn are weights, so a resample is a product of vectors."""
+    pair = np.column_stack([above, below])
+    sums = np.concatenate([times @ pair for times in _times(len(above))])
+    return sums[:, 0] / np.where(sums[:, 1] == 0, np.nan, sums[:, 1])
+
+
+def _times(n: int) -> Iterable[NDArray[np.float32]]:
+    """How often each of n items is drawn, in blocks of resamples that fit the memory."""
+    return _kept(n) if n * RESAMPLES <= AT_ONCE else _blocks(n)
+
+
+@lru_cache(maxsize=8)
+def _kept(n: int) -> tuple[NDArray[np.float32], ...]:
+    return tuple(_blocks(n))
+
+
+def _blocks(n: int) -> Iterable[NDArray[np.float32]]:
     chance = np.random.default_rng(SEED)
-    drawn = of_rows(row[chance.integers(0, len(row), (RESAMPLES, len(row)))])
-    found = _middle(float(of(row)), drawn)
-    if clusters is not None and len(set(clusters)) > 1:
-        by_cluster = _middle(float(of(row)), _cluster_means(row, clusters, chance))
-        found = max(found, by_cluster, key=lambda one: one.width)
-    return found
+    step = max(1, min(RESAMPLES, AT_ONCE // n))
+    for start in range(0, RESAMPLES, step):
+        rows = min(step, RESAMPLES - start)
+        drawn = chance.integers(0, n, (rows, n)) + np.arange(rows)[:, None] * n
+        yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float32)
 
 
-def _cluster_means(row: Array, clusters: Sequence[Hashable], chance: np.random.Generator) -> Array:
-    """Means of samples that are made of whole clusters."""
+def _summed(
+    above: Sequence[float] | Sequence[bool], below: Sequence[float] | Array, clusters: Sequence[Hashable]
+) -> tuple[Array, Array]:
+    """Both sums of each cluster."""
     _, at = np.unique([repr(one) for one in clusters], return_inverse=True)
-    sums, counts = np.bincount(at, weights=row), np.bincount(at)
-    drawn = chance.integers(0, len(sums), (RESAMPLES, len(sums)))
-    means: Array = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    return means
+    over: Array = np.bincount(at, weights=np.asarray(above, float)).astype(float)
+    under: Array = np.bincount(at, weights=np.asarray(below, float)).astype(float)
+    return over, under
 
 
 def _middle(value: float, drawn: Array) -> Interval:
-    low, high = np.quantile(drawn, [0.025, 0.975])
+    low, high = np.quantile(drawn[~np.isnan(drawn)], [0.025, 0.975])
     return Interval(value, float(low), float(high))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
@@ -19,7 +20,14 @@ FREE_KINDS = ("quotes", "local")
 
 
 def add_model(
-    provider: Provider, upstream: str, *, name: str = "", free: bool = False, abilities: Collection[str] = ("system",)
+    provider: Provider,
+    upstream: str,
+    *,
+    name: str = "",
+    free: bool = False,
+    abilities: Collection[str] = ("system",),
+    window: int | None = None,
+    parameters: Mapping[str, Any] | None = None,
 ) -> LanguageModel:
     """A model of a provider under a free name, its own or one like ``upstream``; what runs on this machine is ``free``.
     Prices and window are of the kept source; what that does not know stays unknown."""
@@ -32,7 +40,8 @@ def add_model(
         provider=provider,
         upstream=upstream,
         abilities=list(abilities),
-        window=about.window,
+        window=window or about.window,
+        parameters=dict(parameters or {}),
         price_input=about.price_input,
         price_output=about.price_output,
         price_cached=about.price_cached,

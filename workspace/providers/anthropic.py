@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import orjson
 
 from workspace.providers import http
 from workspace.providers.asking import Question, ask
-from workspace.providers.base import Address, Call, Ended, Said, Secret, Source, Wire
+from workspace.providers.base import Address, Call, Cited, Ended, Said, Secret, Source, Wire
 from workspace.providers.errors import failed, from_object
 from workspace.providers.exchange import GO_ON, image_of, object_of, tool_call
 from workspace.providers.quirks import quirks_of, takes_sampling, thinking_of
-from workspace.types import Delta, PromptMessage, Reasoning, Usage
+from workspace.types import Delta, Evidence, PromptMessage, Reasoning, Usage
 
 VERSION = "2023-06-01"
 MAX_TOKENS = 8_192  # the protocol wants a limit; this one every current model takes
@@ -28,17 +30,21 @@ class Anthropic:
     label: ClassVar[str] = "Anthropic (Messages)"
 
     async def stream(self, call: Call) -> AsyncGenerator[Said, None]:
+        passages = given(call)
+        plain = await body_of(replace(call, unquoted=None)) if passages else {}
+
         def amended(body: dict[str, Any], words: str) -> dict[str, Any] | None:
-            """Newer models take no beginning of their answer: asked to go on in words instead."""
-            if "prefill" not in words or not call.so_far:
-                return None
-            return {**body, "messages": [*body["messages"], {"role": "user", "content": GO_ON}]}
+            """Newer models take no beginning of their answer: asked to go on in words instead. Who takes no passages
+            as blocks reads them in the prompt."""
+            if "prefill" in words and call.so_far:
+                return {**body, "messages": [*body["messages"], {"role": "user", "content": GO_ON}]}
+            return plain if passages and ("search_result" in words or "citation" in words) else None
 
         question = Question(
             path="/messages",
             body=await body_of(call),
             headers=headers_of(call.address),
-            reader=Reader,
+            reader=partial(Reader, [passage.number for passage in passages]),
             not_parameters=NOT_PARAMETERS,
             amend=amended,
         )
@@ -60,9 +66,31 @@ async def body_of(call: Call) -> dict[str, Any]:
     if call.so_far:
         messages.append({"role": "assistant", "content": call.so_far.rstrip()})
     body: dict[str, Any] = {"model": call.model, "messages": messages, "stream": True}
-    if call.system:
-        body["system"] = call.system
+    if passages := given(call):
+        asked = next(n for n in reversed(range(len(call.messages))) if messages[n]["role"] == "user")
+        words = messages[asked]["content"]
+        told = [{"type": "text", "text": words}] if isinstance(words, str) else words
+        messages[asked] = {"role": "user", "content": [*map(_block_of, passages), *told]}
+    if system := call.unquoted if passages else call.system:
+        body["system"] = system
     return body | _parameters(call)
+
+
+def given(call: Call) -> Sequence[Evidence]:
+    """The passages that go as blocks of their own, which the model then cites by itself."""
+    asked = any(message.role != "model" for message in call.messages)
+    native = call.unquoted is not None and asked and quirks_of(call.address, call.model).cites
+    return call.evidence if native else ()
+
+
+def _block_of(passage: Evidence) -> dict[str, Any]:
+    return {
+        "type": "search_result",
+        "source": passage.url or f"passage {passage.number}",
+        "title": ", ".join(filter(None, (passage.title, passage.where))),
+        "content": [{"type": "text", "text": passage.text}],
+        "citations": {"enabled": True},
+    }
 
 
 def _parameters(call: Call) -> dict[str, Any]:
@@ -94,9 +122,12 @@ def headers_of(address: Address) -> dict[str, str]:
 
 
 class Reader:
-    """Pieces of one answer out of its events. Blocks and deltas of unknown kinds pass by."""
+    """Pieces of one answer out of its events. Blocks and deltas of unknown kinds pass by. ``numbers`` are of the
+    passages that were given as blocks, in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: Sequence[int] = ()) -> None:
+        self._numbers = numbers
+        self._cited: list[Cited] = []  # by the block of text that is being written
         self._id: str | None = None
         self._model = ""
         self._finish: str | None = None
@@ -112,6 +143,8 @@ class Reader:
             yield from self._delta(event.get("index") or 0, event.get("delta") or {})
         elif kind == "content_block_start":
             yield from self._block(event.get("index") or 0, event.get("content_block") or {})
+        elif kind == "content_block_stop":
+            yield from self._told()
         elif kind == "message_start":
             self._start(event.get("message") or {})
         elif kind == "message_delta":
@@ -129,6 +162,7 @@ class Reader:
         self._start(message)
         for index, block in enumerate(message["content"]):
             yield from self._block(index, block)
+            yield from self._told()
         self._finish, self._stopped = message.get("stop_reason"), True
 
     def known(self) -> Iterator[Said]:
@@ -182,10 +216,20 @@ class Reader:
             yield from self._cite(delta.get("citation") or {})
 
     def _cite(self, citation: Mapping[str, Any]) -> Iterator[Said]:
-        url = citation.get("url")
+        """Kept until the block of text that rests on it is over."""
+        url, title = citation.get("url"), citation.get("title") or ""
+        place = citation.get("search_result_index")
+        number = self._numbers[place] if isinstance(place, int) and 0 <= place < len(self._numbers) else 0
+        cited = Cited(number=number, url=url if isinstance(url, str) else "", title=str(title))
+        if cited not in self._cited:
+            self._cited.append(cited)
         if isinstance(url, str) and url not in self._sources:
             self._sources.add(url)
-            yield Source(url=url, title=citation.get("title") or "")
+            yield Source(url=url, title=title)
+
+    def _told(self) -> Iterator[Said]:
+        cited, self._cited = self._cited, []
+        yield from cited
 
 
 class _Tool:

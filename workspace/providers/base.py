@@ -7,7 +7,7 @@ To add one: (1) a file here with a class that has ``kind``, ``label`` and ``stre
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -48,6 +48,7 @@ class Call:
     messages: tuple[PromptMessage, ...]
     system: str = ""
     evidence: tuple[Evidence, ...] = ()
+    unquoted: str | None = None  # the system prompt without the passages, for who may be given them in another form
     grounded: bool = False  # documents were searched, whether or not a passage was found
     abilities: frozenset[str] = frozenset()
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -83,6 +84,16 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cited:
+    """What the words just said rest on, as the provider tells it beside them: a passage it was given, by its number,
+    or a page or file by its address or name. What it never was given comes through too; the router drops that."""
+
+    number: int = 0
+    url: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """The last thing a provider yields when a stream ended as it should: the finish reason as on the wire."""
 
@@ -97,7 +108,7 @@ class Step:
     text: str
 
 
-Said = Sent | Delta | Reasoning | Usage | ToolCall | Source | Step | Ended
+Said = Sent | Delta | Reasoning | Usage | ToolCall | Source | Cited | Step | Ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +134,14 @@ class ProviderError(Exception):
         self.failure = failure
         self.wire = wire
         self.finish_reason = finish_reason
+
+
+class Embeds(Protocol):
+    """A provider that makes vectors too."""
+
+    async def embed(self, address: Address, model: str, texts: Sequence[str]) -> list[list[float]]:
+        """One vector for each text, in their order. Raises ProviderError."""
+        ...
 
 
 class Provider(Protocol):

@@ -60,6 +60,6 @@ def _keep(found: Found) -> bool:
     known = set(LanguageModelVersion.objects.filter(provider=row).values_list("upstream", flat=True))
     for upstream in found.models:
         if upstream not in known:
-            add_model(row, upstream, free=True)
+            add_model(row, upstream, free=True, abilities=("system", "seed"))
             new = True
     return new

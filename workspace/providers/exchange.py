@@ -16,7 +16,7 @@ import httpx
 import orjson
 
 from workspace.providers import http
-from workspace.providers.base import Call, Ended, ProviderError, Said, Source, ToolCall
+from workspace.providers.base import Call, Cited, Ended, ProviderError, Said, Source, ToolCall
 from workspace.providers.errors import failed
 from workspace.providers.masking import Mask
 from workspace.providers.sse import Decoder
@@ -147,7 +147,7 @@ def _sound(said: Said) -> Said:
     elif isinstance(said, ToolCall):
         sound = all(isinstance(text, str) for text in (said.id, said.name, said.arguments_raw))
     else:
-        sound = not isinstance(said, Source) or (isinstance(said.url, str) and isinstance(said.title, str))
+        sound = not isinstance(said, Source | Cited) or (isinstance(said.url, str) and isinstance(said.title, str))
     if not sound:
         raise TypeError(f"{type(said).__name__} of another type")
     return said

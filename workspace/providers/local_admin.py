@@ -18,7 +18,7 @@ from workspace.audit.log import record
 from workspace.audit.models import Action
 from workspace.hosts import link
 from workspace.providers.adding import add_model
-from workspace.providers.models import LanguageModel, LanguageModelVersion, Provider, ProviderVersion
+from workspace.providers.models import LanguageModel, Provider, ProviderVersion
 
 PAGE = "providers_languagemodel_local"
 ACTIONS = {
@@ -29,6 +29,8 @@ ACTIONS = {
     "delete": "The files of {} were deleted.",
     "download": "{} is being downloaded.",
 }
+TASKS = {"embedding": "turns texts into vectors", "pairs": "scores pairs of texts"}
+SEARCH = "it stands below, under models that serve search"
 
 
 class LocalPages:
@@ -55,7 +57,8 @@ class LocalPages:
             "told": told,
             "missing": missing,
             "rows": [row for row in rows if row["name"]],
-            "offered": [row for row in rows if not row["name"] and row["state"] != "absent"],
+            "offered": [row for row in rows if not row["name"] and row["task"] == "chat" and row["state"] != "absent"],
+            "others": [row for row in rows if not row["name"] and row["task"] != "chat"],
             "moving": any(row["moving"] for row in rows),
         }
         return render(request, "admin/providers/local.html", context)
@@ -84,12 +87,15 @@ class LocalPages:
                 raise
             found = async_to_sync(_ask)("download", model)
         exact = found["model"]
+        if found["task"] != "chat":
+            messages.info(request, f"{exact.partition('@')[0]} {TASKS[found['task']]} and does not chat: {SEARCH}.")
+            return
         if exact in _ours():
             messages.info(request, f"{_ours()[exact]} is that model already.")
             return
-        added = add_model(_provider(), exact, name=exact.partition("@")[0].rstrip("/").rpartition("/")[2])
-        if window := found.get("window"):
-            LanguageModelVersion.objects.filter(model=added).update(window=window)
+        abilities = ("system", "images") if found["images"] else ("system",)
+        name = exact.partition("@")[0].rstrip("/").rpartition("/")[2]
+        added = add_model(_provider(), exact, name=name, abilities=abilities, window=found.get("window"))
         self.log_addition(request, added, [{"added": {}}])  # type: ignore[attr-defined]
         self.admin_site.changed()  # type: ignore[attr-defined]
         messages.success(request, f"Added {added}. It is loaded when it is first asked.")
@@ -132,6 +138,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
         "title": name,
         "pin": pin[:12],
         "moving": moving,
+        "does": TASKS.get(row["task"], ""),
         "percent": round(100 * row["progress"]),
         "words": {"absent": "not here", "ready": "in memory", "unloaded": "on disk"}.get(row["state"], row["state"]),
     }

@@ -6,7 +6,7 @@ OpenRouter, Groq, Mistral, DeepSeek, ...). Reference: https://platform.openai.co
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ import orjson
 
 from workspace.providers import http
 from workspace.providers.asking import Question, ask
-from workspace.providers.base import Address, Call, Ended, Said, Secret, Source
+from workspace.providers.base import Address, Call, Cited, Ended, Said, Secret, Source
 from workspace.providers.errors import failed, from_object
 from workspace.providers.exchange import image_of, object_of, tool_call
 from workspace.providers.quirks import Quirks, quirks_of, takes_sampling, thinking_of
@@ -48,6 +48,11 @@ class OpenAI:
     async def models(self, address: Address) -> list[str]:
         rows = await http.listed(address, "/models", key="data", headers=headers_of(address))
         return sorted(str(row["id"]) for row in rows if "id" in row)
+
+    async def embed(self, address: Address, model: str, texts: Sequence[str]) -> list[list[float]]:
+        body = {"model": model, "input": list(texts), "encoding_format": "float"}
+        answer = await http.posted(address, "/embeddings", body, headers=headers_of(address))
+        return vectors_of(answer, len(texts))
 
 
 async def body_of(call: Call) -> dict[str, Any]:
@@ -86,6 +91,19 @@ def amended(body: dict[str, Any], words: str) -> dict[str, Any] | None:
         back = [m | {"reasoning_content": ""} if m["role"] == "assistant" else m for m in body["messages"]]
         return {**body, "messages": back}
     return None
+
+
+def vectors_of(answer: Any, count: int) -> list[list[float]]:
+    """The vectors of so many texts, in their order. Raises ProviderError."""
+    rows = answer.get("data") if isinstance(answer, dict) else None
+    try:
+        told = {row.get("index", n): row["embedding"] for n, row in enumerate(rows or ())}
+        vectors = [[float(number) for number in told[n]] for n in range(count)]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        vectors = []
+    if len({len(vector) for vector in vectors}) > 1 or not all(vectors) or len(vectors) != count:
+        raise failed("garbage", why="The server answers, but not with one vector for each text.")
+    return vectors
 
 
 def _parameters(call: Call, quirks: Quirks) -> dict[str, Any]:
@@ -182,8 +200,10 @@ class Reader:
             self._tool(part)
         if delta.get("function_call"):
             self._tool({"index": 0, "function": delta["function_call"]})
-        if annotations := delta.get("annotations"):
-            yield from self._cite([a["url_citation"] for a in annotations if a.get("url_citation")])
+        for annotation in delta.get("annotations") or ():
+            if cited := annotation.get("url_citation"):
+                yield from self._cite([cited])
+                yield Cited(url=cited.get("url") or "", title=cited.get("title") or "")
         if reason := choice.get("finish_reason"):
             self._finish = reason
 

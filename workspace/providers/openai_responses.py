@@ -7,7 +7,7 @@ from contextlib import aclosing
 from typing import Any, ClassVar
 
 from workspace.providers.asking import Question, ask
-from workspace.providers.base import Call, Ended, Said, Source
+from workspace.providers.base import Call, Cited, Ended, Said, Source
 from workspace.providers.errors import failed, from_object
 from workspace.providers.exchange import GO_ON, image_of, object_of, tool_call
 from workspace.providers.openai import OpenAI, headers_of
@@ -73,6 +73,7 @@ class Reader:
         self._kinds: dict[int, str] = {}
         self._sources: set[str] = set()
         self._written: set[tuple[int, int]] = set()
+        self._annotated: set[tuple[int, int]] = set()
         self._thought: tuple[int, int] | None = None
 
     def read(self, name: str, data: bytes) -> Iterator[Said]:
@@ -95,6 +96,7 @@ class Reader:
         elif kind == "response.output_item.done":
             yield from self._item(item, event.get("item") or {})
         elif kind == "response.output_text.annotation.added":
+            self._annotated.add((item, event.get("content_index") or 0))
             yield from self._cite(event.get("annotation") or {})
         elif kind == "error":
             raise from_object(event.get("error") or {**event, "type": None})
@@ -151,7 +153,7 @@ class Reader:
                 if text and (place, index) not in self._written:
                     self._written.add((place, index))
                     yield Delta(text)
-                for annotation in part.get("annotations") or ():
+                for annotation in part.get("annotations") or () if (place, index) not in self._annotated else ():
                     yield from self._cite(annotation)
         elif kind == "reasoning" and (self._thought is None or self._thought[0] != place):
             for index, part in enumerate(item.get("summary") or item.get("content") or ()):
@@ -166,9 +168,12 @@ class Reader:
 
     def _cite(self, annotation: Mapping[str, Any]) -> Iterator[Said]:
         url, title = annotation.get("url") or "", annotation.get("title") or annotation.get("filename") or ""
-        if (url or title) and (url or title) not in self._sources:
+        if not (url or title):
+            return
+        if (url or title) not in self._sources:
             self._sources.add(url or title)
             yield Source(url=url, title=title)
+        yield Cited(url=url, title=title)
 
 
 class _Tool:

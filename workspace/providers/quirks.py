@@ -23,7 +23,7 @@ BUDGETS = {"none": 0, "minimal": 1_024, "low": 2_048, "medium": 8_192, "high": 2
 class Quirks:
     """``thinking`` is how much to think is said: as a level or as a budget of tokens. ``levels`` are those that are
     taken; the nearest is sent. ``sampling`` says when temperature and top_p are taken; a model that ``thinks`` does
-    so until it is told not to."""
+    so until it is told not to; one that ``cites`` takes passages as blocks of their own and says what it cites."""
 
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     seed: Literal["seed", "random_seed"] = "seed"
@@ -31,6 +31,7 @@ class Quirks:
     marks_prefix: bool = False  # the beginning of an answer is to be marked as one
     thinking: Literal["level", "budget"] = "level"
     thinks: bool = False
+    cites: bool = False
     levels: tuple[str, ...] = LEVELS
     sampling: Literal["always", "without thinking", "never"] = "always"
 
@@ -42,6 +43,8 @@ NO_MINIMAL = ("none", "low", "medium", "high", "xhigh")
 RULES: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
     ("openai.com", "", {"limit": "max_completion_tokens"}),
     ("azure.com", "", {"limit": "max_completion_tokens"}),
+    ("anthropic.com", "", {"cites": True}),
+    ("anthropic.com", r"claude-3.*", {"cites": False}),
     ("mistral.ai", "", {"seed": "random_seed", "marks_prefix": True}),
     ("", r"o\d.*", {"thinks": True, "sampling": "without thinking", "levels": ("low", "medium", "high")}),
     ("", r"o1-mini.*", {"system": False}),

@@ -1,30 +1,38 @@
-"""``quotes``: an extractive reader. It is no language model: it answers with the sentences of the evidence that
-support the question best, each cited, and says so when the evidence holds no answer.
+"""``quotes``: an extractive reader. It is no language model: it answers with at most two sentences of the evidence,
+each cited, and says so when the evidence holds no answer.
 
-A sentence's score is the share of the question's weight (inverse frequency over the passages) that it covers, and
-less for words that only its title, neighbours or passage hold; it loses when it lacks the kind of thing asked for.
-At the threshold 82 of 100 SQuAD answers are quoted (90 without it) and 97 of 100 questions to passages about
-something else refused. Look-alike questions pass: words alone tell only 12 of 100 of them, so each sentence is cited.
+By words a sentence scores the share of the question's weight (inverse frequency over the passages) that it covers, less
+for words that only its title, neighbours or passage hold; it loses when it lacks the kind of thing asked for. Where the
+model host is there, the best by words are embedded under their title: how near one is to the question joins its rank,
+and decides alone whether it is an answer at all. What that is worth ``manage.py quotes_benchmark`` tells. Look-alike
+questions still pass: so each sentence is cited.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from operator import mul
 from typing import ClassVar
 
 import snowballstemmer
 
+from workspace.hosts import link
 from workspace.providers.base import Address, Call, Ended, Said, Sent
 from workspace.types import Delta, Evidence, Usage, text_of
 
-THRESHOLD = 0.30  # share of the question's weight a sentence must cover to count as an answer
-SENTENCES = 3
+NEAREST = 0.55  # the least cosine of question and sentence that counts as an answer
+THRESHOLD = 0.30  # without embeddings: the share of the question's weight a sentence must cover to count as one
+SENTENCES = 2
 WITHIN = 0.72  # a further sentence must come this close to the best
+CANDIDATES = 10  # sentences, the best by words, that are embedded
+MEANING, FOUND = 0.5, 1.0  # what nearness and the passage's own score count in a rank, beside words
+WAIT = 1.5  # seconds for embeddings, before words alone decide
 
 NO_EVIDENCE = (
     "Nothing to quote from: this question was asked without documents. "
@@ -57,10 +65,28 @@ NEAR, TITLE, PASSAGE = 0.3, 0.5, 0.2  # what a word counts that stands not in th
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
+    """``score`` is by words, ``found`` the passage's own, ``near`` the cosine to the question, where it is known."""
+
     text: str
     number: int
     place: int
     score: float
+    title: str = ""
+    found: float = 0.0
+    near: float | None = None
+
+    @property
+    def rank(self) -> float:
+        return self.score if self.near is None else self.score + MEANING * self.near + FOUND * self.found
+
+    @property
+    def certainty(self) -> float:
+        """What decides whether it is an answer."""
+        return self.score if self.near is None else self.near
+
+    @property
+    def is_answer(self) -> bool:
+        return self.certainty >= (THRESHOLD if self.near is None else NEAREST)
 
 
 class Quotes:
@@ -68,10 +94,13 @@ class Quotes:
     label: ClassVar[str] = "Quotes (sentences from documents, no language model)"
 
     async def stream(self, call: Call) -> AsyncIterator[Said]:
-        yield Sent(parameters={"threshold": THRESHOLD, "sentences": SENTENCES})
         question = text_of(call.messages[-1].parts)
+        found = await embedded(question, candidates(question, call.evidence))
+        by_meaning = any(sentence.near is not None for sentence in found)
+        threshold = {"nearest": NEAREST} if by_meaning else {"threshold": THRESHOLD}
+        yield Sent(parameters={"sentences": SENTENCES, **threshold})
         answer = ""
-        for piece in answer_pieces(question, call.evidence, grounded=call.grounded):
+        for piece in answer_pieces(found, call.evidence, grounded=call.grounded):
             answer += piece
             yield Delta(piece)
         read = sum(len(e.text) for e in call.evidence) + len(question)
@@ -82,32 +111,49 @@ class Quotes:
         return [self.kind]
 
 
-def answer_pieces(question: str, evidence: Sequence[Evidence], *, grounded: bool = False) -> list[str]:
+def answer_pieces(found: Sequence[Sentence], evidence: Sequence[Evidence], *, grounded: bool = False) -> list[str]:
     """The answer, a sentence a piece. ``grounded`` says that documents were searched, even when nothing was found."""
     if not evidence and not grounded:
         return [NO_EVIDENCE]
-    best = best_sentences(question, evidence)
-    if not best:
+    best = chosen(found)
+    if not best or not best[0].is_answer:
         return [NO_ANSWER]
     return [("" if place == 0 else " ") + f"{s.text} [{s.number}]" for place, s in enumerate(best)]
 
 
-def best_sentences(question: str, evidence: Sequence[Evidence]) -> list[Sentence]:
-    """The sentences that support an answer, the best first; none when none do."""
+def candidates(question: str, evidence: Sequence[Evidence]) -> list[Sentence]:
+    """The sentences that may answer, the best by words first; none when the question says nothing."""
     wanted = [stem(word) for word in _words(question) if word not in STOP]
     if not wanted:
         return []
     weights = _weights(wanted, evidence)
     scored = [s for passage in evidence for s in _scored(passage, question, weights)]
-    if not scored:
+    return sorted(scored, key=lambda s: -s.score)[:CANDIDATES]
+
+
+def in_context(sentence: Sentence) -> str:
+    """What is embedded: a sentence under the title of its document."""
+    return f"{sentence.title}: {sentence.text}" if sentence.title else sentence.text
+
+
+async def embedded(question: str, found: Sequence[Sentence]) -> list[Sentence]:
+    """The sentences with their nearness to the question; without, where the model host is away."""
+    if not found:
         return []
-    top = max(s.score for s in scored)
-    if top < THRESHOLD:
-        return []
+    try:
+        async with asyncio.timeout(WAIT):
+            asked, *vectors = await link.aembed([question, *map(in_context, found)])
+    except (link.HostUnavailable, TimeoutError):
+        return list(found)
+    return [replace(one, near=sum(map(mul, asked, vector))) for one, vector in zip(found, vectors, strict=True)]
+
+
+def chosen(found: Sequence[Sentence]) -> list[Sentence]:
+    """The best by rank, and those that come close to it and say something else."""
     kept: list[Sentence] = []
-    for sentence in sorted(scored, key=lambda s: -s.score):
+    for sentence in sorted(found, key=lambda s: -s.rank):
         same = any(_overlap(sentence.text, other.text) > 0.7 for other in kept)
-        if len(kept) < SENTENCES and not same and sentence.score >= max(THRESHOLD, top * WITHIN):
+        if len(kept) < SENTENCES and not same and (not kept or sentence.rank >= kept[0].rank * WITHIN):
             kept.append(sentence)
     return kept
 
@@ -136,7 +182,7 @@ def _scored(passage: Evidence, question: str, weights: dict[str, float]) -> list
         score = covered / total * (0.85 + 0.15 * passage.score)
         if has is not None:
             score *= 1.1 if has.search(_without(text, asked)) else 0.7
-        found.append(Sentence(text, passage.number, place, score))
+        found.append(Sentence(text, passage.number, place, score, passage.title, passage.score))
     return found
 
 
@@ -149,6 +195,7 @@ def _without(text: str, asked: set[str]) -> str:
 
 def sentences(text: str) -> list[str]:
     """Sentences of prose and of lists; headings and code are left out."""
+    text = re.sub(r" ?\[\d{1,3}\]", "", text)  # numbers of notes would pass for our citations
     prose = re.sub(r"```.*?```|^#{1,6} .*$|^\s*\|.*$", "\n\n", text, flags=re.S | re.M)
     pieces = (re.sub(r"^\s*(?:[-*+]|\d+\.)\s+", "", " ".join(piece.split())) for piece in _SENTENCE.split(prose))
     return [piece for piece in pieces if piece]

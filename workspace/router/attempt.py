@@ -13,7 +13,8 @@ from collections.abc import AsyncGenerator
 from decimal import Decimal
 from typing import Any
 
-from workspace.providers.base import Call, Ended, Sent, Step
+from retrieval.citations import Citations
+from workspace.providers.base import Call, Cited, Ended, ProviderError, Sent, Step
 from workspace.providers.errors import failed
 from workspace.providers.registry import provider
 from workspace.router import catalog as catalogs
@@ -38,7 +39,10 @@ class Calling:
         self.usage: Usage | None = None
         self.ended: Ended | None = None
         self.first_token: float | None = None
+        self.first_answer_token: float | None = None
+        self.last_token: float | None = None
         self.steps: list[str] = []
+        self.citations = Citations(prompt.passages, active=call.grounded, so_far=call.so_far)
         self._call = call
         self._began = began
         self._deadline = deadline
@@ -47,7 +51,27 @@ class Calling:
         self._said = 0
 
     async def pieces(self) -> AsyncGenerator[Delta | Reasoning | StepTaken, None]:
-        """What the model says. Raises ProviderError."""
+        """What the model says, with citations of what it was given alone. Raises ProviderError."""
+        try:
+            async with contextlib.aclosing(self._said_by_provider()) as pieces:
+                async for piece in pieces:
+                    if type(piece) is Delta:
+                        text = self.citations.take(piece.text)
+                    elif isinstance(piece, Cited):
+                        text = self.citations.cite(number=piece.number, url=piece.url, title=piece.title)
+                    else:
+                        yield piece
+                        continue
+                    if text:
+                        yield piece if type(piece) is Delta and text == piece.text else Delta(text)
+        except ProviderError:
+            if text := self.citations.rest():  # no word is lost with the call
+                yield Delta(text)
+            raise
+        if text := self.citations.rest():
+            yield Delta(text)
+
+    async def _said_by_provider(self) -> AsyncGenerator[Delta | Reasoning | StepTaken | Cited, None]:
         stream = provider(self.candidate.kind).stream(self._call)
         async with contextlib.aclosing(stream) as said:  # type: ignore[type-var]
             while True:
@@ -59,13 +83,18 @@ class Calling:
                 except TimeoutError:
                     raise failed("timeout", "the whole answer took longer than it may") from None
                 if type(piece) is Delta or type(piece) is Reasoning:
+                    self.last_token = time.monotonic() - self._began
                     if self.first_token is None:
-                        self.first_token = time.monotonic() - self._began
+                        self.first_token = self.last_token
+                    if self.first_answer_token is None and type(piece) is Delta:
+                        self.first_answer_token = self.last_token
                     self._said += len(piece.text)
                     yield piece
                 elif isinstance(piece, Step):
                     self.steps.append(piece.text)
                     yield StepTaken(piece.text)
+                elif isinstance(piece, Cited):
+                    yield piece
                 elif isinstance(piece, Usage):
                     self.usage = piece
                 elif isinstance(piece, Sent):
@@ -82,6 +111,8 @@ class Calling:
             started=self._started,
             ended=time.monotonic() - self._began,
             first_token=self.first_token,
+            first_answer_token=self.first_answer_token,
+            last_token=self.last_token,
             offset=self._offset,
             failure=failure,
             usage=usage,

@@ -15,19 +15,21 @@ from decimal import Decimal
 from typing import Any
 
 from channels.db import database_sync_to_async
-from django.db.models import QuerySet
+from django.db.models import F, Q, QuerySet
 
 from workspace.providers.base import Address
-from workspace.providers.models import LanguageModel, LanguageModelVersion, Provider
+from workspace.providers.models import LanguageModel, LanguageModelVersion, Provider, ProviderVersion
 from workspace.providers.secrets import key_of, lacks
 from workspace.router.configuration import DEFAULT_SOURCE, Configuration, ConfigurationError, parse
 from workspace.router.models import PromptTemplate, PromptTemplateVersion, Rollout, RouterConfiguration, RouterVersion
 from workspace.router.money import Limit, limits
+from workspace.router.pins import digest_of
 from workspace.router.prompts import DEFAULT_SYSTEM
-from workspace.types import Usage
+from workspace.types import Request, Usage
 
 logger = logging.getLogger(__name__)
 
+LOCAL = "local"  # the kind of models of this machine's model host
 ACTIVE = "default"  # the name of the configuration, and of the template, that decides
 FRESH = 1.0  # seconds until another process's change is looked for
 
@@ -54,6 +56,12 @@ class Candidate:
     enabled: bool = True
     lacks: str = ""  # what must be set up before it can be called, in words
     groups: frozenset[str] | None = None  # whose people may use it; None is everybody
+    digest: str = ""  # of its version, and of its provider's
+    provider_digest: str = ""
+
+    @property
+    def takes_seed(self) -> bool:
+        return self.kind == LOCAL or "seed" in self.abilities
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +69,18 @@ class Template:
     name: str = ACTIVE
     version_id: int | None = None
     system: str = DEFAULT_SYSTEM
+    variables: Mapping[str, str] = field(default_factory=dict)
+    digest: str = ""
+
+    @classmethod
+    def of(cls, row: PromptTemplateVersion) -> Template:
+        return cls(
+            name=row.template.name,
+            version_id=row.pk,
+            system=row.system,
+            variables=row.variables,
+            digest=digest_of(row),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +101,7 @@ class Catalog:
     configuration: Configuration
     router_version_id: int | None
     template: Template
+    router_digest: str = ""
     limits: tuple[Limit, ...] = ()
     trial: Trial | None = None
 
@@ -117,13 +138,30 @@ def load_sync() -> Catalog:
         return catalog
 
 
-async def pinned(catalog: Catalog, *, configuration: int | None = None, template: int | None = None) -> Catalog:
-    """The catalog with these versions in place of the current ones; one that is gone leaves the current."""
-    if configuration and (version := await RouterVersion.objects.filter(pk=configuration).afirst()):
-        file = _configuration(version)
-        catalog = replace(catalog, configuration=file, router_version_id=version.pk, trial=None) if file else catalog
-    if template and (row := await PromptTemplateVersion.objects.filter(pk=template).afirst()):
-        catalog = replace(catalog, template=Template(version_id=row.pk, system=row.system))
+async def pinned(catalog: Catalog, request: Request) -> Catalog:
+    """The catalog with the versions that a request names in place of the current ones; one that is gone leaves the
+    current."""
+    if any((request.configuration, request.template, request.persona, request.model_version)):
+        return await database_sync_to_async(_pinned)(catalog, request)
+    return catalog
+
+
+def _pinned(catalog: Catalog, request: Request) -> Catalog:
+    version = RouterVersion.objects.filter(pk=request.configuration).first() if request.configuration else None
+    if version and (file := _configuration(version)):
+        digest = digest_of(version)
+        catalog = replace(catalog, configuration=file, router_version_id=version.pk, router_digest=digest, trial=None)
+    templates = PromptTemplateVersion.objects.select_related("template")
+    chosen = Q(pk=request.template) if request.template else Q(pk=F("template__current"), template=request.persona)
+    if (request.template or request.persona) and (row := templates.filter(chosen).first()):
+        catalog = replace(catalog, template=Template.of(row))
+    models = LanguageModelVersion.objects.select_related("model", "provider__current")
+    model = models.filter(pk=request.model_version).first() if request.model_version else None
+    if model and (known := catalog.candidates.get(model.model.name)):
+        versions = model.provider.versions.filter(pk=request.provider_version or 0)
+        at = versions.first() or model.provider.current
+        old = _candidate(model.model, model, known.groups or frozenset(), at=at)
+        catalog = replace(catalog, candidates={**catalog.candidates, old.name: replace(old, groups=known.groups)})
     return catalog
 
 
@@ -178,15 +216,14 @@ def _read() -> Catalog:
     }
     stored = RouterConfiguration.objects.filter(name=ACTIVE).select_related("current").first()
     version = stored.current if stored else None
-    template = PromptTemplate.objects.filter(name=ACTIVE).select_related("current").first()
+    template = PromptTemplate.objects.filter(name=ACTIVE).select_related("current__template").first()
     configuration = _configuration(version)
     return Catalog(
         candidates=candidates,
         configuration=configuration or parse(DEFAULT_SOURCE, models=None),
         router_version_id=version.pk if version and configuration else None,
-        template=Template(version_id=template.current.pk, system=template.current.system)
-        if template and template.current
-        else Template(),
+        template=Template.of(template.current) if template and template.current else Template(),
+        router_digest=digest_of(version) if version and configuration else "",
         limits=limits(),
         trial=_trial(),
     )
@@ -214,18 +251,26 @@ def _configuration(version: RouterVersion | None) -> Configuration | None:
         return None
 
 
-def _candidate(model: LanguageModel, version: LanguageModelVersion, groups: frozenset[str]) -> Candidate:
+def _candidate(
+    model: LanguageModel,
+    version: LanguageModelVersion,
+    groups: frozenset[str],
+    *,
+    at: ProviderVersion | None = None,
+) -> Candidate:
+    """``at`` is another version of the provider than its current one."""
     provider = version.provider
-    assert provider.current is not None
+    served = at or provider.current
+    assert served is not None
     return Candidate(
         name=model.name,
         model_id=model.pk,
         version_id=version.pk,
         mark=model.mark,
         provider_name=provider.name,
-        provider_version_id=provider.current.pk,
-        kind=provider.current.kind,
-        address=Address(base_url=provider.current.base_url, key=key_of(provider), options=provider.current.options),
+        provider_version_id=served.pk,
+        kind=served.kind,
+        address=Address(base_url=served.base_url, key=key_of(provider), options=served.options),
         upstream=version.upstream,
         window=version.window,
         abilities=frozenset(version.abilities),
@@ -236,4 +281,6 @@ def _candidate(model: LanguageModel, version: LanguageModelVersion, groups: froz
         enabled=model.enabled,
         lacks=lacks(provider),
         groups=None if model.for_all else groups,
+        digest=digest_of(version),
+        provider_digest=digest_of(served),
     )

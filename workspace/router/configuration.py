@@ -68,12 +68,14 @@ class Route:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """``digest`` is of what the file means: neither comments nor spaces change it. ``autocomplete`` names the model
-    that finishes sentences in the composer; ``hedge`` says when a slow model is raced, and how often at most."""
+    that finishes sentences in the composer, ``judge`` the one that reads what answers rest on; ``hedge`` says when a
+    slow model is raced, and how often at most."""
 
     routes: tuple[Route, ...]
     fallback: str
     digest: str
     autocomplete: str = ""
+    judge: str = ""
     hedge: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -149,6 +151,7 @@ class _File:
             routes=tuple(route for route, _ in routes if route),
             fallback=file.get("fallback", ""),
             autocomplete=file.get("autocomplete", ""),
+            judge=file.get("judge", ""),
             hedge=file.get("hedge", {}),
             digest=sha256(canonical(node.plain())),
         )
@@ -361,5 +364,6 @@ FILE_KEYS: dict[str, Check] = {
     "routes": _routes,
     "fallback": _File.model,
     "autocomplete": _File.model,
+    "judge": _File.model,
     "hedge": lambda file, node: file.options(HEDGE_KEYS, node),
 }

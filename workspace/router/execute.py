@@ -8,28 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
+from channels.db import database_sync_to_async
 from django.conf import settings
+from django.utils import timezone
 
-from retrieval import support
-from retrieval.search import Found, search
+from retrieval import followup, presets, support
+from retrieval.search import Found, attached, search
 from retrieval.web import looking
 from workspace.blobs import read_blob
 from workspace.providers.base import Call, ProviderError
 from workspace.router import catalog as catalogs
 from workspace.router import money, rollout, situation
 from workspace.router.attempt import Calling
-from workspace.router.catalog import Candidate, Catalog
+from workspace.router.catalog import Candidate, Catalog, Template
 from workspace.router.chain import Chain, Next
 from workspace.router.configuration import Route
 from workspace.router.decide import QUOTES, NoModel, decide, still_fit
 from workspace.router.health import health
 from workspace.router.joining import Joiner
-from workspace.router.prompts import build
+from workspace.router.prompts import Prompt, build, variables_of
 from workspace.router.race import allowance, race
 from workspace.router.rollout import Shadow
 from workspace.router.situation import Situation
@@ -45,13 +49,17 @@ from workspace.types import (
     Failure,
     Finished,
     Manifest,
+    PromptMessage,
     Reasoning,
     Request,
     StepTaken,
     Timings,
     Usage,
     UsageReported,
+    canonical,
+    plain,
     sha256,
+    text_of,
 )
 from workspace.writes import writer
 
@@ -84,12 +92,15 @@ class Execution:
         self._catalog: Catalog | None = None
         self._evidence: tuple[Evidence, ...] = ()
         self._searched: tuple[Mapping[str, object], ...] = ()
+        self._collections: tuple[Mapping[str, object], ...] = ()
+        self._seed = request.seed
         self._grounding = request.grounding
         self._calling: Calling | None = None
         self._wrote: Calling | None = None  # the call whose words came last
         self._open: list[Calling] = []  # calls that have begun and are not recorded yet
         self._attempts: list[Attempt] = []
         self._text: list[str] = [request.so_far] if request.so_far else []
+        self._uncited = 0
 
     @property
     def model(self) -> str:
@@ -152,27 +163,42 @@ class Execution:
             upstream_model=candidate.upstream if candidate else "",
             resolved_model=calling.ended.model if calling and calling.ended else "",
             parameters=calling.parameters if calling else {},
+            asked=self._asked(candidate) if candidate and self._decision else {},
             prompt_template=template.name if template else "",
             prompt_template_version=template.version_id if template else None,
+            variables=self._request.variables if template else {},
+            system=self._request.system,
             system_digest=sha256(prompt.system) if prompt else "",
+            versions=self._versions(candidate, template),
+            conversation=_told(prompt) if prompt else {},
+            collections=self._collections,
             decision=self._decision,
             evidence=self._evidence,
             searched=self._searched,
-            seed=self._request.seed,
+            seed=self._seed,
             finish_reason="stopped" if stopped else calling.ended.finish_reason if calling and calling.ended else "",
             usage=_sum_of(attempts) if attempts else None,
             cost=sum((c for c in costs if c is not None), money.NOTHING) if attempts and None not in costs else None,
             timings=replace(self._timings, total=self._elapsed()),
             attempts=attempts,
             support=support.check(text, self._evidence) if self._evidence and text else None,
+            uncited=self._uncited,
             text_digest=sha256(text),
         )
+
+    def _versions(self, candidate: Candidate | None, template: Template | None) -> dict[str, str]:
+        """Digests of the rows that the manifest names, by their names there."""
+        told = {"model": candidate.digest, "provider": candidate.provider_digest} if candidate else {}
+        told["prompt template"] = template.digest if template else ""
+        told["router"] = self._catalog.router_digest if self._catalog and self._decision else ""
+        return {name: digest for name, digest in told.items() if digest}
 
     async def _decide(self) -> Decision:
         await health.listen()
         request = self._request
         catalog = rollout.arm(await catalogs.load(), request)
-        self._catalog = await catalogs.pinned(catalog, configuration=request.configuration, template=request.template)
+        self._catalog = await catalogs.pinned(catalog, request)
+        self._request = self._with_variables(request, self._catalog.template)
         self._situation = await situation.look(self._request, self._catalog)
         if self._decided:
             decision = still_fit(self._decided, self._request, self._catalog)
@@ -196,7 +222,8 @@ class Execution:
     @property
     def _grounded(self) -> bool:
         given = self._looking is not None or self._request.evidence is not None
-        return given or bool(self._grounding.collections) or self._grounding.web
+        asked = self._grounding
+        return given or bool(asked.collections or asked.attached or asked.web)
 
     async def _gather(self) -> AsyncGenerator[Event, None]:
         if not self._grounded:
@@ -204,7 +231,7 @@ class Execution:
         yield StepTaken("Searching the web" if self._grounding.web else "Reading the documents")
         search = self._looking or look_up(replace(self._request, grounding=self._grounding))
         found = await (asyncio.shield(search) if isinstance(search, asyncio.Future) else search)
-        self._evidence, self._searched = found.evidence, found.searched
+        self._evidence, self._searched, self._collections = found.evidence, found.searched, found.collections
         self._timings = replace(self._timings, evidence=self._elapsed())
         yield EvidenceFound(found.evidence)
         count = len(found.evidence)
@@ -321,16 +348,12 @@ class Execution:
             model=candidate.upstream,
             messages=prompt.messages,
             system=prompt.system,
-            evidence=self._evidence,
+            unquoted=prompt.unquoted,
+            evidence=prompt.passages,
             grounded=self._grounded,
             abilities=candidate.abilities,
-            parameters={
-                **self._thinking(candidate),
-                **candidate.parameters,
-                **self._decision.parameters,
-                **self._request.parameters,
-            },
-            seed=self._request.seed,
+            parameters=self._asked(candidate),
+            seed=self._seed_of(candidate),
             so_far=so_far,
             chat=self._request.chat_id,
             first_token_deadline=(self._route.first_token_s if self._route else None) or settings.FIRST_TOKEN_DEADLINE,
@@ -342,9 +365,30 @@ class Execution:
         self._open.append(calling)
         return calling
 
+    def _asked(self, candidate: Candidate) -> dict[str, Any]:
+        """Parameters by our names: the request's go before the route's, and those before the model's own."""
+        assert self._decision is not None
+        given = (candidate.parameters, self._decision.parameters, self._request.parameters)
+        return {name: value for one in (self._thinking(candidate), *given) for name, value in one.items()}
+
+    def _seed_of(self, candidate: Candidate) -> int | None:
+        """A model that takes a seed always gets one, so that its answer can be made again."""
+        if self._seed is None and candidate.takes_seed:
+            self._seed = secrets.randbelow(2**31)
+        return self._seed
+
+    @staticmethod
+    def _with_variables(request: Request, template: Template) -> Request:
+        if request.system is not None:
+            return replace(request, variables={})
+        now = timezone.localtime()
+        given = variables_of(template.system, template.variables, request.variables, person=request.user, now=now)
+        return replace(request, variables=given)
+
     def _record(self, calling: Calling, failure: Failure | None) -> None:
         self._open.remove(calling)
         self._attempts.append(calling.attempt(failure))
+        self._uncited += calling.citations.dropped
 
     async def _reserve(self, candidate: Candidate) -> Failure | None:
         """Hold what the call will cost, in the person's budgets and the route's own; a failure says what forbids it."""
@@ -381,6 +425,16 @@ class Execution:
         return time.monotonic() - self._began
 
 
+def _told(prompt: Prompt) -> dict[str, Any]:
+    """The messages that were sent, by digest, and what the window left out."""
+    return {
+        "messages": len(prompt.messages),
+        "digest": sha256(canonical([plain(message) for message in prompt.messages])),
+        "dropped_messages": prompt.dropped_messages,
+        "dropped_passages": prompt.dropped_passages,
+    }
+
+
 def _sum_of(attempts: Sequence[Attempt]) -> Usage:
     """What all calls of a run took together; a cost that some provider told stays with its call."""
     told = [attempt.usage for attempt in attempts if attempt.usage]
@@ -400,19 +454,44 @@ async def look_up(request: Request) -> Found:
     grounding = request.grounding
     if request.evidence is not None:
         return Found(request.evidence)
-    if not grounding.web:
-        return await search(request.prompt, collections=grounding.collections)
-    documents, web = await asyncio.gather(
-        search(request.prompt, collections=grounding.collections) if grounding.collections else _nothing(),
-        looking.look(request.prompt, person_id=request.person_id),
-    )
-    passages = (*documents.evidence, *web.evidence)
-    evidence = tuple(replace(one, number=number) for number, one in enumerate(passages, start=1))
-    return Found(evidence, ". ".join(filter(None, (documents.note, web.note))), web.searched)
+    preset = await database_sync_to_async(presets.current)(grounding.collections)
+    asked = followup.complete(request.prompt, _before(request.messages)) if preset.follow_up else request.prompt
+    places: list[Awaitable[Found | looking.Looked]] = []
+    if grounding.attached:
+        places.append(attached(asked, grounding.attached, preset=preset))
+    if grounding.collections:
+        places.append(search(asked, collections=grounding.collections, preset=preset))
+    if grounding.web:
+        places.append(looking.look(asked, person_id=request.person_id))
+    found = await asyncio.gather(*places)
+    searched = tuple(line for place in found for line in place.searched)
+    notes = [place.note for place in found]
+    if asked != request.prompt:
+        searched = ({"asked": request.prompt, "query": asked}, *searched)
+        notes.insert(0, f"Searched for “{asked}”")
+    states = tuple(state for place in found if isinstance(place, Found) for state in place.collections)
+    return Found(_numbered(found), ". ".join(filter(None, dict.fromkeys(notes))), searched, states)
 
 
-async def _nothing() -> Found:
-    return Found(())
+def _numbered(found: Sequence[Found | looking.Looked]) -> tuple[Evidence, ...]:
+    """The passages of all places; one that two of them found stands once."""
+    passages: dict[str, Evidence] = {}
+    for place in found:
+        for one in place.evidence:
+            passages.setdefault(one.chunk_id, one)
+    return tuple(replace(one, number=number) for number, one in enumerate(passages.values(), start=1))
+
+
+def _before(messages: Sequence[PromptMessage]) -> list[tuple[str, str]]:
+    """The earlier questions of a conversation with what was answered."""
+    turns: list[tuple[str, str]] = []
+    for message in messages[:-1]:
+        text = text_of(message.parts)
+        if message.role == "person":
+            turns.append((text, ""))
+        elif turns:
+            turns[-1] = (turns[-1][0], text)
+    return turns
 
 
 async def run(request: Request) -> AsyncGenerator[Event, None]:

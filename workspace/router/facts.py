@@ -88,7 +88,7 @@ def facts_of(
         "has_image": "image" in kinds,
         "has_audio": "audio" in kinds,
         "has_document": "file" in kinds,
-        "grounded": bool(request.grounding.collections),
+        "grounded": bool(request.grounding.collections or request.grounding.attached),
         "web": request.grounding.web,
         "user": user,
         "groups": None if groups is None else list(groups),

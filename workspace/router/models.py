@@ -79,19 +79,32 @@ class Rollout(models.Model):
 
 
 class PromptTemplate(models.Model):
+    """What a model is told before a chat: the workspace's (``default``), or a persona that a person chooses for a chat.
+
+    A persona without an ``owner`` is offered to everybody; else it is that person's alone.
+    """
+
     name = models.SlugField(max_length=60, unique=True)
+    title = models.CharField(max_length=80, blank=True, help_text="What people see where they choose it.")
+    about = models.CharField(max_length=200, blank=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    offered = models.BooleanField(default=True, help_text="People may choose it for a chat.")
     current = models.ForeignKey("PromptTemplateVersion", null=True, on_delete=models.PROTECT, related_name="+")
 
     def __str__(self) -> str:
-        return self.name
+        return self.title or self.name
 
 
 class PromptTemplateVersion(models.Model):
-    """The system prompt as text; what may stand in braces is listed in ``workspace/router/prompts.py``."""
+    """The system prompt as text; what may stand in braces is listed in ``workspace/router/prompts.py``, and in
+    ``variables``: names with the values that they have where a chat gives none."""
 
     template = models.ForeignKey(PromptTemplate, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
     system = models.TextField()
+    variables = models.JSONField(default=dict, blank=True)
     created = models.DateTimeField(auto_now_add=True)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
 
@@ -99,7 +112,7 @@ class PromptTemplateVersion(models.Model):
         constraints = [models.UniqueConstraint(fields=["template", "number"], name="template_version_number")]
 
     def __str__(self) -> str:
-        return f"{self.template} v{self.number}"
+        return f"{self.template.name} v{self.number}"
 
 
 class Run(models.Model):
@@ -134,8 +147,9 @@ class Run(models.Model):
     total_s = models.FloatField(null=True)
     seq = models.PositiveIntegerField(default=0)
     withheld = models.BooleanField(default=False, help_text="Who wrote it is told after a vote.")
+    imported = models.BooleanField(default=False, help_text="It came in a file: its manifest names no row of ours.")
     owner = models.CharField(max_length=64, blank=True)
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now, editable=False)
     heartbeat = models.DateTimeField(null=True)
     settled = models.DateTimeField(null=True)
 
@@ -144,6 +158,20 @@ class Run(models.Model):
             models.Index(fields=["heartbeat"], condition=models.Q(state__in=["queued", "running"]), name="live_runs"),
             models.Index(fields=["person", "-created"], name="runs_of_person"),
         ]
+
+
+class Judgement(models.Model):
+    """What a judge said of the sentences of a settled answer, beside the lexical check in its manifest. ``verdicts``
+    are triples: from which character to which, and supported, weak or unsupported."""
+
+    run = models.OneToOneField(Run, on_delete=models.CASCADE, related_name="judgement")
+    model = models.CharField(max_length=80, help_text="The name it had.")
+    model_version = models.ForeignKey(
+        "providers.LanguageModelVersion", null=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    verdicts = models.JSONField()
+    cost = models.DecimalField(max_digits=14, decimal_places=8, null=True)
+    created = models.DateTimeField(auto_now_add=True)
 
 
 class RunEvent(models.Model):

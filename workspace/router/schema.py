@@ -31,6 +31,7 @@ ROUTE_EXAMPLES = {
 FILE_EXAMPLES = {
     "fallback": '"quotes"',
     "autocomplete": '"any"',
+    "judge": '"any"',
     "hedge": '{"after_s": 2, "percent": 5}',
 }
 
@@ -48,6 +49,10 @@ def schema(models: Collection[str]) -> dict[str, Any]:
             "routes": {"type": "array", "minItems": 1, "maxItems": MAX_ROUTES, "items": _route(model)},
             "fallback": {**model, "description": "Answers when no route can."},
             "autocomplete": {**model, "description": "Finishes sentences in the composer. Left out: nobody does."},
+            "judge": {
+                **model,
+                "description": "Reads each grounded answer again and says which of its sentences the passages support.",
+            },
             "hedge": {
                 **_object(
                     after_s={"type": "number", "exclusiveMinimum": 0, "maximum": 60},

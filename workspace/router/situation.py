@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 from channels.db import database_sync_to_async
 
+from retrieval import spaces
 from workspace.hosts import link
 from workspace.router import catalog as catalogs
 from workspace.router import history, money, room, score
@@ -112,7 +113,7 @@ async def _scores(request: Request) -> Mapping[str, float]:
         return {}
     try:
         async with asyncio.timeout(EMBED_WITHIN):
-            (embedding,) = await link.aembed([request.prompt])
+            embedding = await spaces.question(spaces.BUILT_IN, request.prompt)
     except (link.HostUnavailable, TimeoutError):
         return {}
     return score.predict(embedding)

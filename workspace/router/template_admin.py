@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -14,34 +15,39 @@ from django.views.decorators.http import require_POST
 
 from workspace.admin_site.pages import Source
 from workspace.admin_site.versions import History, VersionedAdmin, VersionedForm
-from workspace.router.catalog import Template
 from workspace.router.models import PromptTemplate, PromptTemplateVersion
-from workspace.router.prompts import build, estimate_tokens
-from workspace.types import Evidence, PromptMessage, Request, text_part
-
-QUESTION = Request(messages=(PromptMessage(role="person", parts=(text_part("When are apple trees pruned?"),)),))
-EXAMPLE = tuple(
-    Evidence(number=number, chunk_id="", document_id="", title=title, text=text, digest="", score=1.0)
-    for number, (title, text) in enumerate(
-        [("Orchard", "Apple trees are pruned in late winter."), ("Garden", "Cherry trees are pruned after harvest.")], 1
-    )
-)
+from workspace.router.personas import declared, previews, written
+from workspace.router.prompts import estimate_tokens
 
 
-class Endless:
-    """A model into whose window everything fits."""
+class Variables(forms.CharField):
+    """Names and values, a line each; a dict within."""
 
-    window = None
+    widget = forms.Textarea(attrs={"rows": 3})
+
+    def prepare_value(self, value: Any) -> Any:
+        return written(value) if isinstance(value, dict) else value
+
+    def to_python(self, value: Any) -> Any:
+        return declared(str(value or ""))
 
 
 class TemplateForm(VersionedForm):
-    version_fields = ("system",)
+    version_fields = ("system", "variables")
 
-    system = Source(rows=12, label="System prompt", help_text="What every language model is told before the chat.")
+    system = Source(
+        rows=12,
+        label="System prompt",
+        help_text="What a language model is told before the chat. {date}, {weekday}, {time} and {person} stand for "
+        "themselves, {evidence} for the passages, and other names in braces for what is listed below.",
+    )
+    variables = Variables(
+        required=False, help_text="One a line: a name, = and what it stands for where a chat says nothing."
+    )
 
     class Meta:
         model = PromptTemplate
-        fields = ("name",)
+        fields = ("name", "title", "about", "offered")
 
 
 class TemplateHistory(History):
@@ -61,10 +67,10 @@ class PromptTemplateAdmin(VersionedAdmin):
     version_of = "template"
     drafts = True
     change_form_template = "admin/router/template_form.html"
-    fields = ("name", "system")
+    fields = ("name", "title", "about", "offered", "system", "variables")
     inlines = (TemplateHistory,)
-    list_display = ("name", "version")
-    list_select_related = ("current",)
+    list_display = ("name", "title", "owner", "offered", "version")
+    list_select_related = ("current", "owner")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("name",) if obj else ()
@@ -75,9 +81,8 @@ class PromptTemplateAdmin(VersionedAdmin):
 
     def preview(self, request: HttpRequest) -> HttpResponse:
         """What a model would be sent, with two passages in their place and without any. Nothing is stored."""
-        template = Template(system=request.POST.get("system", "").replace("\r\n", "\n"))
-        cases = (("With documents", EXAMPLE), ("Without documents", ()))
-        prompts = [(title, build(QUESTION, Endless(), evidence, template).system) for title, evidence in cases]
+        system = request.POST.get("system", "").replace("\r\n", "\n")
+        prompts = previews(system, declared(request.POST.get("variables", "")), person=request.user.get_username())
         context = {**self.admin_site.each_context(request), "opts": self.opts, "title": "As it is sent"}
         context["sent"] = [(title, text, estimate_tokens(text)) for title, text in prompts]
         return TemplateResponse(request, "admin/router/template_preview.html", context)

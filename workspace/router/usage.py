@@ -13,13 +13,14 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Case, F, QuerySet, Sum, Value, When
 from django.utils import timezone
 
-from workspace.router.models import DailyUsage
+from workspace.router.models import DailyUsage, Run
 from workspace.router.money import NOTHING
 
-PARTS = {"model": "model", "person": "person__username", "route": "route"}  # what usage is told by, and its column
+PARTS = {"model": "of", "person": "person__username", "route": "by"}  # what usage is told by, and its column
+HELD = "not told while a blind comparison is open"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,21 +85,21 @@ def by(part: str, span: Span, *, person_id: UUID | None = None) -> list[tuple[st
 
 def by_day(span: Span, *, person_id: UUID | None = None) -> dict[tuple[date, str], Figures]:
     """What each model took on each day that it was used."""
-    rows = _rows(span, person_id).values("day", "model").annotate(**SUMS)
-    return {(row["day"], row["model"]): _figures(row) for row in rows}
+    rows = _rows(span, person_id).values("day", "of").annotate(**SUMS)
+    return {(row["day"], row["of"]): _figures(row) for row in rows}
 
 
 def lines(span: Span, *, person_id: UUID | None = None) -> Iterator[tuple[Any, ...]]:
     """Every daily sum under ``COLUMNS``, read as it is sent."""
-    rows = _rows(span, person_id).order_by("day", "person__username", "model", "route")
+    rows = _rows(span, person_id).order_by("day", "person__username", "of", "by")
     yield from rows.values_list(*COLUMNS.values()).iterator()
 
 
 COLUMNS = {
     "day": "day",
     "person": "person__username",
-    "model": "model",
-    "route": "route",
+    "model": "of",
+    "route": "by",
     "answers": "runs",
     "failed": "failed",
     "tokens_input": "tokens_input",
@@ -108,9 +109,24 @@ COLUMNS = {
 }
 
 
-def _rows(span: Span, person_id: UUID | None) -> QuerySet[DailyUsage]:
+def _rows(span: Span, person_id: UUID | None) -> QuerySet[Any]:
+    """With ``of``, the model, and ``by``, the route: of one person's, withheld for days with a blind comparison that is
+    open, since what is used tells who wrote what."""
     rows = DailyUsage.objects.filter(day__range=(span.first, span.last))
+    held = _held(person_id) if person_id else set()
+    if not held:
+        return _whose(rows, person_id).annotate(of=F("model"), by=F("route"))
+    told = When(day__in=held, then=Value(HELD))
+    return _whose(rows, person_id).annotate(of=Case(told, default=F("model")), by=Case(told, default=F("route")))
+
+
+def _whose(rows: QuerySet[DailyUsage], person_id: UUID | None) -> QuerySet[DailyUsage]:
     return rows if person_id is None else rows.filter(person_id=person_id)
+
+
+def _held(person_id: UUID) -> set[date]:
+    runs = Run.objects.filter(person_id=person_id, withheld=True).values_list("created", "settled")
+    return {timezone.localdate(moment) for pair in runs for moment in pair if moment}
 
 
 def _figures(row: dict[str, Any]) -> Figures:

@@ -24,6 +24,7 @@ from workspace.management.commands.router_benchmark import Hosts
 class Command(BaseCommand):
     help = "Measure search on a folder of judged questions (README, “Measured”), on data of its own."
     requires_system_checks: list[str] = []
+    name = "retrieval_benchmark"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -33,23 +34,41 @@ class Command(BaseCommand):
         parser.add_argument("--here", type=Path, help="On this DATA_DIR, a fresh one; vectors are kept in this folder.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        from retrieval import judged
-
         folder: Path = options["folder"]
-        if not folder.is_dir() or not judged.sets(folder):
-            raise CommandError(f"{folder} holds no corpus.jsonl with questions, and no NAME_corpus.jsonl with qrels.")
+        self.check_folder(folder)
         if options["here"] is None:
             self._on_data_of_its_own(folder, as_json=options["json"])
             return
         call_command("migrate", verbosity=0)
         report = asyncio.run(self._measured(folder, options["here"]))
-        self.stdout.write(json.dumps(report, indent=2) if options["json"] else _table(report))
+        self.stdout.write(json.dumps(report, indent=2) if options["json"] else self.table(report))
+
+    def check_folder(self, folder: Path) -> None:
+        from retrieval import judged
+
+        if not folder.is_dir() or not judged.sets(folder):
+            raise CommandError(f"{folder} holds no corpus.jsonl with questions, and no NAME_corpus.jsonl with qrels.")
+
+    def measured(self, folder: Path, embed: Any, tell: Any) -> dict[str, Any]:
+        """In a thread, on a fresh database."""
+        from retrieval import benchmark, judged
+
+        found = judged.sets(folder)
+        answered = [one for one in found if one.asked[0].answers]
+        largest = max(answered, key=lambda one: len(one.asked), default=None)
+        return {
+            "rankings": [benchmark.rankings(one, embed, tell) for one in found],
+            "contexts": [benchmark.contexts(largest, embed, tell)] if largest else [],
+        }
+
+    def table(self, report: dict[str, Any]) -> str:
+        return _table(report)
 
     def _on_data_of_its_own(self, folder: Path, *, as_json: bool) -> None:
         """Settings are read once, so other data means another process. Embeddings outlive it: they cost the most."""
         kept = Path(settings.DATA_DIR) / "retrieval_benchmark"
         with tempfile.TemporaryDirectory(prefix="onepane-retrieval-") as data:
-            command = [sys.executable, "manage.py", "retrieval_benchmark", str(folder.resolve()), "--here", str(kept)]
+            command = [sys.executable, "manage.py", self.name, str(folder.resolve()), "--here", str(kept)]
             done = subprocess.run(
                 command + ["--json"] * as_json,
                 cwd=settings.BASE_DIR,
@@ -64,7 +83,6 @@ class Command(BaseCommand):
 
     async def _measured(self, folder: Path, kept: Path) -> dict[str, Any]:
         """The model host that serves is started when a text is not known yet."""
-        from retrieval import benchmark, judged
         from workspace.router.embedded import embedded
 
         loop, hosts = asyncio.get_running_loop(), Hosts()
@@ -79,17 +97,8 @@ class Command(BaseCommand):
         def embed(texts: Sequence[str]) -> Any:
             return embedded(texts, folder=kept, embed=ask, tell=tell)
 
-        def measure() -> dict[str, Any]:
-            found = judged.sets(folder)
-            answered = [one for one in found if one.asked[0].answers]
-            largest = max(answered, key=lambda one: len(one.asked), default=None)
-            return {
-                "rankings": [benchmark.rankings(one, embed, tell) for one in found],
-                "contexts": [benchmark.contexts(largest, embed, tell)] if largest else [],
-            }
-
         try:
-            return await asyncio.to_thread(measure)
+            return await asyncio.to_thread(self.measured, folder, embed, tell)
         finally:
             await hosts.close()
 

@@ -1,0 +1,284 @@
+"""Checked conversations become chats of a person's own: all of a file, or none.
+
+Chats are written one after the other, each in a transaction of its own, so that nobody waits long; they
+are out of sight until the last is there. What is cut off leaves nothing: it is swept away with the next import. No row
+that a file names is believed in: ids are new, other people's names stay names, and nothing is billed.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from chat import chain, record, tree
+from chat.exchange.nodes import Conversation, Node, Unreadable, moment
+from chat.models import (
+    Attachment,
+    Blob,
+    Branch,
+    Chat,
+    Checkpoint,
+    Comparison,
+    Fusion,
+    Imported,
+    Lane,
+    Message,
+    MessageBlob,
+)
+from workspace import blobs
+from workspace.accounts.models import Person
+from workspace.ids import new_id
+from workspace.pictures import ImageRefused, picture_of
+from workspace.router.models import Run
+from workspace.router.personas import offered_to
+from workspace.router.states import SETTLED
+from workspace.types import Manifest, canonical, sha256, text_part
+
+BATCH = 500
+ABANDONED = timedelta(hours=1)  # an import that has not ended by then never will
+PENDING = "pending"  # what a chat's source begins with until its whole file is in
+
+
+@dataclass(frozen=True)
+class BroughtIn:
+    """What came of a file. ``known`` is how many of its chats were here already."""
+
+    chats: list[Chat]
+    known: int = 0
+    messages: int = 0
+
+
+def bring_in(
+    person: Person, conversations: Iterable[Conversation], *, name: str = "", again: bool = False
+) -> BroughtIn:
+    """Raises Unreadable, and then nothing is kept. ``again`` brings in what is here already."""
+    _sweep(person)
+    had = set() if again else set(_kept(person).values_list("key", flat=True))
+    made: list[Chat] = []
+    known = messages = 0
+    try:
+        for one in conversations:
+            if one.key and one.key in had:
+                known += 1
+                continue
+            with transaction.atomic():
+                made.append(_chat(person, one, name))
+            messages += len(one.nodes)
+    except BaseException:
+        _drop([chat.pk for chat in made])
+        raise
+    with transaction.atomic():
+        for row in Imported.objects.filter(chat__in=made):
+            row.source = row.source.removeprefix(PENDING)
+            row.save(update_fields=["source"])
+        Chat.objects.filter(pk__in=[chat.pk for chat in made]).update(deleted=None)
+    return BroughtIn(made, known, messages)
+
+
+def _kept(person: Person) -> Any:
+    return Imported.objects.filter(person=person, chat__deleted=None).exclude(key="")
+
+
+def _sweep(person: Person) -> None:
+    """What an import left that was killed."""
+    left = Imported.objects.filter(person=person, source__startswith=PENDING, created__lt=timezone.now() - ABANDONED)
+    _drop(list(left.values_list("chat_id", flat=True)))
+
+
+def _drop(chats: list[UUID]) -> None:
+    with transaction.atomic():
+        runs = list(Run.objects.filter(message__chat__in=chats).values_list("pk", flat=True))
+        Chat.objects.filter(pk__in=chats).delete()
+        Run.objects.filter(pk__in=runs, imported=True).delete()
+
+
+def _chat(person: Person, one: Conversation, name: str) -> Chat:
+    newest = max((node.created for node in one.nodes if node.created), default=None) or timezone.now()
+    began = one.created or min((node.created for node in one.nodes if node.created), default=newest)
+    chat = Chat.objects.create(owner=person, title=_title(one), deleted=timezone.now())
+    Imported.objects.create(
+        chat=chat, person=person, source=f"{PENDING}{one.source}"[:20], name=name[:255], key=one.key
+    )
+    held = {digest for line in one.kept.get("blobs", ()) for digest in _blob(person, line)}
+    made = _messages(person, chat, one, began, held)
+    _point(person, chat, one, made)
+    if tip := made.get(one.current or ""):
+        tree.stand(chat, person, tip)
+    chat.created, chat.touched, chat.deleted = began, newest, chat.deleted
+    Chat.objects.filter(pk=chat.pk).update(created=began, touched=newest, sum=chat.sum)
+    return chat
+
+
+def _messages(person: Person, chat: Chat, one: Conversation, began: datetime, held: set[str]) -> dict[str, Message]:
+    """The rows, by the ids of their nodes; each linked to the one above it."""
+    made: dict[str, Message] = {}
+    personas = {row.name: row for row in offered_to(person)}
+    runs: list[Run] = []
+    attached: list[MessageBlob] = []
+    for node in one.nodes:
+        parent = made[node.parent] if node.parent is not None else None
+        run = _run(person, node, one.source, began) if node.side == "model" else None
+        message = _message(person, chat, node, parent, run, began)
+        message.persona = personas.get(node.kept.get("persona") or "")
+        if message.settled:
+            message.chain = chain.link(message, chain.above(parent))
+            chat.sum = chain.add(chat.sum, message.chain)
+        made[node.id] = message
+        runs += [run] if run else []
+        attached += [MessageBlob(message=message, blob_id=digest) for digest in _shown(message) & held]
+    Run.objects.bulk_create(runs, batch_size=BATCH)
+    by_depth: dict[int, list[Message]] = {}
+    for message in made.values():
+        by_depth.setdefault(message.depth, []).append(message)
+    for depth in sorted(by_depth):  # the database looks for each parent
+        Message.objects.bulk_create(by_depth[depth], batch_size=BATCH)
+    MessageBlob.objects.bulk_create(attached, batch_size=BATCH)
+    return made
+
+
+def _message(
+    person: Person, chat: Chat, node: Node, parent: Message | None, run: Run | None, began: datetime
+) -> Message:
+    line = node.kept
+    parts = line.get("parts")
+    if parts is None:
+        text = run.text if run else node.text
+        parts = [record.plain_part(text_part(text))] if text else []
+    mine = run is None and (not line or node.author in ("", person.username))
+    return Message(
+        id=new_id(),
+        chat=chat,
+        parent=parent,
+        role=Message.Role.PERSON if run is None else Message.Role.MODEL,
+        author=person if mine else None,
+        author_name="" if mine else node.author[:150],
+        run=run,
+        parts=parts,
+        grounding=line.get("grounding") or {},
+        reasoning=bool(line.get("reasoning")),
+        variables=line.get("variables") or {},
+        digest=sha256(canonical(parts)),
+        depth=parent.depth + 1 if parent else 0,
+        settled=run is None or run.state in SETTLED,
+        created=node.created or began,
+    )
+
+
+def _run(person: Person, node: Node, source: str, began: datetime) -> Run:
+    line: Mapping[str, Any] = node.kept.get("run") or {}
+    created = moment(line.get("created")) or node.created or began
+    if not line:
+        manifest = Manifest(model=node.model[:80], text_digest=sha256(node.text), finish_reason="imported").as_dict()
+        return Run(
+            person=person, state="failed" if node.failure else "done", text=node.text, reasoning=node.reasoning,
+            failure=_failure(node.failure), manifest=None if node.failure else manifest, imported=True,
+            created=created, settled=created,
+        )  # fmt: skip
+    manifest = line["manifest"]
+    return Run(
+        person=person,
+        state=line["state"],
+        text=line["text"],
+        reasoning=line["reasoning"],
+        failure=line["failure"],
+        manifest=manifest,
+        decision=(manifest or {}).get("decision"),
+        evidence=line["evidence"] if line.get("evidence") is not None else (manifest or {}).get("evidence") or [],
+        tokens_input=line.get("tokens_input"),
+        tokens_output=line.get("tokens_output"),
+        cost=_cost(line.get("cost")),
+        first_token_s=line.get("first_token_s"),
+        total_s=line.get("total_s"),
+        imported=True,
+        created=created,
+        settled=moment(line.get("settled")),
+    )
+
+
+def _point(person: Person, chat: Chat, one: Conversation, made: Mapping[str, Message]) -> None:
+    """Checkpoints, branches, comparisons and fusions of our own format."""
+    kept = one.kept
+    for line in kept.get("checkpoint", ()):
+        Checkpoint.objects.create(
+            chat=chat, name=str(line["name"])[:80], note=str(line.get("note") or "")[:2_000],
+            message=made[str(line["message"])], author=person if line.get("author") == person.username else None,
+            created=moment(line.get("created")) or timezone.now(),
+        )  # fmt: skip
+    for line in kept.get("branch", ()):
+        name = str(line.get("name") or "")[:80]
+        taken = bool(name) and Branch.objects.filter(chat=chat, name=name).exists()
+        Branch.objects.get_or_create(
+            start=made[str(line["message"])],
+            defaults={
+                "chat": chat, "name": "" if taken else name,
+                "starred": line.get("starred") is True, "pruned": line.get("pruned") is True,
+            },
+        )  # fmt: skip
+    lanes: dict[str, Lane] = {}
+    for line in kept.get("comparison", ()):
+        lanes |= _comparison(person, chat, line, made)
+    for line in kept.get("fusion", ()):
+        answer, of = made[str(line["message"])], [lanes.get(str(number)) for number in line["lanes"]]
+        if answer.run_id and all(of):
+            fusion = Fusion.objects.create(answer=answer, instruction=str(line.get("instruction") or ""))
+            fusion.lanes.set([lane for lane in of if lane])
+
+
+def _comparison(person: Person, chat: Chat, line: Mapping[str, Any], made: Mapping[str, Message]) -> dict[str, Lane]:
+    """Lanes by the numbers of their answers. An open blind comparison is never in a file, so all is told."""
+    blind = bool(line.get("blind"))
+    comparison = Comparison.objects.create(
+        chat=chat, question=made[str(line["question"])], person=person, blind=blind,
+        revealed=(moment(line.get("revealed")) or timezone.now()) if blind else None,
+        created=moment(line.get("created")) or timezone.now(),
+    )  # fmt: skip
+    lanes = {}
+    for place, one in enumerate(line["lanes"][:8]):
+        answer = made[str(one["message"])]
+        if answer.run_id is None:
+            raise Unreadable("A lane of the file is no answer.", "Take another copy of it.")
+        asked = {name: value for name, value in dict(one.get("asked") or {}).items() if name in ("model", "parameters")}
+        lanes[str(one["message"])] = Lane.objects.create(comparison=comparison, place=place, answer=answer, asked=asked)
+    return lanes
+
+
+def _blob(person: Person, line: Mapping[str, Any]) -> Iterator[str]:
+    """A picture of the file, if it is one; then it is the person's own."""
+    data = base64.b64decode(line["data"])
+    try:
+        picture = picture_of(data)
+    except ImageRefused as refused:
+        raise Unreadable(f"A picture in the file can't be shown. {refused.cause}", refused.action) from None
+    fields = {
+        "media_type": picture.media_type, "size": len(data), "width": picture.width, "height": picture.height,
+    }  # fmt: skip
+    blob, _ = Blob.objects.get_or_create(digest=blobs.keep(data), defaults=fields)
+    Attachment.objects.get_or_create(blob=blob, person=person)
+    yield blob.digest
+
+
+def _shown(message: Message) -> set[str]:
+    return {str(part["digest"]) for part in message.parts if part.get("kind") != "text"}
+
+
+def _failure(given: Mapping[str, str] | None) -> dict[str, Any] | None:
+    return {**given, "permanent": False, "retry_after": None} if given else None
+
+
+def _cost(value: Any) -> Decimal | None:
+    """Within what the column holds."""
+    amount = Decimal(str(value)) if isinstance(value, str) else None
+    return amount if amount is not None and amount.is_finite() and 0 <= amount < 10**6 else None
+
+
+def _title(one: Conversation) -> str:
+    title = " ".join(one.title.replace("\x00", "").split())
+    return title[:200] or next((" ".join(node.text.split())[:60] for node in one.nodes if node.text), "Imported chat")

@@ -1,0 +1,36 @@
+"""Judgements of settled answers, behind their back: whoever reads the answer sees the marks change when one is there.
+
+A server that stops forgets the ones under way; the lexical check in the manifest stands for them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+from workspace.router.judging import judge
+
+logger = logging.getLogger(__name__)
+
+_going: set[asyncio.Task[None]] = set()  # the loop keeps only a weak hold of a task
+
+
+def begin(run_id: UUID, announce: Callable[[], Awaitable[object]]) -> None:
+    task = asyncio.create_task(_judge(run_id, announce), name=f"judging {run_id}")
+    _going.add(task)
+    task.add_done_callback(_going.discard)
+
+
+async def idle() -> None:
+    """When nothing is being judged any more."""
+    await asyncio.gather(*_going)
+
+
+async def _judge(run_id: UUID, announce: Callable[[], Awaitable[object]]) -> None:
+    try:
+        if await judge(run_id):
+            await announce()
+    except Exception:  # nobody waits for it, so nobody else would tell
+        logger.exception("Run %s could not be judged.", run_id)

@@ -1,0 +1,126 @@
+"""A replay on its way: one answer after the other, so that their times can be held against the old ones.
+
+Each is a run of its own beside the tree: nothing in the chat moves. What is left stands in the rows, so a killed worker
+costs nothing; a run that was cut off is made once more.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from channels.db import database_sync_to_async
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from chat import access, chain, record, tree
+from chat.frames import Refused
+from chat.models import Message, Replay, Replayed
+from chat.replay import plan
+from chat.replay.plan import Change
+from workspace.accounts.models import Person
+from workspace.router import run_rows
+from workspace.router.run_rows import Outcome
+from workspace.router.runs import Numbered, registry
+from workspace.router.states import SETTLED, RunState
+from workspace.types import Decision, Request, canonical, sha256, text_part
+from workspace.writes import writer
+
+
+class _Observer:
+    """Nobody listens: the page looks at the rows."""
+
+    hands_over = False
+
+    async def handed_over(self) -> None: ...
+
+    async def heard(self, numbered: Numbered) -> None: ...
+
+    def settle(self, outcome: Outcome) -> None: ...
+
+    async def settled(self, outcome: Outcome) -> None: ...
+
+    async def committed(self, seq: int) -> None: ...
+
+
+def begin(person: Person, messages: list[Message], change: Change) -> Replay:
+    """The rows of a replay; whoever calls queues it."""
+    with transaction.atomic():
+        replay = Replay.objects.create(chat=messages[0].chat, person=person, change=change.row)
+        Replayed.objects.bulk_create(
+            Replayed(replay=replay, place=place, message=one) for place, one in enumerate(messages)
+        )
+    return replay
+
+
+async def make(replay_id: UUID) -> None:
+    """Go on with a replay until nothing is left of it that nobody else has taken."""
+    for one in await database_sync_to_async(_left)(replay_id):
+        opened = await writer.submit(lambda one=one: _open(one))  # type: ignore[misc]
+        if opened is not None:
+            run_id, request, decided = opened
+            run = await registry().start(run_id, request, _Observer(), decided=decided)
+            await run.task
+
+
+def stop(replay: Replay) -> None:
+    """What is not begun is not made; what is being written is finished."""
+    Replay.objects.filter(pk=replay.pk, stopped=None).update(stopped=timezone.now())
+
+
+def waiting() -> list[UUID]:
+    """Replays that somebody should go on with."""
+    found = Replayed.objects.filter(_unmade(), replay__stopped=None)
+    return list(found.values_list("replay_id", flat=True).distinct())
+
+
+def is_going(replay: Replay) -> bool:
+    unfinished = Replayed.objects.filter(replay=replay).exclude(run__state__in=SETTLED).filter(refused="")
+    return replay.stopped is None and unfinished.exists()
+
+
+@transaction.atomic
+def keep(person: Person, one: Replayed) -> Message:
+    """Put a new answer into the chat, as a version beside the old one. Raises Refused."""
+    run, old = one.run, one.message
+    if run is None or run.state not in SETTLED or not run.text:
+        raise Refused("not_made", "That answer is not finished.", "Wait for it.")
+    if kept := Message.objects.filter(run=run).first():
+        return kept
+    parts = [record.plain_part(text_part(run.text))]
+    message = Message.objects.create(
+        chat=old.chat, parent=old.parent, role=Message.Role.MODEL, run=run, depth=old.depth, parts=parts,
+        digest=sha256(canonical(parts)), settled=True,
+    )  # fmt: skip
+    chain.settle(message.pk)
+    tree.stand(old.chat, person, message)
+    return message
+
+
+def _unmade() -> Q:
+    return Q(run=None, refused="") | Q(run__state=RunState.INTERRUPTED)
+
+
+def _left(replay_id: UUID) -> list[int]:
+    return list(Replayed.objects.filter(_unmade(), replay=replay_id).values_list("pk", flat=True))
+
+
+def _open(id: int) -> tuple[UUID, Request, Decision | None] | None:
+    """Take one answer, in the writer's thread; ``None`` where there is nothing to do any more."""
+    rows: QuerySet[Replayed] = Replayed.objects.filter(_unmade(), pk=id, replay__stopped=None)
+    one = rows.select_related("replay__person", "message__chat", "message__parent", "message__run").first()
+    if one is None:
+        return None
+    person = one.replay.person
+    try:
+        if person is None or not access.may_write(person, one.message.chat):
+            raise Refused("read_only", "Whoever asked may not write in this chat any more.", "")
+        record.refuse_withheld(one.message)
+        request, decided = plan.request_of(person, one.message, Change.of(one.replay.change))
+    except Refused as refused:
+        words = f"{refused.failure.cause} {refused.failure.action}".strip()
+        Replayed.objects.filter(pk=id).update(refused=words[:300])
+        return None
+    run = run_rows.open_row(person=person)
+    Replayed.objects.filter(pk=id).update(run=run)
+    return run.pk, request, decided

@@ -1,0 +1,221 @@
+"""Reports of measurements: one page a team can decide from, every item down to its runs, and what is taken away."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, render
+from django.template.loader import render_to_string
+from django.views.decorators.http import require_safe
+
+from chat.views import index
+from workspace.accounts.models import Person
+from workspace.measurement import agreement, drift, judging, plots, verdicts
+from workspace.measurement.metrics import Cell
+from workspace.measurement.models import Item, Measurement, Outcome
+from workspace.measurement.report import EVERY_FORMULA, Report, report
+from workspace.stylesheet import NAME
+
+FEW = 6  # items where models differ that are shown at once
+PAGE = 50  # items
+TOPICS = 12
+KINDS = ("differ", *(cell.value for cell in Cell))
+COLUMNS = (
+    "cell", "exact", "f1", "found", "first_token_s", "first_answer_s", "last_token_s", "total_s", "tokens_input",
+    "tokens_output", "tokens_cached", "estimated", "cost", "run_id",
+)  # fmt: skip
+
+
+def measurement_of(request: HttpRequest, id: UUID) -> Measurement:
+    """One of the person's own; absent and forbidden look alike."""
+    found = Measurement.objects.select_related("suite", "owner", "schedule")
+    return get_object_or_404(found, owner=_person(request), pk=id)
+
+
+@login_required
+@require_safe
+def measure(request: HttpRequest, id: UUID) -> HttpResponse:
+    """The report as far as it is; ``beside`` is another measurement of the same suite."""
+    measurement = measurement_of(request, id)
+    others = Measurement.objects.filter(suite=measurement.suite, owner=measurement.owner).exclude(pk=id)
+    other = _first(others, request.GET.get("beside", ""))
+    context = {
+        **index(request),
+        **_told(measurement, other),
+        "others": others[:20],
+        "before": others.filter(created__lt=measurement.created, state=Measurement.State.DONE).first(),
+        "is_live": measurement.state in (Measurement.State.QUEUED, Measurement.State.RUNNING),
+    }
+    return render(request, "measurement/measure.html", context)
+
+
+@login_required
+@require_safe
+def items(request: HttpRequest, id: UUID) -> HttpResponse:
+    """Every item with every lane's first answer; ``show`` is a cell, or where they differ."""
+    measurement = measurement_of(request, id)
+    shown = request.GET.get("show", "")
+    rows = _answers(measurement)
+    kept = [one for one in rows if not shown or shown in one["kinds"]]
+    context = {
+        **index(request),
+        "measurement": measurement,
+        "lanes": report_lanes(measurement),
+        "page": Paginator(kept, PAGE).get_page(request.GET.get("page")),
+        "show": shown,
+        "kinds": [(kind, sum(kind in one["kinds"] for one in rows)) for kind in KINDS],
+        "every": len(rows),
+    }
+    return render(request, "measurement/items.html", context)
+
+
+@login_required
+@require_safe
+def item(request: HttpRequest, id: UUID, number: int) -> HttpResponse:
+    """One item: what was asked, what was given, what every lane made of it, and by which run."""
+    measurement = measurement_of(request, id)
+    one = get_object_or_404(Item, suite=measurement.suite_id, position=number)
+    outcomes = measurement.outcomes.filter(item=one).select_related("run").order_by("lane", "repeat")
+    told = {asks: verdicts.verdicts(measurement, asks) for asks in judging.ASKS} if measurement.judge else {}
+    around = Item.objects.filter(suite=measurement.suite_id)
+    context = {
+        **index(request),
+        "measurement": measurement,
+        "item": one,
+        "passages": [e for row in measurement.gathered.filter(item=one) for e in row.evidence],
+        "answers": [
+            (measurement.lanes[row.lane], row, [(a, told[a][row.pk]) for a in told if row.pk in told[a]])
+            for row in outcomes
+        ],
+        "previous": around.filter(position__lt=number).order_by("-position").first(),
+        "next": around.filter(position__gt=number).order_by("position").first(),
+    }
+    return render(request, "measurement/item.html", context)
+
+
+@login_required
+@require_safe
+def manifest(request: HttpRequest, id: UUID, outcome: int) -> JsonResponse:
+    """What made one answer."""
+    row = get_object_or_404(measurement_of(request, id).outcomes.select_related("run"), pk=outcome)
+    if row.run is None:
+        raise Http404
+    return JsonResponse(row.run.manifest or {}, json_dumps_params={"indent": 2, "ensure_ascii": False})
+
+
+@login_required
+@require_safe
+def export(request: HttpRequest, id: UUID, form: str) -> HttpResponse:
+    """The report as JSON or as a page that needs nothing else, or every answer as CSV."""
+    measurement = measurement_of(request, id)
+    if form == "json":
+        told = {**report(measurement).as_dict(), "suite": measurement.suite.name, "held": measurement.held}
+        response: HttpResponse = JsonResponse(told, json_dumps_params={"indent": 2})
+    elif form == "html":
+        style = (settings.BUNDLE_DIR / NAME).read_text()
+        context = {**_told(measurement, None), "style": style, "standalone": True}
+        response = HttpResponse(render_to_string("measurement/export.html", context))
+    elif form == "csv":
+        response = HttpResponse(content_type="text/csv; charset=utf-8")
+        _write(response, measurement)
+    else:
+        raise Http404
+    response["Content-Disposition"] = f'attachment; filename="measurement-{measurement.created:%Y-%m-%d-%H%M}.{form}"'
+    return response
+
+
+def report_lanes(measurement: Measurement) -> list[tuple[int, dict[str, Any]]]:
+    """Lanes that a report shows: a closed one stands beside its twin."""
+    return [(at, lane) for at, lane in enumerate(measurement.lanes) if not lane.get("closed")]
+
+
+def _told(measurement: Measurement, other: Measurement | None) -> dict[str, Any]:
+    found = report(measurement)
+    return {
+        "measurement": measurement,
+        "report": found,
+        "other": other,
+        "moved": drift.between(measurement, other) if other else None,
+        "unlike": drift.unlike(measurement, other) if other else None,
+        "first_tokens": plots.first_tokens(found.lanes),
+        "cost": plots.against(found.lanes, "cost"),
+        "time": plots.against(found.lanes, "time"),
+        **_scales(found),
+        "closed_book": any(lane.get("closed") for lane in measurement.lanes),
+        "baseline": agreement.known(agreement.LENGTH, "1"),
+        "few": found.differing[:FEW],
+        "rest": found.differing[FEW:],
+        "topics": found.topics[:TOPICS],
+        "more_topics": found.topics[TOPICS:],
+        "held": _held(measurement),
+        "formulas": EVERY_FORMULA,
+    }
+
+
+def _scales(found: Report) -> dict[str, Any]:
+    return {
+        "correct_scale": plots.scale([lane.correct for lane in found.lanes]),
+        "right_scale": plots.scale([lane.right for lane in found.lanes]),
+        "hallucinated_scale": plots.scale([lane.hallucinated for lane in found.lanes]),
+        "topic_scale": plots.Scale(0.0, 1.0),
+    }
+
+
+def _held(measurement: Measurement) -> Iterator[tuple[str, str]]:
+    for name, value in measurement.held.items():
+        yield name, ", ".join(f"{k} v{v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+    gathered = measurement.gathered.count()
+    if gathered:
+        yield "passages", f"{gathered} sets, digest {drift.passages(measurement)}"
+    yield "suite", f"{measurement.suite.name}, digest {measurement.suite.digest[:12]}"
+
+
+def _answers(measurement: Measurement) -> list[dict[str, Any]]:
+    """Each item with its first answers by lane, and what kinds of item it is."""
+    lanes = [at for at, _ in report_lanes(measurement)]
+    rows: dict[int, dict[int, Outcome]] = {}
+    for row in measurement.outcomes.filter(repeat=0, lane__in=lanes).order_by("lane"):
+        rows.setdefault(row.item_id, {})[row.lane] = row
+    found = []
+    for one in Item.objects.filter(suite=measurement.suite_id).defer("evidence"):
+        answers = [rows.get(one.pk, {}).get(lane) for lane in lanes]
+        cells = {row.cell for row in answers if row}
+        found.append({"item": one, "answers": answers, "kinds": cells | ({"differ"} if len(cells) > 1 else set())})
+    return found
+
+
+def _write(response: HttpResponse, measurement: Measurement) -> None:
+    table = csv.writer(response)
+    table.writerow(["item", "question", "gold", "model", "repeat", *COLUMNS, "failure", "text"])
+    for row in measurement.outcomes.select_related("item").order_by("item__position", "lane", "repeat"):
+        label, gold = measurement.lanes[row.lane]["label"], " | ".join(row.item.answers or [])
+        cells = [getattr(row, name) for name in COLUMNS]
+        cause = (row.failure or {}).get("cause", "")
+        line = [row.item.key, row.item.question, gold, label, row.repeat, *cells, cause, row.text]
+        table.writerow([_harmless(cell) for cell in line])
+
+
+def _harmless(cell: Any) -> Any:
+    """A spreadsheet must not take a text for a formula."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r" else cell
+
+
+def _first(rows: QuerySet[Any], id: str) -> Any:
+    """The row of that id; what is no id is nobody's."""
+    try:
+        return rows.filter(pk=UUID(id)).first()
+    except ValueError:
+        return None
+
+
+def _person(request: HttpRequest) -> Person:
+    assert isinstance(request.user, Person)
+    return request.user

@@ -1,0 +1,186 @@
+"""Answers made again: from the same manifest, with one thing changed, one or a branch of them, and what drifted."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from channels.db import database_sync_to_async
+from django.test import Client
+
+from chat.models import Chat, Message, Replay
+from chat.replay import drift, making
+from tests.scripted import Scripted, add_model, broken, say
+from tests.tab import tab
+from workspace.accounts.models import Person
+from workspace.providers.models import LanguageModel, LanguageModelVersion
+from workspace.router import catalog
+from workspace.router.configuration import save_version
+from workspace.router.models import PromptTemplateVersion
+from workspace.router.seed import ensure_defaults
+from workspace.types import Usage
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("live", "scripted", "unqueued")]
+
+
+@pytest.fixture
+def unqueued(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test makes what a worker would."""
+    monkeypatch.setattr("chat.tasks.queue_replays", lambda ids: None)
+
+
+@pytest.fixture(autouse=True)
+def models(transactional_db: Any) -> None:
+    ensure_defaults()
+    add_model("plain", abilities=("seed",), price="1")
+    add_model("other", price="1")
+
+
+async def talked(person: Person, *questions: str) -> Chat:
+    async with tab(person) as page:
+        chat = parent = None
+        for text in questions:
+            say(f"About {text}.", Usage(input=5, output=3))
+            await page.tell("send", client_id=uuid4(), chat=chat, parent=parent, text=text, model="plain")
+            started = await page.hear("started")
+            chat, parent = started["chat"], started["answer"]
+            await page.hear("settled")
+    return await Chat.objects.aget(pk=chat)
+
+
+def signed_in(person: Person) -> Client:
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+async def replayed(person: Person, chat: Chat, *texts: Any, **form: str) -> tuple[Replay, list[drift.Drift]]:
+    """Every answer of the branch is made again; the report."""
+    answers = [str(one.pk) async for one in Message.objects.filter(chat=chat, role="model").order_by("pk")]
+    for text in texts:
+        say(text, Usage(input=5, output=3))
+    client = await database_sync_to_async(signed_in)(person)
+    response = await database_sync_to_async(client.post)(f"/c/{chat.pk}/replay/", {"answer": answers, **form})
+    assert response.status_code == 302, response.content.decode()
+    replay = await Replay.objects.aget(pk=response["Location"].rstrip("/").split("/")[-1])
+    await making.make(replay.pk)
+    return replay, await database_sync_to_async(drift.drifts)(replay)
+
+
+async def test_a_branch_is_made_again_as_it_was_and_the_chat_stays_as_it_is(alice: Person) -> None:
+    chat = await talked(alice, "tea", "milk")
+    first = list(Scripted.calls)
+    replay, told = await replayed(alice, chat, "About tea.", "About cream.")
+    assert [one.same for one in told] == [True, False] and [one.causes for one in told] == [[], []]
+    again = Scripted.calls[2:]
+    for old, new in zip(first, again, strict=True):
+        assert (old.system, old.messages, old.parameters) == (new.system, new.messages, new.parameters)
+        assert old.seed is not None and old.seed == new.seed
+    assert await Message.objects.filter(chat=chat).acount() == 4, "nothing moves in the chat"
+    client = await database_sync_to_async(signed_in)(alice)
+    address = f"/c/{chat.pk}/replays/{replay.pk}/"
+    page = (await database_sync_to_async(client.get)(address)).content.decode()
+    assert "the same, byte for byte" in page and "<del>milk</del><ins>cream</ins>" in page and "1 of 2" in page
+    said = (await database_sync_to_async(client.get)(f"{address}?json")).json()
+    assert said["summary"]["same"] == 1 and said["answers"][1]["figures"][-1]["name"] == "cost, $"
+
+    kept = await database_sync_to_async(client.post)(address, {"keep": "1"})
+    message = await Message.objects.select_related("run").aget(pk=kept["Location"].split("#m-")[1])
+    assert message.run and message.run.text == "About cream." and message.chain and message.depth == 3
+    again_kept = await database_sync_to_async(client.post)(address, {"keep": "1"})
+    assert again_kept["Location"] == kept["Location"] and await Message.objects.filter(chat=chat).acount() == 5
+
+
+async def test_the_report_names_the_one_thing_that_was_changed(alice: Person) -> None:
+    chat = await talked(alice, "tea")
+    terse = await database_sync_to_async(template)("Be terse, {person}.")
+    version = await database_sync_to_async(routes)("other")
+    for form, name, values in (
+        ({"what": "model", "model": "other"}, "model", ("plain", "other")),
+        ({"what": "parameter", "name": "temperature", "parameter": "0.3"}, "temperature", ("none", "0.3")),
+        ({"what": "parameter", "name": "seed", "parameter": "7"}, "seed", (None, "7")),
+        (
+            {"what": "template", "template": str(terse)},
+            "prompt template",
+            (None, "default (version 2)"),
+        ),
+    ):
+        _, [one] = await replayed(alice, chat, "About tea.", **form)
+        assert [each.name for each in one.changed] == [name]
+        assert one.followed == [] or {each.name for each in one.followed} == {"{person}"}
+        assert one.changed[0].new == values[1] and values[0] in (None, one.changed[0].old)
+        assert one.same
+    _, [one] = await replayed(alice, chat, "About tea.", what="router", router=str(version))
+    assert [each.name for each in one.changed] == ["router version"]
+    assert [each.name for each in one.followed] == ["model"]
+
+
+async def test_old_versions_are_asked_though_newer_ones_are_in_use(alice: Person) -> None:
+    chat = await talked(alice, "tea")
+    await database_sync_to_async(template)("Be terse.", use=True)
+    await database_sync_to_async(newer)("plain")
+    _, [one] = await replayed(alice, chat, "About tea.")
+    assert one.causes == [] and one.new and one.new.manifest and one.new.manifest["upstream_model"] == "plain"
+    assert Scripted.calls[0].system == Scripted.calls[1].system != "Be terse."
+    assert Scripted.calls[1].model == "plain"
+
+
+async def test_what_cannot_be_repeated_is_said_before(alice: Person) -> None:
+    chat = await talked(alice, "tea")
+    client = await database_sync_to_async(signed_in)(alice)
+    get = database_sync_to_async(client.get)
+    assert "takes a seed, but its provider does not promise" in (await get(f"/c/{chat.pk}/replay/")).content.decode()
+    await LanguageModel.objects.filter(name="plain").aupdate(enabled=False)
+    catalog.forget()
+    assert "plain is withdrawn" in (await get(f"/c/{chat.pk}/replay/")).content.decode()
+    _, [one] = await replayed(alice, chat)
+    assert "switched off" in one.failed and not one.same
+
+
+async def test_what_fails_or_is_refused_is_told_and_the_rest_goes_on(alice: Person, bob: Person) -> None:
+    chat = await talked(alice, "tea", "milk")
+    _, told = await replayed(alice, chat, broken("bad_request", permanent=True), "About milk.")
+    assert [bool(one.failed) for one in told] == [True, False] and told[1].same
+    client = await database_sync_to_async(signed_in)(alice)
+    post = database_sync_to_async(client.post)
+    address = f"/c/{chat.pk}/replay/"
+    answer = str(told[0].old.message.pk)
+    for form, words in (
+        ({}, "No answer is chosen"),
+        ({"answer": answer, "what": "parameter", "name": "temperature", "parameter": "9"}, "from 0 to 2"),
+        ({"answer": answer, "what": "template", "template": "999"}, "is not there"),
+        ({"answer": answer, "what": "evidence", "evidence": "mine"}, "is not there"),
+    ):
+        refused = await post(address, form)
+        assert refused.status_code == 400 and words in refused.content.decode()
+    assert (await post(address, {"answer": str(uuid4())})).status_code == 404
+    stranger = await database_sync_to_async(signed_in)(bob)
+    assert (await database_sync_to_async(stranger.post)(address, {"answer": answer})).status_code == 404
+
+
+def template(system: str, *, use: bool = False) -> int:
+    row = PromptTemplateVersion.objects.get(template__name="default", number=1).template
+    made = PromptTemplateVersion.objects.create(template=row, number=row.versions.count() + 1, system=system)
+    if use:
+        row.current = made
+        row.save(update_fields=["current"])
+    catalog.forget()
+    return made.pk
+
+
+def routes(model: str) -> int:
+    source = f'{{"routes": [{{"condition": "default", "model": "{model}"}}], "fallback": "{model}"}}'
+    return save_version("default", source, models=["plain", "other"], activate=False).pk
+
+
+def newer(name: str) -> None:
+    model = LanguageModel.objects.select_related("current").get(name=name)
+    old = model.current
+    assert old is not None
+    model.current = LanguageModelVersion.objects.create(
+        model=model, number=2, provider=old.provider, upstream="plain-2", abilities=old.abilities,
+        price_input=old.price_input, price_output=old.price_output,
+    )  # fmt: skip
+    model.save(update_fields=["current"])
+    catalog.forget()

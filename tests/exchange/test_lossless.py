@@ -1,0 +1,247 @@
+"""Our own format: what goes out comes in again as it was, byte for byte, and not when a byte was changed."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from chat import chain, record
+from chat.exchange.incoming import bring_in
+from chat.exchange.nodes import Unreadable
+from chat.exchange.outgoing import file_of
+from chat.exchange.reading import parse
+from chat.models import (
+    Attachment,
+    Blob,
+    Branch,
+    Chat,
+    Checkpoint,
+    Comparison,
+    Fusion,
+    Imported,
+    Lane,
+    Message,
+    MessageBlob,
+)  # fmt: skip
+from workspace import blobs
+from workspace.accounts.models import Person
+from workspace.ids import new_id
+from workspace.router.models import Run
+from workspace.types import Evidence, Manifest, Usage, canonical, sha256, text_part
+
+pytestmark = pytest.mark.django_db
+MOST = 10_000_000
+BEGAN = datetime(2025, 5, 1, 12, 30, 0, 123456, UTC)
+
+
+def grow(person: Person, texts: list[tuple[int, str]], *, title: str = "Tree") -> Chat:
+    """A chat of so many turns; each follows the answer with the number it names (modulo what there is), or none."""
+    chat = Chat.objects.create(owner=person, title=title)
+    answers: list[Message] = []
+    for at, (under, text) in enumerate(texts):
+        parent = answers[under % (len(answers) + 1) - 1] if answers and under % (len(answers) + 1) else None
+        question = say(chat, person, parent, text, at)
+        for number in range(1 + under % 2):
+            answers.append(answer(chat, person, question, f"{text} {number}", at))
+    return chat
+
+
+def say(chat: Chat, person: Person, parent: Message | None, text: str, at: int) -> Message:
+    parts = [record.plain_part(text_part(text))] if text else []
+    message = Message.objects.create(
+        id=new_id(), chat=chat, parent=parent, role="person", author=person if at % 3 else None,
+        author_name="" if at % 3 else "somebody else", parts=parts, digest=sha256(canonical(parts)), settled=True,
+        depth=parent.depth + 1 if parent else 0, created=BEGAN + timedelta(minutes=at), reasoning=at % 2 == 0,
+        grounding={"documents": True} if at % 2 else {},
+    )  # fmt: skip
+    chain.settle(message.pk)
+    message.refresh_from_db()
+    return message
+
+
+def answer(chat: Chat, person: Person, question: Message, text: str, at: int) -> Message:
+    passage = Evidence(
+        number=1, chunk_id="c", document_id="d", title="Tea", text="Leaves.", digest=sha256("Leaves."), score=0.5
+    )
+    state = ("done", "stopped", "failed", "interrupted")[at % 4]
+    manifest = Manifest(
+        model="plain", text_digest=sha256(text), evidence=(passage,) if at % 2 else (), seed=at,
+        usage=Usage(input=3, output=4), parameters={"temperature": 0.3}, variables={"audience": "all"},
+    ).as_dict()  # fmt: skip
+    run = Run.objects.create(
+        person=person, state=state, text=text, manifest=manifest, evidence=manifest["evidence"], reasoning="Hm.",
+        tokens_input=3, tokens_output=4, cost="0.00001234", first_token_s=0.125, total_s=1.5,
+    )  # fmt: skip
+    parts = [record.plain_part(text_part(text))]
+    message = Message.objects.create(
+        chat=chat, parent=question, role="model", run=run, parts=parts, digest=sha256(canonical(parts)),
+        depth=question.depth + 1, settled=state != "interrupted",
+    )  # fmt: skip
+    chain.settle(message.pk)
+    message.refresh_from_db()
+    return message
+
+
+def again(person: Person, data: bytes) -> Chat:
+    [chat] = bring_in(person, parse(data, MOST), again=True).chats
+    return Chat.objects.get(pk=chat.pk)
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=40)
+TURNS = st.lists(st.tuples(st.integers(0, 50), TEXT), max_size=8)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(TURNS)
+def test_any_tree_goes_out_and_comes_in_as_it_was(alice: Person, turns: list[tuple[int, str]]) -> None:
+    with transaction.atomic():
+        chat = grow(alice, [(0, "First"), *turns])
+        data = file_of(chat)
+        other = again(alice, data)
+        assert file_of(other) == data
+        assert (other.title, other.created, other.pk != chat.pk) == (chat.title, chat.created, True)
+        assert list(chain.verify()) == []
+        transaction.set_rollback(True)
+
+
+def test_what_points_at_messages_and_pictures_come_along(alice: Person, bob: Person) -> None:
+    chat = grow(alice, [(1, "What is tea?"), (1, "And milk?")])
+    question = chat.messages.filter(role="person").first()
+    answers = list(chat.messages.filter(role="model", parent=question).order_by("pk"))
+    picture = io.BytesIO()
+    Image.new("RGB", (3, 2), "teal").save(picture, "PNG")
+    digest = blobs.keep(picture.getvalue())
+    blob = Blob.objects.create(digest=digest, media_type="image/png", size=len(picture.getvalue()), width=3, height=2)
+    parts = [{"kind": "image", "digest": digest, "media_type": "image/png", "width": 3, "height": 2}]
+    shown = Message.objects.create(
+        chat=chat, role="person", author=alice, parts=parts, digest=sha256(canonical(parts)), settled=True
+    )
+    chain.settle(shown.pk)
+    MessageBlob.objects.create(message=shown, blob=blob)
+    Checkpoint.objects.create(chat=chat, name="Agreed", note="By all", message=answers[0], author=alice)
+    Branch.objects.create(chat=chat, name="main", tip=answers[1])
+    comparison = Comparison.objects.create(chat=chat, question=question, person=alice)
+    lanes = [Lane.objects.create(comparison=comparison, place=n, answer=a) for n, a in enumerate(answers)]
+    fusion = Fusion.objects.create(answer=chat.messages.filter(role="model").last(), instruction="Join them")
+    fusion.lanes.set(lanes)
+
+    data = file_of(chat)
+    other = again(bob, data)
+    assert [(one.name, one.note) for one in other.checkpoints.all()] == [("Agreed", "By all")]
+    assert other.branches.get().name == "main" and other.comparisons.get().lanes.count() == 2
+    assert Fusion.objects.get(answer__chat=other).lanes.count() == 2
+    assert Attachment.objects.filter(person=bob, blob=blob).exists()
+    assert other.messages.get(attached__blob=blob).parts == parts
+    authors = set(other.messages.filter(role="person").values_list("author", "author_name"))
+    assert authors == {(None, "alice"), (None, "somebody else")}, "nobody's words become another person's"
+    assert not Run.objects.filter(message__chat=other, imported=False).exists()
+
+
+def lines_of(data: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in data.splitlines()]
+
+
+def whole(lines: list[dict[str, Any]]) -> bytes:
+    """With the digest of all lines made anew, as somebody would who knows the format."""
+    body = b"".join(canonical(line) + b"\n" for line in lines[:-1])
+    return body + canonical({"kind": "end", "digest": sha256(body)}) + b"\n"
+
+
+def linked(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """And all links too."""
+    links: dict[int, str] = {}
+    for line in lines:
+        if line["kind"] == "message":
+            bare = {name: value for name, value in line.items() if name != "link"}
+            above = links.get(line["parent"], "") if line["parent"] is not None else ""
+            line["link"] = links[line["n"]] = sha256(above + "\n" + canonical(bare).decode())
+    return lines
+
+
+def test_a_file_that_was_changed_is_refused_whatever_was_changed(alice: Person) -> None:
+    data = file_of(grow(alice, [(0, "First"), (1, "Second")]))
+    before = Chat.objects.count(), Run.objects.count()
+    for position in range(0, len(data), 211):
+        changed = data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
+        with pytest.raises(Unreadable):
+            bring_in(alice, parse(changed, MOST))
+    for cut in (1, len(data) // 2, len(data) - 2):
+        with pytest.raises(Unreadable):
+            bring_in(alice, parse(data[:cut], MOST))
+    assert (Chat.objects.count(), Run.objects.count()) == before
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "words"),
+    [
+        (("parent",), 3, "makes no sense"),
+        (("parent",), 1, "makes no sense"),
+        (("role",), "person", "makes no sense"),
+        (("run", "state"), "running", "makes no sense"),
+        (("run", "manifest", "attempts"), [{"offset": "x"}], "makes no sense"),
+        (("run", "manifest", "model"), "other", "not what was exported"),
+        (("run", "evidence"), [{"number": 1}], "makes no sense"),
+        (("parts",), [{"kind": "script", "text": "x"}], "makes no sense"),
+        (("parts",), [{"kind": "image", "digest": "0" * 64}], "not what was exported"),
+        (("created",), "yesterday", "makes no sense"),
+    ],
+)
+def test_a_file_that_was_forged_is_refused(alice: Person, where: tuple[str, ...], value: Any, words: str) -> None:
+    lines = lines_of(file_of(grow(alice, [(0, "First")])))
+    assert parse(whole(linked(lines)), MOST), "the premise: made anew it is taken"
+    target = lines[2]
+    for name in where[:-1]:
+        target = target[name]
+    target[where[-1]] = value
+    with pytest.raises(Unreadable) as refused:
+        parse(whole(linked(lines)), MOST)
+    assert words in refused.value.cause
+
+
+def test_nothing_is_half_imported(alice: Person) -> None:
+    """The last chat of a file breaks while it is written."""
+    found = parse(file_of(grow(alice, [(0, "One")])) + file_of(grow(alice, [(0, "Two")])), MOST)
+    before = Chat.objects.count(), Message.objects.count(), Run.objects.count()
+
+    def chats() -> Any:
+        yield from found
+        raise Unreadable("The disk is full.", "Make room.")
+
+    with pytest.raises(Unreadable):
+        bring_in(alice, chats(), again=True)
+    assert (Chat.objects.count(), Message.objects.count(), Run.objects.count()) == before
+
+
+def test_what_was_killed_is_out_of_sight_and_swept_away(alice: Person) -> None:
+    chat = again(alice, file_of(grow(alice, [(0, "One")])))
+    Chat.objects.filter(pk=chat.pk).update(deleted=BEGAN)
+    Imported.objects.filter(chat=chat).update(source="pendingOnepane", created=BEGAN)
+    again(alice, file_of(grow(alice, [(0, "Two")])))
+    assert not Chat.objects.filter(pk=chat.pk).exists()
+
+
+def test_the_same_file_again_brings_nothing_twice(alice: Person, bob: Person) -> None:
+    data = file_of(grow(alice, [(0, "One")]))
+    first = bring_in(bob, parse(data, MOST))
+    second = bring_in(bob, parse(data, MOST))
+    assert (len(first.chats), len(second.chats), second.known) == (1, 0, 1)
+    assert len(bring_in(alice, parse(data, MOST)).chats) == 1, "what Bob has, Alice may bring in too"
+
+
+def test_what_a_blind_comparison_withholds_stays_here(alice: Person) -> None:
+    chat = grow(alice, [(1, "Which?")])
+    answers = list(chat.messages.filter(role="model").order_by("pk"))
+    comparison = Comparison.objects.create(chat=chat, question=answers[0].parent, person=alice, blind=True)
+    for place, one in enumerate(answers):
+        Lane.objects.create(comparison=comparison, place=place, answer=one)
+        Run.objects.filter(pk=one.run_id).update(withheld=True)
+    lines = lines_of(file_of(chat))
+    assert [line["kind"] for line in lines] == ["onepane.chat", "message", "end"]
