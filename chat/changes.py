@@ -126,9 +126,17 @@ def _why(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Line]:
     names = list(dict.fromkeys([*_ALWAYS, *left, *right]))
     lines = [Line(name, left.get(name, ""), right.get(name, "")) for name in names]
     numbers = [Line("evidence", _numbers(old), _numbers(new))]
-    figures = [Line(one.name, one.old, one.new) for one in diff.figures(old, new)]
+    figures = [_figure(one) for one in diff.figures(old, new)]
     kept = [one for one in lines if (one.name in _ALWAYS and (one.old or one.new)) or one.changed]
     return kept + [one for one in numbers if one.old or one.new] + figures
+
+
+def _figure(one: Difference) -> Line:
+    """“cost, $” and 0.0081 as “cost” and $0.0081."""
+    name, _, unit = one.name.partition(", ")
+    shapes = {"$": "${}", "s": "{} s", "": "{}"}
+    old, new = (value if value == "unknown" else shapes[unit].format(value) for value in (one.old, one.new))
+    return Line(name, old, new)
 
 
 def _numbers(manifest: Mapping[str, Any]) -> str:
@@ -140,7 +148,7 @@ def _sums(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) ->
     return [
         Line("answers", str(len(old)), str(len(new))),
         Line("models", _models(old), _models(new)),
-        *(Line(one.name, one.old, one.new) for one in diff.sums(old, new)),
+        *(_figure(one) for one in diff.sums(old, new)),
     ]
 
 

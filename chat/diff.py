@@ -103,7 +103,7 @@ def sums(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> 
 
 
 def _sum(values: Sequence[Any]) -> str:
-    known = [float(value) for value in values if value is not None]
+    known = [value if isinstance(value, int) else float(value) for value in values if value is not None]
     return "unknown" if len(known) < len(values) else _plain(sum(known))
 
 

@@ -15,9 +15,10 @@ from uuid import UUID
 from chat import tree
 from chat.compare.masks import mask, names_in
 from chat.models import Branch, Chat, Checkpoint, Lane, Message, Vote
-from chat.steps import beginning
+from chat.steps import beginning, shortened
 from workspace.accounts.models import Person
 from workspace.router import catalog
+from workspace.router.models import Run
 from workspace.router.states import LIVE
 
 LONG = 3  # a straight run of more is folded
@@ -58,6 +59,7 @@ class Row:
     message: Message | None = None
     branch: Branch | None = None
     flags: list[Checkpoint] = field(default_factory=list)
+    made_by: str = ""  # by its manifest, where no version of a model here made it
     lane: str = ""
     best: bool = False
     held: bool = False  # a blind lane among those that still write: its beginning would tell who is quick
@@ -73,7 +75,7 @@ class Row:
             return ""
         if self.held:
             return "being written"
-        text = beginning(self.message) or (beginning_of(self.message.run.text) if self.message.run else "")
+        text = beginning(self.message) or (shortened(self.message.run.text) if self.message.run else "")
         withheld = self.message.run is not None and self.message.run.withheld
         return mask(text, names_in(catalog.load_sync()), "") if withheld else text
 
@@ -81,9 +83,9 @@ class Row:
     def model(self) -> str:
         run = self.message.run if self.message else None
         if run is None or run.withheld:
-            return ""
+            return "withheld"
         version = run.model_version
-        return version.model.name if version else str((run.decision or {}).get("model") or "")
+        return (version.model.name if version else self.made_by) or "no model"
 
     @property
     def mark(self) -> int | None:
@@ -132,6 +134,8 @@ def load(rows: Sequence[Row]) -> Sequence[Row]:
     related = ("author", "run__model_version__model", "origin__chat")
     heavy = ("run__reasoning", "run__evidence", "run__failure", "run__manifest", "origin__parts")
     messages = {m.pk: m for m in Message.objects.filter(pk__in=ids).select_related(*related).defer(*heavy)}
+    unknown = [m.run_id for m in messages.values() if m.run and not m.run.model_version_id]
+    made = dict(Run.objects.filter(pk__in=unknown).values_list("pk", "manifest"))
     starts = [row.start for row in rows if row.start]
     branches = {one.start_id: one for one in Branch.objects.filter(start__in=starts)}
     lanes = {lane.answer_id: lane for lane in Lane.objects.filter(answer__in=ids).select_related("comparison")}
@@ -143,6 +147,8 @@ def load(rows: Sequence[Row]) -> Sequence[Row]:
     for row in rows:
         row.message, row.flags = messages.get(row.id), flags.get(row.id, [])
         row.branch = branches.get(row.start) if row.start else None
+        if row.message and row.message.run_id:
+            row.made_by = str((made.get(row.message.run_id) or {}).get("model") or "")
         row.origin = row.message.origin if row.message else None
         if lane := lanes.get(row.id):
             row.lane, row.best = lane.letter, row.id in best and not lane.comparison.is_withheld
@@ -156,11 +162,6 @@ def flags_of(messages: Sequence[UUID]) -> dict[UUID, list[Checkpoint]]:
     for one in Checkpoint.objects.filter(message__in=messages, removed=False).order_by("created"):
         found[one.message_id].append(one)
     return found
-
-
-def beginning_of(text: str, most: int = 90) -> str:
-    line = " ".join(text[: 4 * most].split())
-    return line if len(line) <= most else f"{line[:most]} …"
 
 
 class _Shape:

@@ -94,7 +94,7 @@ def _drawn(request: HttpRequest, chat: Chat, person: Person) -> dict[str, Any]:
 
 
 def _changes(request: HttpRequest, chat: Chat, person: Person, here: Message | None) -> changes.Changes | None:
-    """What is asked for; else the last message on the path that has other versions, and the version before it."""
+    """What is asked for; else the last answer in view that has other versions, and the version before it."""
     pair = _asked_pair(request, chat, person) if "a" in request.GET else _usual_pair(chat, here)
     if pair is None:
         return None
@@ -126,7 +126,7 @@ def _named(chat: Chat, person: Person, name: str) -> Message:
 def _usual_pair(chat: Chat, here: Message | None) -> tuple[Message, Message] | None:
     path = tree.path(chat, here)
     families = tree.siblings(path)
-    for one in reversed(path):
+    for one in sorted(path, key=lambda one: (one.run_id is None, -one.depth)):  # answers first, the last one of them
         others = [id for id in families[one.pk] if id != one.pk]
         if others:
             before = [id for id in others if id < one.pk]

@@ -7,6 +7,7 @@ the other. What adds messages is undone by pruning what it added.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,7 @@ from chat.models import Branch, Chat, Checkpoint, Comparison, Fusion, Lane, Mess
 from workspace.accounts.models import Person
 
 State = dict[str, Any]
+_MARKS = re.compile(r"\*\*|__|`|^[#>]+ ", re.MULTILINE)
 PAGE = 40  # steps shown at once
 SAME = 60.0  # seconds in which one switch after another is one step
 
@@ -111,7 +113,7 @@ def undo(chat: Chat, person: Person, id: UUID) -> Step:
     """Write what was before a step, or, of one that was undone, what was after.
 
     Of a pointer that has been changed since, the newer change is undone first."""
-    step = Step.objects.select_for_update().filter(chat=chat, pk=id).select_related("message").first()
+    step = Step.objects.select_for_update().filter(chat=chat, pk=id).first()
     if step is None:
         raise Refused("not_found", "That step is not here.", "Reload the page.")
     if step.kind == Step.Kind.SWITCHED and step.person_id != person.pk:
@@ -299,5 +301,10 @@ def _told(one: Any, first: UUID | None) -> Told:
 def beginning(message: Message, most: int = 90) -> str:
     """The first words of a message."""
     text = next((part["text"] for part in message.parts if part.get("kind") == "text"), "")
-    line = " ".join(text[: 4 * most].split())
+    return shortened(text, most)
+
+
+def shortened(text: str, most: int = 90) -> str:
+    """A line of it, without the marks of Markdown."""
+    line = " ".join(_MARKS.sub("", text[: 4 * most]).split())
     return line if len(line) <= most else f"{line[:most]} …"

@@ -13,7 +13,7 @@ from uuid import UUID
 from chat import tree
 from chat.compare.board import with_boards
 from chat.history import flags_of
-from chat.models import Chat, Message
+from chat.models import Branch, Chat, Message
 from chat.thread import Shown, shown
 from workspace.accounts.models import Person
 
@@ -72,12 +72,13 @@ def beside(chat: Chat, person: Person, message: Message, side: str) -> Window:
 
 
 def thread(window: Window, person: Person) -> dict[str, Any]:
-    """As its templates show it: boards where lanes stand, flags where checkpoints do."""
-    flags = flags_of([one.pk for one in window.messages])
+    """As its templates show it: boards where lanes stand, flags where checkpoints do, and whether it is pruned."""
+    ids = [one.pk for one in window.messages]
+    flags = flags_of(ids)
     turns: list[Shown] = with_boards(shown(window.messages), person)
     for one in turns:
         one.flags = [flag.name for flag in flags.get(one.message.pk, ())]
-    return {"thread": turns, "window": window}
+    return {"thread": turns, "window": window, "pruned": Branch.objects.filter(start__in=ids, pruned=True).first()}
 
 
 def _from(ids: Sequence[UUID], since: str) -> list[UUID]:

@@ -79,6 +79,7 @@ export class ChatThread extends HTMLElement {
   }
 
   // The thread as the server has it; with a message, on the newest path through that one. What is read stays in view.
+  // Where the end of the path is not shown, that is what comes.
   async reload(message = "") {
     if (!this.dataset.place) return;
     const number = ++this.#loading;
@@ -97,12 +98,6 @@ export class ChatThread extends HTMLElement {
     if (focused) document.getElementById(`m-${focused}`)?.focus({ preventScroll: true });
     this.dispatchEvent(new Event("reloaded"));
     this.#follow();
-  }
-
-  // The end of the path, where another part of it is shown.
-  async toEnd() {
-    this.querySelector("#thread").replaceChildren();
-    await this.reload();
   }
 
   // By another of the person's tabs: this one follows, unless it is there already.

@@ -229,7 +229,7 @@ function chat() {
   }
 
   async function send(given) {
-    if (!given.edits && thread.querySelector(".end.newer")) await thread.toEnd();
+    if (!given.edits && thread.querySelector(".end.newer")) await thread.reload();
     const client_id = crypto.randomUUID?.() ?? uuid();
     const parent = given.edits ? given.edits.dataset.parent || null : here ? thread.tip : null;
     if (lanes.count === 1) return composer.giveBack(given, { cause: "One lane is no comparison.", action: "Choose another model with Compare several, or remove the lane." });

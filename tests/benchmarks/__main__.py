@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from tests.benchmarks import figures, grounding, lanes, local, page, programs
+from tests.benchmarks import figures, grounding, lanes, local, long_chats, page, programs
 from tests.benchmarks.load import ChatReader, DirectReader, Reader, connect, one_by_one, within_a_second
 from tests.serving import ROOT, Served, free_port
 from tests.upstream import log_of
@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--only-programs", action="store_true", help="chat completions for other programs alone")
     parser.add_argument("--only-local", action="store_true", help="local models alone")
     parser.add_argument("--only-lanes", action="store_true", help="comparisons alone")
+    parser.add_argument("--only-long-chats", action="store_true", help="what a chat costs as it grows, alone")
     parser.add_argument("--only-search", action="store_true", help="documents and search alone")
     asked = parser.parse_args()
     if asked.only_search:
@@ -64,6 +65,11 @@ def main() -> None:
             found = local.measure(Path(folder), quick=asked.quick)
         print(json.dumps(found, indent=1) if asked.json else "\n".join(local.lines(found)))
         return
+    if asked.only_long_chats:
+        with tempfile.TemporaryDirectory(prefix="onepane-bench-") as folder, provider() as upstream:
+            found = long_chats.measure(Path(folder), upstream, quick=asked.quick)
+        print(json.dumps(found, indent=1) if asked.json else "\n".join(long_chats.lines(found)))
+        return
     server_cpu, load_cpu = cores()
     os.sched_setaffinity(0, {load_cpu})
     with tempfile.TemporaryDirectory(prefix="onepane-bench-") as folder, provider() as upstream:
@@ -74,6 +80,7 @@ def main() -> None:
         found = measure(upstream, Path(folder), server_cpu, asked)
         if not asked.only_programs:
             found["local"] = local.measure(Path(folder), quick=asked.quick)
+            found["long_chats"] = long_chats.measure(Path(folder) / "long", upstream, quick=asked.quick)
             found["grounding"] = grounding.measure(Path(folder), quick=asked.quick)
             found["lanes"] = lanes.measure(upstream, Path(folder), server_cpu, quick=asked.quick)
     told = [figures.table(found), *(["", *lanes.lines(found["lanes"])] if "lanes" in found else [])]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.benchmarks import grounding, local
+from tests.benchmarks import grounding, local, long_chats
 from tests.benchmarks.load import Answer
 
 Log = Mapping[str, Mapping[str, Any]]
@@ -72,6 +72,8 @@ def table(figures: Mapping[str, Any]) -> str:
         lines += [_program(who, row) for who, row in rows.items()]
     if found := figures.get("local"):
         lines += ["", *local.lines(found)]
+    if found := figures.get("long_chats"):
+        lines += ["", *long_chats.lines(found)]
     if found := figures.get("grounding"):
         lines += ["", *grounding.lines(found)]
     for title in ("server", "page"):

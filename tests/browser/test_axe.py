@@ -29,6 +29,7 @@ OURS = [
     "/leaderboard/",
     "/measure/", "/no/such/page/",
 ]  # fmt: skip
+LANES = ("counting", "instant")
 OUTSIDE = ["/sign-in/", "/join/no-such-invitation/", "/sign-in/no-such-link/", "/sign-in/off/"]
 
 
@@ -118,16 +119,22 @@ def test_a_chat_with_an_answer(owner: Page, site: Served) -> None:
 
 def test_a_comparison_its_difference_and_its_history(owner: Page, site: Served) -> None:
     owner.goto(home(site))
-    choose_lanes(owner, "counting", "instant")
+    choose_lanes(owner, *LANES)
     composer(owner).fill("Which is it?")
     composer(owner).press("Enter")
     expect(owner.get_by_role("region", name="The lanes in figures")).to_be_visible()
     found = wrong(owner, "comparison")
     owner.goto(owner.url + "history/")
     found += wrong(owner, "history")
-    owner.locator("chat-map li.row").filter(has_text="counting").get_by_label("old").check(force=True)
-    owner.locator("chat-map li.row").filter(has_text="instant").get_by_label("new").check(force=True)
-    owner.get_by_role("button", name="Show the difference").click()
+    owner.locator("chat-map li.row .more").first.click(force=True)
+    found += wrong(owner, "what can be done with a row")
+    owner.keyboard.press("Escape")
+    ids = [owner.locator("chat-map li.row").filter(has_text=one).get_attribute("data-message") for one in LANES]
+    history = owner.url.partition("?")[0]
+    for query in (f"?a={ids[0]}&b={ids[1]}", f"?a={ids[0]}&b={ids[1]}&view=side", "?show=steps", "?show=checkpoints"):
+        owner.goto(history + query)
+        found += wrong(owner, f"history {query}")
+    owner.goto(history.replace("history/", f"diff/?a={ids[0]}&b={ids[1]}"))
     expect(owner.get_by_role("heading", name="What made them")).to_be_visible()
     found += wrong(owner, "difference")
     assert not found, "\n".join(found)

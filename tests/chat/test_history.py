@@ -119,9 +119,9 @@ async def test_a_checkpoint_never_moves_and_leads_back(alice: Person, bob: Perso
     shown = (await post(f"/c/{chat.pk}/place/", {})).content.decode()
     assert "Tea is settled" in shown and "coffee" in shown
 
-    assert (await post(f"/c/{chat.pk}/go/", {"message": str(first.pk)})).status_code == 302
+    assert (await post(f"/c/{chat.pk}/go/", {"message": str(first.pk), "exact": "1"})).status_code == 302
     back = (await post(f"/c/{chat.pk}/place/", {})).content.decode()
-    assert "tea" in back and "coffee" not in back
+    assert "tea" in back and "coffee" not in back, "exactly there"
     say("About milk.")
     async with tab(alice) as page:
         await page.tell("send", client_id=uuid4(), chat=chat.pk, parent=first.pk, text="milk", model="plain")
@@ -135,27 +135,36 @@ async def test_a_checkpoint_never_moves_and_leads_back(alice: Person, bob: Perso
     stranger = await database_sync_to_async(signed_in)(bob)
     assert (await database_sync_to_async(stranger.post)(f"{address}{flag.pk}/", {"delete": "1"})).status_code == 404
     await post(f"{address}{flag.pk}/", {"delete": "1"})
-    assert not await Checkpoint.objects.aexists() and await Message.objects.filter(chat=chat).acount() == 7
+    assert (
+        not await Checkpoint.objects.filter(removed=False).aexists()
+        and await Message.objects.filter(chat=chat).acount() == 7
+    )
 
 
 async def test_the_map_folds_straight_runs_and_keeps_where_one_stands(alice: Person) -> None:
     chat = await talked(alice, *(f"thing {n}" for n in range(6)))
-    stretches = await database_sync_to_async(history.the_map)(chat, alice)
-    assert [(len(s.rows), s.folded) for s in stretches] == [(10, True), (1, False), (1, False), (1, False)]
-    old, new = stretches[2].rows[0], stretches[3].rows[0]
-    assert (old.versions, old.level, old.on_path) == ("1/2", 1, False)
-    assert (new.versions, new.level, new.here, new.model) == ("2/2", 0, True, "other")
-    steps = [step.what for step in await database_sync_to_async(history.story)(chat)]
-    assert steps.count("asked") == 6 and steps[0] == "An answer was tried again"
+    drawn = await database_sync_to_async(history.the_map)(chat, alice)
+    assert [(row.kind, row.count, row.column) for row in drawn.rows] == [
+        ("message", 1, 0), ("run", 9, 0), ("message", 1, 0), ("message", 1, 1), ("message", 1, 0),
+    ]  # fmt: skip
+    fold, old, new = drawn.rows[1], *await database_sync_to_async(history.load)(drawn.rows[3:])
+    assert (old.versions, old.on_path, old.leaves) == ("1/2", False, 0)
+    assert (new.versions, new.here, new.model, new.up) == ("2/2", True, "other", True)
+    opened = await database_sync_to_async(lambda: history.the_map(chat, alice, opened=[fold.id]))()
+    assert [row.kind for row in opened.rows] == ["message"] * 13
     client = await database_sync_to_async(signed_in)(alice)
     page = (await database_sync_to_async(client.get)(f"/c/{chat.pk}/history/")).content.decode()
-    assert "10 messages, one after another" in page and "you are here" in page
+    assert "9 messages, one after another" in page and "you are here" in page and "2 branches · 13 messages" in page
+    told = (await database_sync_to_async(client.get)(f"/c/{chat.pk}/history/?show=steps")).content.decode()
+    assert told.count("</b> asked") == 5 and "began the chat" in told and "tried an answer again “other”" in told
 
 
-async def test_a_map_of_many_branches_costs_few_queries(alice: Person, django_assert_max_num_queries: Any) -> None:
+async def test_a_map_of_many_branches_folds_versions_and_costs_few_queries(
+    alice: Person, django_assert_max_num_queries: Any
+) -> None:
     chat = await Chat.objects.acreate(owner=alice)
 
-    def grow() -> None:
+    def grow() -> Message:
         root = Message.objects.create(chat=chat, role="person", author=alice, settled=True)
         rows = [
             Message(chat=chat, role="person", author=alice, settled=True, parent=root, depth=1, client_id=uuid4())
@@ -163,14 +172,21 @@ async def test_a_map_of_many_branches_costs_few_queries(alice: Person, django_as
         ]
         Message.objects.bulk_create(rows)
         tree.stand(chat, alice, root)
+        return root
 
-    await database_sync_to_async(grow)()
+    root = await database_sync_to_async(grow)()
 
-    def look() -> int:
-        with django_assert_max_num_queries(8):
-            return sum(len(s.rows) for s in history.the_map(chat, alice))
+    def look(**how: Any) -> history.Map:
+        with django_assert_max_num_queries(16):
+            drawn = history.the_map(chat, alice, **how)
+            history.load(drawn.rows[: history.WINDOW])
+            return drawn
 
-    assert await database_sync_to_async(look)() == 301
+    few = await database_sync_to_async(look)()
+    assert [(row.kind, row.count) for row in few.rows[:2]] == [("message", 1), ("versions", 296)]
+    assert (len(few.rows), few.branches, few.messages) == (6, 300, 301)
+    assert len((await database_sync_to_async(lambda: look(opened=[root.pk]))()).rows) == 301
+    assert len((await database_sync_to_async(lambda: look(by="branches"))()).rows) == 300
 
 
 async def test_a_branch_is_taken_away_with_its_digests(alice: Person) -> None:

@@ -270,6 +270,7 @@ def run(examples: int, each: int) -> None:
     run_state_machine_as_test(Tree, settings=chosen)
 
 
+@pytest.mark.timeout(300)
 def test_the_tree_stays_whole_over_300_steps() -> None:
     run(10, 30)
 
