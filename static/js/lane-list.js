@@ -80,11 +80,11 @@ export class LaneList extends HTMLElement {
       this.#lanes.splice(this.#lanes.indexOf(lane), 1);
       this.#draw();
     });
-    const tuned = () => chip.classList.toggle("tuned", lane.temperature !== undefined || lane.max_tokens !== undefined || Boolean(lane.system));
-    for (const field of chip.querySelectorAll("input, textarea")) {
+    const tuned = () => chip.classList.toggle("tuned", lane.temperature !== undefined || lane.max_tokens !== undefined || Boolean(lane.system) || Boolean(lane.persona));
+    for (const field of chip.querySelectorAll("input, textarea, select")) {
       field.value = lane[field.name] ?? "";
       field.addEventListener("input", () => {
-        if (field.value.trim()) lane[field.name] = field.type === "number" ? Number(field.value) : field.value;
+        if (field.value.trim()) lane[field.name] = field.type === "number" || field.name === "persona" ? Number(field.value) : field.value;
         else delete lane[field.name];
         tuned();
         this.#keep();

@@ -178,7 +178,9 @@ def _value(route: Route, parameter: str, world: World) -> Any:
         return 1
     if parameter == "form":
         return "json" if route.name == "measure-export" else "md"
-    if parameter in ("rollout", "comparison", "answer", "checkpoint"):
+    if parameter in (
+        "rollout", "comparison", "answer", "checkpoint", "replay", "link", "secret", "picture", "persona",
+    ):  # fmt: skip
         return world.values[parameter]
     if route.pattern.startswith("c/<uuid:id>/"):
         return world.chat.pk

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -13,9 +13,24 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.utils import timezone
 
 from chat import tree
-from chat.models import Attachment, Blob, Chat, ChatShare, Checkpoint, Comparison, Lane, Message, MessageBlob
+from chat.exchange.story import Said
+from chat.models import (
+    Attachment,
+    Blob,
+    Chat,
+    ChatShare,
+    Checkpoint,
+    Comparison,
+    Imported,
+    Lane,
+    Message,
+    MessageBlob,
+    Replay,
+    Replayed,
+    ShareLink,
+)
 from retrieval import files
-from retrieval.models import Collection, Document
+from retrieval.models import Collection, CollectionState, Document
 from retrieval.web.engines import ensure as ensure_engines
 from tests.access.table import Who
 from tests.scripted import add_model
@@ -30,8 +45,16 @@ from workspace.measurement.models import Measurement, Suite
 from workspace.router import rollouts
 from workspace.router.catalog import ACTIVE
 from workspace.router.configuration import DEFAULT_SOURCE, save_version
-from workspace.router.models import Budget, DailyUsage, LoggedDecision, Run
+from workspace.router.models import (
+    Budget,
+    DailyUsage,
+    LoggedDecision,
+    PromptTemplate,
+    PromptTemplateVersion,
+    Run,
+)
 from workspace.router.seed import ensure_defaults
+from workspace.types import sha256
 
 ROLES = {
     Who.OWNER: Role.OWNER,
@@ -102,6 +125,18 @@ def build() -> World:
     lanes = [_lane(comparison, place) for place in range(2)]
     suite = Suite.objects.create(owner=member, name="Bridges", digest="0" * 64)
     measurement = Measurement.objects.create(suite=suite, owner=member, lanes=[{"label": "plain", "model": "plain"}])
+    replay = Replay.objects.create(chat=chat, person=member)
+    Replayed.objects.create(replay=replay, place=0, message=answer)
+    shown = [asdict(Said(side="person", who="member", text="Which?", images=({"digest": digest},)))]
+    link = ShareLink.objects.create(
+        digest=sha256("shared"), chat=chat, person=member, title="Bridges", snapshot=shown,
+        expires=timezone.now() + timedelta(days=1),
+    )  # fmt: skip
+    Imported.objects.create(chat=elsewhere.chat, person=member, source="Claude")
+    persona = PromptTemplate.objects.create(name="teacher", title="Teacher", owner=member)
+    persona.current = PromptTemplateVersion.objects.create(template=persona, number=1, system="Teach.")
+    persona.save(update_fields=["current"])
+    CollectionState.objects.create(collection=collection, number=1, documents=[], digest="0" * 64)
     checkpoint = Checkpoint.objects.create(chat=chat, name="Agreed", message=answer, author=member)
     ensure_engines()
     rows = {model._meta.label_lower: model._default_manager.order_by("pk").first() for model in apps.get_models()}
@@ -114,6 +149,11 @@ def build() -> World:
         "collection": collection.pk,
         "measure": measurement.pk,
         "checkpoint": checkpoint.pk,
+        "replay": replay.pk,
+        "link": link.pk,
+        "secret": "shared",
+        "picture": digest,
+        "persona": persona.pk,
         "comparison": comparison.pk,
         "answer": lanes[0].answer_id,
         "rollout": rollout.pk,

@@ -38,12 +38,8 @@ def chatgpt() -> list[dict[str, Any]]:
         "q1": node("q1", "sys", ["a1", "t1"], said("user", text("What is tea?"), 1)),
         "a1": node("a1", "q1", [], said("assistant", text("A drink."), 2, **model)),
         "t1": node("t1", "q1", ["a2"], said("assistant", thoughts, 3, **model)),
-        "a2": node(
-            "a2", "t1", ["q2"], said("assistant", text(LONG), 4, **model)
-        ),
-        "q2": node(
-            "q2", "a2", ["c1"], said("user", shown, 5)
-        ),
+        "a2": node("a2", "t1", ["q2"], said("assistant", text(LONG), 4, **model)),
+        "q2": node("q2", "a2", ["c1"], said("user", shown, 5)),
         "c1": node("c1", "q2", ["o1"], said("assistant", call, 6, recipient="python")),
         "o1": node("o1", "c1", ["a3"], said("tool", {"content_type": "execution_output", "text": "1"}, 7)),
         "a3": node("a3", "o1", ["q3"], said("assistant", text("A cup."), 8, **model)),
