@@ -1,3 +1,5 @@
+"""Every address of chats: their pages, what comes in and goes out, and the small requests."""
+
 from django.urls import path
 
 from chat import history_pages, personas, sharing, uploads, views
