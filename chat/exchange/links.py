@@ -6,7 +6,6 @@ Passages of documents are shown to whoever may see the document, and to nobody e
 
 from __future__ import annotations
 
-import base64
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -23,7 +22,6 @@ from chat.exchange.story import Said
 from chat.models import Chat, Message, ShareLink
 from retrieval.access import documents_of
 from retrieval.models import Document
-from workspace import blobs
 from workspace.accounts.models import Person
 from workspace.audit.log import record
 from workspace.audit.models import Action
@@ -92,7 +90,7 @@ def fork(link: ShareLink, person: Person) -> Chat:
         for at, one in enumerate(said)
     )
     digests = {image["digest"] for one in said for image in one.images}
-    kept: dict[str, Any] = {"blobs": [{"data": _data(digest)} for digest in digests]}
+    kept: dict[str, Any] = {"blobs": [{"digest": digest} for digest in sorted(digests)]}
     whole = Conversation(title=link.title, nodes=nodes, source="link", kept=kept, created=timezone.now())
     return bring_in(person, [whole], name=link.title, again=True).chats[0]
 
@@ -100,7 +98,3 @@ def fork(link: ShareLink, person: Person) -> Chat:
 def _parts(one: Said) -> list[dict[str, Any]]:
     text = [{"kind": "text", "text": one.text}] if one.text else []
     return text + [{"kind": "image", **image} for image in one.images]
-
-
-def _data(digest: str) -> str:
-    return base64.b64encode(blobs.path_of(digest).read_bytes()).decode()
