@@ -1,11 +1,10 @@
-"""The history of a chat: its map and what changed on it, replaying an answer, taking a branch away as a file."""
+"""The history of a chat: its map, and what changed on it."""
 
 from __future__ import annotations
 
 from typing import Any
 from uuid import UUID
 
-import orjson
 from django.contrib import messages as notices
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -19,7 +18,6 @@ from chat.templatetags.chat_map import ROW, brought_lines
 from chat.views import index, usable_models
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_chat
-from workspace.types import plain
 
 SHOWS = ("all", "branches", "checkpoints", "mine", "steps")
 
@@ -46,6 +44,7 @@ def page(request: HttpRequest, id: UUID) -> HttpResponse:
         "story": steps.story(chat, person, before=_id(request.GET.get("before"))) if show == "steps" else [],
         "may_write": access.may_write(person, chat),
         "may_chat": may_chat(person),
+        "may_rule": chat.owner_id == person.pk and may_chat(person),
         "models": usable_models(person),
         "side": request.GET.get("view") == "side",
         "changes": _changes(request, chat, person, here),
@@ -151,61 +150,6 @@ def _id(text: str | None) -> UUID | None:
         return UUID(text or "")
     except ValueError:
         return None
-
-
-@login_required
-@require_safe
-def export(request: HttpRequest, id: UUID, form: str) -> HttpResponse:
-    """The branch that leads to ``message``, or to where the person stands: Markdown to read, JSON Lines with
-    digests."""
-    person = _person(request)
-    chat = access.chat_for(person, id)
-    wanted = request.GET.get("message")
-    tip = access.message_for(person, id, wanted) if wanted else tree.place_of(chat, person)
-    path = [message for message in tree.path(chat, tip, 100_000) if not (message.run and message.run.withheld)]
-    if form == "md":
-        response = HttpResponse(_markdown(str(chat), path), content_type="text/markdown; charset=utf-8")
-    elif form == "jsonl":
-        lines = b"\n".join(orjson.dumps(_line(message), default=str) for message in path)
-        response = HttpResponse(lines + b"\n", content_type="application/jsonl")
-    else:
-        raise Http404
-    response["Content-Disposition"] = f'attachment; filename="chat-{chat.created:%Y-%m-%d}.{form}"'
-    response["X-Content-Type-Options"] = "nosniff"
-    return response
-
-
-def _markdown(title: str, path: list[Message]) -> str:
-    """Questions as headings, answers as their models wrote them, with what made each under it."""
-    said = [f"# {title}"]
-    for message in path:
-        text = "\n\n".join(part.text for part in record.parts_of(message) if part.kind == "text")
-        if message.role == Message.Role.PERSON:
-            said.append(f"## {message.author or 'Somebody'}, {message.created:%Y-%m-%d %H:%M}\n\n{text}")
-            continue
-        manifest = (message.run.manifest if message.run else None) or {}
-        passages = manifest.get("evidence", [])
-        cited = [f"{e['number']}. {', '.join(filter(None, (e['title'], e['where'])))}" for e in passages]
-        made = f"*{manifest.get('model') or 'No model'}*"
-        said.append("\n\n".join(filter(None, (text, "\n".join(cited), made))))
-    return "\n\n".join(said) + "\n"
-
-
-def _line(message: Message) -> dict[str, Any]:
-    """One message, whole: with its link, so that a copy can be held against the original."""
-    run = message.run
-    return {
-        "id": message.pk,
-        "parent": message.parent_id,
-        "role": message.role,
-        "author": str(message.author) if message.author else None,
-        "created": message.created,
-        "parts": [plain(part) for part in record.parts_of(message)],
-        "digest": message.digest,
-        "chain": message.chain,
-        "manifest": run.manifest if run else None,
-        "state": run.state if run else "done",
-    }
 
 
 def _person(request: HttpRequest) -> Person:

@@ -1,9 +1,11 @@
-"""The addresses of chats, of their history and of what is done there."""
+"""Every address of chats: their pages, their history, what comes in and goes out, and the small requests."""
 
 from django.urls import path
 
-from chat import freezing, history_pages, history_steps, sharing, uploads, views
+from chat import freezing, history_pages, history_steps, personas, sharing, uploads, views
 from chat.compare import pages
+from chat.exchange import link_pages
+from chat.exchange import pages as exchange
 from chat.replay import pages as replays
 
 urlpatterns = [
@@ -22,7 +24,15 @@ urlpatterns = [
     path("c/<uuid:id>/checkpoints/<int:checkpoint>/", history_steps.change_checkpoint, name="chat-checkpoint"),
     path("c/<uuid:id>/replay/", replays.replay, name="chat-replay"),
     path("c/<uuid:id>/replays/<uuid:replay>/", replays.report, name="replay-report"),
-    path("c/<uuid:id>/export/<slug:form>/", history_pages.export, name="chat-export"),
+    path("c/<uuid:id>/export/<slug:form>/", exchange.export, name="chat-export"),
+    path("c/<uuid:id>/links/", link_pages.manage, name="chat-links"),
+    path("c/<uuid:id>/links/<uuid:link>/revoke/", link_pages.revoke, name="chat-link-revoke"),
+    path("s/<str:secret>/", link_pages.read, name="link"),
+    path("s/<str:secret>/fork/", link_pages.fork, name="link-fork"),
+    path("s/<str:secret>/pictures/<str:picture>", link_pages.picture, name="link-picture"),
+    path("import/", exchange.bring, name="import"),
+    path("personas/", personas.listed, name="personas"),
+    path("personas/<int:persona>/", personas.one, name="persona"),
     path("c/<uuid:id>/freeze/", freezing.freeze, name="chat-freeze"),
     path("c/<uuid:id>/diff/", views.difference, name="chat-diff"),
     path("c/<uuid:id>/rename/", views.rename, name="chat-rename"),

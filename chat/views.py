@@ -24,7 +24,7 @@ from retrieval.web import engines
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_administer, may_chat
 from workspace.measurement import drift
-from workspace.router import catalog
+from workspace.router import catalog, personas
 from workspace.router.catalog import Candidate
 from workspace.router.decide import may_use
 from workspace.router.models import RouterVersion
@@ -65,6 +65,8 @@ def chat(request: HttpRequest, id: UUID | None = None) -> HttpResponse:
         "shelves": collections_of(person),
         "chosen_shelves": _chosen_shelves(path),
         "kept_files": kept_in(path, person),
+        "personas": personas.offered_to(person),
+        "chosen_persona": _chosen_persona(path),
         "searches_web": bool(engines.configured()),
         "web_on": any(m.grounding.get("web") for m in [m for m in path if m.role == Message.Role.PERSON][-1:]),
         "reasoning_on": any(m.reasoning for m in [m for m in path if m.role == Message.Role.PERSON][-1:]),
@@ -256,6 +258,11 @@ def _price(candidate: Candidate) -> str:
     return f"${candidate.price_input.normalize():f} / ${candidate.price_output.normalize():f}"
 
 
+def _chosen_persona(path: list[Message]) -> Message | None:
+    """The last question, for its persona and its variables."""
+    return next((m for m in reversed(path) if m.role == Message.Role.PERSON), None)
+
+
 def _chosen_shelves(path: list[Message]) -> list[str] | None:
     """As the last question had it; ``None`` is all."""
     questions = [m for m in path if m.role == Message.Role.PERSON]
@@ -273,14 +280,31 @@ def _documents_on(path: list[Message], models: list[dict[str, Any]]) -> bool:
 def _facts(one: Shown) -> list[tuple[str, Any]]:
     """The manifest's plain values, a line each."""
     manifest = one.run.manifest or {}
-    nested = {"searched", "decision", "attempts", "evidence", "usage", "timings", "parameters", "support", "uncited"}
+    nested = {
+        "searched", "decision", "attempts", "evidence", "usage", "timings", "parameters", "support", "uncited",
+        "asked", "variables", "versions", "conversation", "collections",
+    }  # fmt: skip
     lines = [
         (name.replace("_", " "), value)
         for name, value in manifest.items()
         if name not in nested and value not in (None, "")
     ]
-    for name in ("parameters", "usage", "timings"):
-        lines += [(f"{name}: {key.replace('_', ' ')}", value) for key, value in (manifest.get(name) or {}).items()]
+    for name, words in (
+        ("asked", "asked"), ("parameters", "sent"), ("variables", "variable"), ("conversation", "conversation"),
+        ("usage", "usage"), ("timings", "timings"), ("support", "support"), ("versions", "digest of the version"),
+    ):  # fmt: skip
+        lines += [(f"{words}: {key.replace('_', ' ')}", value) for key, value in (manifest.get(name) or {}).items()]
+    lines += [
+        (f"collection: {one['name']}", f"state {one['state']}, {one['documents']} documents, {one['digest'][:16]}")
+        for one in manifest.get("collections") or ()
+    ]
+    lines += [
+        (
+            f"passage {one['number']}: {one['title']}",
+            f"score {one['score']}, chunk {one['chunk_id']}, {one['digest'][:16]}",
+        )
+        for one in manifest.get("evidence") or ()
+    ]
     return lines
 
 

@@ -229,6 +229,7 @@ FETCH_PRIVATE_HOSTS: list[str] = env.list(
 MAX_DOCUMENT = env.int("MAX_DOCUMENT_MB", 50) * 1_000_000  # bytes of one document
 OCR_LANGUAGES = env.str("OCR_LANGUAGES", "eng")  # in which Tesseract reads pictures, where it is installed: eng+deu
 MAX_UPLOAD = env.int("MAX_UPLOAD_MB", 20) * 1_000_000  # bytes of one attached image
+MAX_IMPORT = env.int("MAX_IMPORT_MB", 100) * 1_000_000  # bytes of a file of chats
 
 # Strict everywhere, the admin too: scripts by nonce, nothing inline, nothing from elsewhere.
 CONTENT_SECURITY_POLICY = {

@@ -69,6 +69,11 @@ class Outlook:
     blocked: str = ""
 
     @property
+    def mark(self) -> int | None:
+        version = self.message.run.model_version if self.message.run else None
+        return version.model.mark if version else None
+
+    @property
     def exact(self) -> bool:
         return not self.notes and not self.blocked
 

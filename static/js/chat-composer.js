@@ -145,6 +145,7 @@ export class ChatComposer extends HTMLElement {
       collections: this.collections,
       web: this.web,
       reasoning: this.reasoning,
+      persona: this.querySelector("persona-picker")?.asked ?? {},
       edits: this.#edits,
     };
     this.#attached = [];

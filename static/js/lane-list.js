@@ -101,7 +101,7 @@ export class LaneList extends HTMLElement {
   #tune(chip, lane, field) {
     field.value = lane[field.name] ?? "";
     field.addEventListener("input", () => {
-      const isNumber = field.type === "number" || field.name === "configuration";
+      const isNumber = field.type === "number" || ["configuration", "persona"].includes(field.name);
       if (field.value.trim()) lane[field.name] = isNumber ? Number(field.value) : field.value;
       else delete lane[field.name];
       this.#tell(chip, lane);
@@ -119,10 +119,12 @@ export class LaneList extends HTMLElement {
   // What makes this lane differ, on its chip.
   #tell(chip, lane) {
     const version = chip.querySelector("[name=configuration]")?.selectedOptions[0];
+    const persona = chip.querySelector("[name=persona]")?.selectedOptions[0];
     const told = [
       lane.temperature !== undefined && `t ${lane.temperature}`,
       lane.top_p !== undefined && `p ${lane.top_p}`,
       lane.max_tokens !== undefined && `≤ ${lane.max_tokens}`,
+      persona?.value && persona.textContent,
       lane.system && "own instruction",
       version?.value && version.textContent,
     ].filter(Boolean);

@@ -11,6 +11,7 @@ import { LaneBoard } from "./lane-board.js";
 import { LaneList } from "./lane-list.js";
 import { ModelPicker } from "./model-picker.js";
 import { PassagePreview } from "./passage-preview.js";
+import { PersonaPicker } from "./persona-picker.js";
 import { ShareDialog } from "./share-dialog.js";
 import { Socket } from "./socket.js";
 import * as theme from "./theme.js";
@@ -24,6 +25,7 @@ customElements.define("chat-composer", ChatComposer);
 customElements.define("ghost-text", GhostText);
 customElements.define("passage-preview", PassagePreview);
 customElements.define("share-dialog", ShareDialog);
+customElements.define("persona-picker", PersonaPicker);
 
 const thread = document.querySelector("chat-thread");
 const composer = document.querySelector("chat-composer");
@@ -236,7 +238,7 @@ function chat() {
     kept.set(client_id, given);
     document.getElementById("empty")?.remove();
     thread.propose({ client_id, text: given.text, images: given.images, parent: parent ?? "" });
-    const asked = { client_id, chat: here || null, parent, text: given.text, blobs: given.blobs, documents: given.documents, collections: given.collections, attached: given.files.attached, kept: given.files.kept, web: given.web, reasoning: given.reasoning };
+    const asked = { client_id, chat: here || null, parent, text: given.text, blobs: given.blobs, documents: given.documents, collections: given.collections, attached: given.files.attached, kept: given.files.kept, web: given.web, reasoning: given.reasoning, ...given.persona };
     const frame = lanes.isOn ? { type: ASK.COMPARE, ...asked, lanes: lanes.take(), blind: lanes.blind } : { type: ASK.SEND, ...asked, model: picker.model };
     picker.close();
     if (!socket.ask(frame)) state.textContent = "Offline: sent when the connection is back";

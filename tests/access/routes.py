@@ -225,8 +225,10 @@ def _value(route: Route, parameter: str, world: World) -> Any:
         return 1
     if parameter == "form":
         return "json" if route.name == "measure-export" else "md"
-    if parameter in ("rollout", "comparison", "answer", "checkpoint", "step"):
-    if parameter in ("rollout", "comparison", "answer", "checkpoint", "outcome"):
+    if parameter in (
+        "rollout", "comparison", "answer", "checkpoint", "step", "outcome", "replay", "link", "secret", "picture",
+        "persona",
+    ):  # fmt: skip
         return world.values[parameter]
     if route.pattern.startswith("c/<uuid:id>/"):
         return world.chat.pk

@@ -129,7 +129,16 @@ ROUTES: dict[str, tuple[Access, Access]] = {
     "chat-go": (NO, refuse(CHAT_READ, Meets.ABSENT)),  # it names no message
     "chat-checkpoints": (NO, CHAT_WRITE),
     "chat-checkpoint": (NO, CHAT_WRITE),
-    "chat-replay": (NO, {**refuse(CHAT_READ, Meets.ABSENT)}),  # nor does it
+    "chat-replay": (CHAT_WRITE, CHAT_WRITE),
+    "replay-report": (CHAT_READ, refuse(CHAT_WRITE, Meets.ABSENT)),  # it names no answer
+    "chat-links": (CHAT_OWNER, CHAT_OWNER),
+    "chat-link-revoke": (NO, CHAT_OWNER),
+    "link": (SIGNED_IN, PUBLIC_NO),  # one for people here
+    "link-picture": (SIGNED_IN, PUBLIC_NO),
+    "link-fork": (PUBLIC_NO, ROLE_WRITES),
+    "import": (ROLE_WRITES, ROLE_WRITES),
+    "personas": (SIGNED_IN, ROLE_WRITES),
+    "persona": (UPLOADER, UPLOADER),
     "chat-export": (CHAT_READ, NO),
     "chat-freeze": (access({Who.MEMBER, Who.READER, Who.WRITER}, forbidden=INVITED),) * 2,
     "chat-diff": (refuse(CHAT_READ, Meets.ABSENT), NO),  # it names no message

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -13,9 +13,24 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.utils import timezone
 
 from chat import steps, tree
-from chat.models import Attachment, Blob, Chat, ChatShare, Checkpoint, Comparison, Lane, Message, MessageBlob
+from chat.exchange.story import Said
+from chat.models import (
+    Attachment,
+    Blob,
+    Chat,
+    ChatShare,
+    Checkpoint,
+    Comparison,
+    Imported,
+    Lane,
+    Message,
+    MessageBlob,
+    Replay,
+    Replayed,
+    ShareLink,
+)
 from retrieval import files
-from retrieval.models import Collection, Document, EmbeddingModel, SearchSettings
+from retrieval.models import Collection, CollectionState, Document, EmbeddingModel, SearchSettings
 from retrieval.web.engines import ensure as ensure_engines
 from tests.access.table import Who
 from tests.scripted import add_model
@@ -30,8 +45,16 @@ from workspace.measurement.models import Item, Measurement, Outcome, Schedule, S
 from workspace.router import rollouts
 from workspace.router.catalog import ACTIVE
 from workspace.router.configuration import DEFAULT_SOURCE, save_version
-from workspace.router.models import Budget, DailyUsage, LoggedDecision, Run
+from workspace.router.models import (
+    Budget,
+    DailyUsage,
+    LoggedDecision,
+    PromptTemplate,
+    PromptTemplateVersion,
+    Run,
+)
 from workspace.router.seed import ensure_defaults
+from workspace.types import sha256
 
 ROLES = {
     Who.OWNER: Role.OWNER,
@@ -105,6 +128,18 @@ def build() -> World:
     item = Item.objects.create(suite=suite, position=1, key="1", question="Which bridge?")
     outcome = Outcome.objects.create(measurement=measurement, item=item, lane=0, run=answer.run, cell="invented")
     schedule = Schedule.objects.create(owner=member, suite=suite, lanes=["plain"], hours=24, due=timezone.now())
+    replay = Replay.objects.create(chat=chat, person=member)
+    Replayed.objects.create(replay=replay, place=0, message=answer)
+    shown = [asdict(Said(side="person", who="member", text="Which?", images=({"digest": digest},)))]
+    link = ShareLink.objects.create(
+        digest=sha256("shared"), chat=chat, person=member, title="Bridges", snapshot=shown,
+        expires=timezone.now() + timedelta(days=1),
+    )  # fmt: skip
+    Imported.objects.create(chat=elsewhere.chat, person=member, source="Claude")
+    persona = PromptTemplate.objects.create(name="teacher", title="Teacher", owner=member)
+    persona.current = PromptTemplateVersion.objects.create(template=persona, number=1, system="Teach.")
+    persona.save(update_fields=["current"])
+    CollectionState.objects.create(collection=collection, number=1, documents=[], digest="0" * 64)
     checkpoint = Checkpoint.objects.create(chat=chat, name="Agreed", message=answer, author=member)
     step = steps.name(chat, member, answer, "The bridge")
     steps.name(elsewhere.chat, member, elsewhere, "Another")
@@ -124,6 +159,11 @@ def build() -> World:
         "schedule": schedule.pk,
         "checkpoint": checkpoint.pk,
         "step": step.pk,
+        "replay": replay.pk,
+        "link": link.pk,
+        "secret": "shared",
+        "picture": digest,
+        "persona": persona.pk,
         "comparison": comparison.pk,
         "answer": lanes[0].answer_id,
         "rollout": rollout.pk,

@@ -163,10 +163,8 @@ def test_what_is_broken_or_hostile_says_so(data: bytes, words: str) -> None:
 def test_values_of_the_wrong_kind_are_passed_over() -> None:
     value = samples.chatgpt()
     mapping = value[0]["mapping"]
-    mapping["a1"]["message"]["content"] = {
-        "content_type": "text",
-        "parts": [None, 3, {"text": ["x"]}, "\ud800 kept\x00"],
-    }
+    parts = [None, 3, {"text": ["x"]}, "\ud800 kept\x00"]
+    mapping["a1"]["message"]["content"] = {"content_type": "text", "parts": parts}
     mapping["a1"]["message"]["create_time"] = 10**30
     mapping["a3"]["message"]["metadata"] = "none"
     value[0]["title"] = None

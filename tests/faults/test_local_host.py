@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.faults.talk import Talk, rows
@@ -174,3 +176,35 @@ def test_a_remote_answer_keeps_its_pace_while_the_host_loads_writes_and_dies(loc
 @pytest.mark.timeout(900)
 def test_it_keeps_its_pace_for_minutes(local: Callable[..., Local]) -> None:
     keeps_its_pace(local(), 300.0)
+
+
+def test_a_replay_of_a_local_model_is_the_same_byte_for_byte(local: Callable[..., Local]) -> None:
+    """Two turns, so that the second was read from where the first ended; then both again, and with another seed."""
+    own = local()
+    served = own.start()
+    wait_for(lambda: own.host)
+    with Talk(served, own.keys[0]) as talk:
+        talk.ask("Tell me of tea.", model="small")
+        started = talk.until("started")
+        talk.until("settled", within=90)
+        talk.ask("And of milk.", model="small", chat=started["chat"], parent=started["answer"])
+        talk.until("settled", within=90)
+    first = rows(served, "SELECT text FROM router_run ORDER BY created")
+    assert all(text for (text,) in first)
+    page = f"/c/{started['chat']}/replay/"
+    with httpx.Client(base_url=served.url, cookies={"sessionid": own.keys[0]}, follow_redirects=True) as browser:
+        plan = browser.get(page).text
+        assert plan.count("The same text, byte for byte") == 2
+        for form, changed in (({}, []), ({"what": "parameter", "name": "seed", "parameter": "7"}, ["seed"])):
+            secret = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', plan)
+            answers = re.findall(r'name="answer" value="([\w-]+)"', plan)
+            assert secret and len(answers) == 2
+            made = browser.post(page, data={**form, "csrfmiddlewaretoken": secret[1], "answer": answers})
+            report = f"{made.url}?json"
+            wait_for(lambda report=report: browser.get(report).json()["summary"]["made"] == 2, within=90)  # type: ignore[misc]
+            told = browser.get(report).json()
+            assert [one["same"] for one in told["answers"]] == [not changed] * 2
+            assert [[each["name"] for each in one["changed"]] for one in told["answers"]] == [changed] * 2
+            assert [one["followed"] for one in told["answers"]] == [[], []]
+            if not changed:
+                assert [(one["text"],) for one in told["answers"]] == first

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.timeout(120)
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Folders with language models of random weights."""
-    return small_models(tmp_path_factory.mktemp("models"), "llama", "gpt2", "mamba", "bert")
+    return small_models(tmp_path_factory.mktemp("models"), "llama", "gpt2", "mamba")
 
 
 @dataclass
@@ -179,17 +179,3 @@ async def test_a_reader_who_leaves_ends_the_answer(models: dict[str, str]) -> No
         while state["models"][0]["answering"]:
             state = await link.models()
     assert state["models"][0]["state"] == "ready"
-
-
-async def test_another_embedding_model_is_asked_beside_minilm(host: Supervisor, models: dict[str, str]) -> None:
-    assert await link.settled() == "ready"
-    about = await asyncio.to_thread(link.embedding_model, models["bert"])
-    assert about == {"window": 96, "dimensions": 32}
-    rows = await asyncio.to_thread(link.embed, ["a boat", "a train", "a boat " * 400], model=models["bert"])
-    assert [len(row) for row in rows] == [32, 32, 32]
-    assert all(math.isclose(math.hypot(*row), 1.0, abs_tol=1e-4) for row in rows) and rows[0] != rows[1]
-    alone, minilm = await link.aembed(["a boat"], model=models["bert"]), await link.aembed(["a boat"])
-    assert alone[0] == pytest.approx(rows[0], abs=1e-4), "padding changes nothing"
-    assert len(minilm[0]) == 384
-    with pytest.raises(link.HostUnavailable, match="does not exist"):
-        await link.aembed(["a boat"], model="/no/such/folder")

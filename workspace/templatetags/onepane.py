@@ -26,6 +26,8 @@ ICONS = {
     "book": "M3 3h4a1.5 1.5 0 0 1 1 .5A1.5 1.5 0 0 1 9 3h4v9.5H9.5L8 13.5l-1.5-1H3zM8 3.5v10",
     "web": "M8 1.800a6.200 6.200 0 1 0 0 12.400a6.200 6.200 0 1 0 0-12.400M1.800 8h12.400"
     "M8 1.800c-3.600 3.400-3.600 9 0 12.400c3.600-3.400 3.600-9 0-12.400",
+    "mask": "M2.500 3.500c3.500 1.200 7.500 1.200 11 0v4c0 3.200-2.600 5.500-5.500 5.500s-5.500-2.300-5.500-5.500z"
+    "M5 7.200h2M9 7.200h2M6 10.200c1.200.8 2.800.8 4 0",
     "send": "M8 13V3.5M4 7.5l4-4 4 4",
     "stop": "M4.5 4.5h7v7h-7z",
     "copy": "M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3",
@@ -148,6 +150,12 @@ def hue(mark: int) -> str:
 def whole(value: float) -> str:
     """1,240, or −47 with a minus that is one."""
     return f"{round(value):,}".replace("-", "−")
+
+
+@register.filter
+def item(values: dict[str, Any], name: str) -> Any:
+    """What a mapping has under a name; nothing where it has none."""
+    return values.get(name, "")
 
 
 @register.filter

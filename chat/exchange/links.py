@@ -1,0 +1,100 @@
+"""A branch shared by link: what it shows is kept as it was when the link was made, and nothing that was said later.
+
+An absent, an expired and a revoked link look alike, and to who is not signed in so does one that is not public.
+Passages of documents are shown to whoever may see the document, and to nobody else.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from chat.exchange import story
+from chat.exchange.incoming import bring_in
+from chat.exchange.nodes import Conversation, Node, moment
+from chat.exchange.story import Said
+from chat.models import Chat, Message, ShareLink
+from retrieval.access import documents_of
+from retrieval.models import Document
+from workspace.accounts.models import Person
+from workspace.audit.log import record
+from workspace.audit.models import Action
+from workspace.types import sha256
+
+DAYS = (1, 7, 30, 90)
+
+
+def make(
+    person: Person, chat: Chat, path: Sequence[Message], *, days: int, public: bool
+) -> tuple[ShareLink, str] | None:
+    """The link and its secret, which nobody can be told again; ``None`` where there is nothing to show."""
+    said = story.told(path)
+    if not said:
+        return None
+    secret = secrets.token_urlsafe(24)
+    link = ShareLink.objects.create(
+        digest=sha256(secret), chat=chat, person=person, title=str(chat), public=public,
+        snapshot=[asdict(one) for one in said], expires=timezone.now() + timedelta(days=days),
+    )  # fmt: skip
+    whom = "Anybody" if public else "People here"
+    record(Action.SHARED, about=chat, name="", words=f"By link for {days} days. {whom} who has it may read.")
+    return link, secret
+
+
+def revoke(link: ShareLink) -> None:
+    ShareLink.objects.filter(pk=link.pk, revoked=None).update(revoked=timezone.now())
+    record(Action.UNSHARED, about=link.chat, name="", words="The link is revoked.")
+
+
+def live() -> QuerySet[ShareLink]:
+    return ShareLink.objects.filter(
+        revoked=None, expires__gt=timezone.now(), chat__deleted=None, person__is_active=True
+    ).select_related("person", "chat")
+
+
+def found(secret: str, person: Person | None) -> ShareLink | None:
+    link = live().filter(digest=sha256(secret)).first()
+    return link if link and (link.public or person) else None
+
+
+def said_to(link: ShareLink, person: Person | None) -> list[Said]:
+    said = [
+        Said(**{**one, "images": tuple(one["images"]), "passages": tuple(one["passages"])}) for one in link.snapshot
+    ]
+    named = {passage["document"] for one in said for passage in one.passages}
+    seen = documents_of(person) if person else Document.objects.filter(collection__built_in=True)
+    ids = [one for one in named if one]
+    return story.seen_by(said, {str(pk) for pk in seen.filter(pk__in=ids).values_list("pk", flat=True)})
+
+
+def fork(link: ShareLink, person: Person) -> Chat:
+    """The branch as a chat of the reader's own. What made its answers stays with the original."""
+    said = said_to(link, person)
+    nodes = tuple(
+        Node(
+            id=str(at),
+            parent=str(at - 1) if at else None,
+            side="person" if one.asked else "model",
+            text=one.text,
+            model="" if one.asked else one.who,
+            author=one.who if one.asked else "",
+            created=moment(one.created),
+            kept={"parts": _parts(one)} if one.asked else {},
+        )
+        for at, one in enumerate(said)
+    )
+    digests = {image["digest"] for one in said for image in one.images}
+    kept: dict[str, Any] = {"blobs": [{"digest": digest} for digest in sorted(digests)]}
+    whole = Conversation(title=link.title, nodes=nodes, source="link", kept=kept, created=timezone.now())
+    return bring_in(person, [whole], name=link.title, again=True).chats[0]
+
+
+def _parts(one: Said) -> list[dict[str, Any]]:
+    text = [{"kind": "text", "text": one.text}] if one.text else []
+    return text + [{"kind": "image", **image} for image in one.images]

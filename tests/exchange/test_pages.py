@@ -1,0 +1,154 @@
+"""Files brought and taken on their pages, links to a branch as it was, and personas, by the address."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.utils import timezone
+from pypdf import PdfReader
+
+from chat.models import Chat, ChatShare, ShareLink
+from retrieval.models import Collection, Document
+from tests.exchange import samples
+from tests.exchange.test_lossless import answer, grow, say
+from workspace.accounts.models import Person
+from workspace.router import frozen
+from workspace.router.models import PromptTemplate, Run
+
+pytestmark = pytest.mark.django_db
+
+
+def signed_in(person: Person) -> Client:
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+def file(value: Any, name: str = "conversations.json") -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, value if isinstance(value, bytes) else json.dumps(value).encode())
+
+
+def link(client: Client, chat: Chat, **form: str) -> str:
+    page = client.post(f"/c/{chat.pk}/links/", {"days": "7", **form}).content.decode()
+    found = re.search(r'value="http://testserver(/s/[\w-]+/)"', page)
+    assert found, page
+    return found[1]
+
+
+def test_an_export_is_brought_in_once_and_a_bad_one_not_at_all(alice: Person) -> None:
+    client = signed_in(alice)
+    page = client.post("/import/", {"file": file(samples.chatgpt())}).content.decode()
+    assert "1 chat imported, 7 messages" in page
+    chat = Chat.objects.get()
+    shown = client.get(f"/c/{chat.pk}/").content.decode()
+    assert "A cup." in shown and "gpt-5-2" in shown and "The file has no answer here" in shown
+    assert (chat.imported.source, chat.deleted, chat.created.year) == ("ChatGPT", None, 2024)
+    assert "were here already" not in page
+    assert "1 was here already" in client.post("/import/", {"file": file(samples.chatgpt())}).content.decode()
+    bad = client.post("/import/", {"file": file([*samples.chatgpt(), {"mapping": {"a": {"parent": "b"}}}])})
+    assert bad.status_code == 400 and "Nothing was imported" in bad.content.decode()
+    assert client.post("/import/").status_code == 400 and Chat.objects.count() == 1
+
+
+def test_a_branch_is_taken_as_markdown_page_and_pdf_in_any_script(alice: Person) -> None:
+    client = signed_in(alice)
+    chat = grow(alice, [(1, "Tea? שלום नमस्ते 你好 😀")], title="Чай 茶")
+    text = client.get(f"/c/{chat.pk}/export/md/").content.decode()
+    assert "# Чай 茶" in text and "*plain*" in text
+    page = client.get(f"/c/{chat.pk}/export/html/")
+    assert "attachment" in page["Content-Disposition"] and "你好" in page.content.decode()
+    assert "<script" not in page.content.decode()
+    pdf = client.get(f"/c/{chat.pk}/export/pdf/")
+    assert pdf["Content-Type"] == "application/pdf"
+    read = PdfReader(io.BytesIO(pdf.content)).pages[0].extract_text()
+    assert "Чай" in read and "नम" in read and "你好" in read
+    assert client.get(f"/c/{chat.pk}/export/exe/").status_code == 404
+
+
+def test_a_link_shows_the_branch_as_it_was_and_its_reader_goes_on(alice: Person, bob: Person) -> None:
+    owner, reader = signed_in(alice), signed_in(bob)
+    chat = grow(alice, [(0, "What is tea?")])
+    address = link(owner, chat)
+    say(chat, alice, chat.messages.filter(role="model").first(), "Said later", 1)
+    page = reader.get(address).content.decode()
+    assert "What is tea?" in page and "Said later" not in page
+    went = reader.post(f"{address}fork/")
+    own = Chat.objects.get(owner=bob)
+    assert went["Location"] == f"/c/{own.pk}/" and own.messages.count() == 2
+    asked = own.messages.get(role="person")
+    assert asked.author is None and asked.author_name == "somebody else"
+    run = own.messages.get(role="model").run
+    assert run and run.manifest and (run.imported, run.manifest["model"], run.evidence) == (True, "plain", [])
+
+
+def test_absent_expired_revoked_and_private_links_look_alike(alice: Person, bob: Person) -> None:
+    owner, reader, nobody = signed_in(alice), signed_in(bob), Client()
+    chat = grow(alice, [(0, "What is tea?")])
+    kept, expired, revoked, public = (link(owner, chat, **form) for form in ({}, {}, {}, {"public": "1"}))
+    rows = list(ShareLink.objects.order_by("created"))
+    ShareLink.objects.filter(pk=rows[1].pk).update(expires=timezone.now() - timedelta(seconds=1))
+    assert owner.post(f"/c/{chat.pk}/links/{rows[2].pk}/revoke/").status_code == 302
+    assert (reader.get(kept).status_code, nobody.get(public).status_code) == (200, 200)
+    gone = [reader.get(each) for each in (expired, revoked, f"/s/{'x' * 32}/")]
+    assert {each.status_code for each in gone} == {404} and len({each.content for each in gone}) == 1
+    outside = [nobody.get(each) for each in (kept, expired, revoked, f"/s/{'x' * 32}/")]
+    assert {each.status_code for each in outside} == {302}
+    assert {each["Location"].split("?")[0] for each in outside} == {"/sign-in/"}
+    Chat.objects.filter(pk=chat.pk).update(deleted=timezone.now())
+    assert reader.get(kept).status_code == 404
+    assert signed_in(bob).post(f"/c/{chat.pk}/links/", {"days": "7"}).status_code == 404
+
+
+def test_a_link_shows_no_document_that_its_reader_may_not_see_and_no_blind_lane(alice: Person, bob: Person) -> None:
+    owner, reader = signed_in(alice), signed_in(bob)
+    shelf = Collection.objects.create(name="Orchard", owner=alice)
+    document = Document.objects.create(collection=shelf, title="Pruning plan", name="p", digest="0" * 64, state="ready")
+    chat = Chat.objects.create(owner=alice, title="Trees")
+    question = say(chat, alice, None, "When?", 1)
+    told = answer(chat, alice, question, "In winter [1].", 0)
+    passage = {"number": 1, "document_id": str(document.pk), "title": document.title, "text": "Apple trees in January."}
+    frozen.lift()
+    Run.objects.filter(pk=told.run_id).update(evidence=[passage])
+    address = link(owner, chat)
+    assert "January" in owner.get(address).content.decode()
+    page = reader.get(address).content.decode()
+    assert "January" not in page and "Pruning plan" not in page and "A document that you may not see" in page
+    blind = answer(chat, alice, say(chat, alice, told, "And then?", 1), "Secret lane", 0)
+    Run.objects.filter(pk=blind.run_id).update(withheld=True)
+    page = reader.get(link(owner, chat, message=str(blind.pk))).content.decode()
+    assert "And then?" in page and "Secret lane" not in page
+    Run.objects.filter(pk=blind.run_id).update(withheld=False)
+    ChatShare.objects.create(chat=chat, person=bob, may_write=True)
+    assert reader.get(f"/c/{chat.pk}/links/").status_code == 403, "its owner alone shares it by link"
+
+
+def test_a_persona_has_versions_variables_and_a_preview(alice: Person, bob: Person) -> None:
+    client = signed_in(alice)
+    form = {
+        "title": "Teacher",
+        "system": "You teach {audience}, {person}. {unknown} stays.",
+        "variables": "audience = all",
+    }
+    preview = client.post("/personas/", {**form, "preview": "1"}).content.decode()
+    assert "You teach all, alice. {unknown} stays." in preview and not PromptTemplate.objects.filter(owner=alice)
+    address = client.post("/personas/", form)["Location"]
+    client.post(address, {**form, "system": "You teach {audience} briefly."})
+    page = client.get(address).content.decode()
+    assert "Version 2" in page and "<ins>" in page
+    row = PromptTemplate.objects.get(owner=alice)
+    assert row.current and row.current.number == 2
+    client.post(address, {"use": "1"})
+    row.refresh_from_db()
+    assert row.current and row.current.number == 1 and row.versions.count() == 2
+    assert client.post(address, {**form, "system": " "}).status_code == 400
+    other = signed_in(bob)
+    assert other.get(address).status_code == 404 and "Teacher" not in other.get("/personas/").content.decode()
+    client.post(address, {"delete": "1"})
+    assert client.get(address).status_code == 404 and row.versions.count() == 2, "answers still name its versions"
