@@ -37,9 +37,6 @@ def make(folder: str, size: str, kind: str) -> None:
 
     torch.manual_seed(7)
     shape = SIZES[size]
-    if kind == "bert":
-        make_embedder(Path(folder), shape["vocab_size"])
-        return
     made_tokenizer(shape["vocab_size"]).save_pretrained(folder)
     ends = {"eos_token_id": 0, "bos_token_id": 0, "pad_token_id": 0}
     if kind == "gpt2":
@@ -51,20 +48,6 @@ def make(folder: str, size: str, kind: str) -> None:
     else:
         config = LlamaConfig(**shape, max_position_embeddings=WINDOW, **ends)
     AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-
-
-def make_embedder(folder: Path, vocabulary: int) -> None:
-    """A reader of 128 positions that sentence-transformers' own files bound to 96, and that is read at its first."""
-    from transformers import BertConfig, BertModel
-
-    tokenizer = made_tokenizer(vocabulary)
-    tokenizer.pad_token = "<end>"
-    tokenizer.save_pretrained(folder)
-    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
-    BertModel(BertConfig(vocab_size=vocabulary, max_position_embeddings=128, **shape)).save_pretrained(folder)
-    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 96}')
-    (folder / "1_Pooling").mkdir()
-    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
 
 
 def made_tokenizer(size: int) -> Any:
