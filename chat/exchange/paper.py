@@ -86,35 +86,33 @@ def main() -> None:
     sys.stdout.buffer.write(bytes(page.paper.output()))
 
 
-def _fonts(text: str) -> list[tuple[str, Path, dict[str, int]]]:
-    """Fonts beside the first that the text needs: a name, a file, and the weight of one that varies."""
+def _fonts(text: str) -> list[tuple[str, Path]]:
+    """The first font, and those beside it that the text needs: a name and a file."""
     import manimgx_fonts
     import manimgx_fonts_cjk
 
     folder, far = (Path(str(one.__file__)).parent for one in (manimgx_fonts, manimgx_fonts_cjk))
-    found = [
-        (name, folder / f"NotoSans{name}[wght].ttf", {}) for ranges, name in SCRIPTS if re.search(f"[{ranges}]", text)
-    ]
+    found = [(name, folder / f"NotoSans{name}[wght].ttf") for ranges, name in SCRIPTS if re.search(f"[{ranges}]", text)]
     if CJK.search(text):
-        found.append(("CJK", far / "NotoSansCJK-VF.otf.ttc", {}))
+        found.append(("CJK", far / "NotoSansCJK-VF.otf.ttc"))
     if EMOJI.search(text):
-        found.append(("Emoji", folder / "NotoEmoji[wght].ttf", {}))
-    return [("Noto", folder / "NotoSans[wght].ttf", {}), *found]
+        found.append(("Emoji", folder / "NotoEmoji[wght].ttf"))
+    return [("Noto", folder / "NotoSans[wght].ttf"), *found]
 
 
 class _Page:
     """Blocks of text down a page. What Markdown marks is laid out; what it only stresses is set plain."""
 
-    def __init__(self, fonts: list[tuple[str, Path, dict[str, int]]]) -> None:
+    def __init__(self, fonts: list[tuple[str, Path]]) -> None:
         from fpdf import FPDF
         from markdown_it import MarkdownIt
 
         self.paper = FPDF(format="A4")
         self.paper.set_margins(22, 20)
         self.paper.set_auto_page_break(True, 20)
-        for name, file, axes in fonts:
-            self.paper.add_font(name, "", file, variations=axes or None)
-        self.paper.add_font("Noto", "B", fonts[0][1], variations={"wght": 620})
+        for name, file in fonts:
+            self.paper.add_font(name, "", file)
+        self.paper.add_font("Noto", "B", fonts[0][1], variations={"wght": 620.0})
         self.paper.set_fallback_fonts([name for name, *_ in fonts[1:]], exact_match=False)
         self.paper.set_text_shaping(True)
         self.paper.add_page()
