@@ -10,7 +10,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from chat import chain, steps, tree
+from chat import chain, record, steps, tree
 from chat.models import Branch, Chat, Checkpoint, Message, Place, Step
 from workspace.accounts.models import Person, Role
 from workspace.router.models import Run
@@ -264,3 +264,15 @@ def test_a_long_thread_shows_a_window_and_the_rest_on_demand(client: Client, tal
 
 def _first(html: str) -> UUID:
     return UUID(html.partition('" id="m-')[2][:36])
+
+
+def test_asking_in_a_long_chat_costs_the_same_few_queries(talked: Talked, django_assert_max_num_queries: Any) -> None:
+    above = talked.milk_answer
+    for number in range(30):
+        above = talked.turn(above, f"thing {number}")[1]
+    Run.objects.filter(pk=above.run_id).update(evidence=[{"number": 1}])
+    question = talked.add(above, "And now?")
+    with django_assert_max_num_queries(10):
+        request = record.request_for(talked.owner, talked.chat, question, model="")
+    assert len(request.messages) == 65 and request.messages[-1].parts[0].text == "And now?"
+    assert tree.grounded([above, talked.milk_answer, question]) == {above.run_id}
