@@ -7,7 +7,7 @@ return values; nothing here starts a run or tells anybody.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -293,12 +293,15 @@ def place_answer(
 
 def request_for(person: Person, chat: Chat, question: Message, *, model: str, so_far: str = "") -> Request:
     history = tree.said(question, HISTORY) if question.parent_id else [question]
+    grounded = tree.grounded(history)
     readable = tuple(str(collection.pk) for collection in collections_of(person))
     named = question.grounding.get("collections")
     chosen = readable if named is None else tuple(one for one in readable if one in named)
     return replace(
         _asked_by(person),
-        messages=tuple(PromptMessage(role=_role(m), parts=parts) for m in history if (parts := _told_parts(m))),
+        messages=tuple(
+            PromptMessage(role=_role(m), parts=parts) for m in history if (parts := _told_parts(m, grounded))
+        ),
         chat_id=str(chat.pk),
         model=model,
         grounding=Grounding(
@@ -323,10 +326,10 @@ def _attached(person: Person, question: Message) -> tuple[str, ...]:
     return tuple(one for one in dict.fromkeys(named) if one in readable)
 
 
-def _told_parts(message: Message) -> tuple[Part, ...]:
+def _told_parts(message: Message, grounded: Collection[UUID]) -> tuple[Part, ...]:
     """A message as a later prompt repeats it: the numbers that it cites were issued for it alone."""
     parts = parts_of(message)
-    if message.run is None or not message.run.evidence:
+    if message.run_id not in grounded:
         return parts
     return tuple(replace(part, text=without(part.text)) if part.kind == "text" else part for part in parts)
 

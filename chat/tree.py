@@ -7,6 +7,7 @@ bound, and siblings are asked for the shown messages alone.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.db import connection
@@ -62,6 +63,12 @@ def said(tip: Message, limit: int) -> list[Message]:
         if one.run_id in runs:
             one.run = runs[one.run_id]
     return messages
+
+
+def grounded(messages: Sequence[Message]) -> set[UUID]:
+    """The runs behind these messages that were given evidence: one query, and none of the passages."""
+    runs = Run.objects.filter(pk__in=[one.run_id for one in messages if one.run_id])
+    return set(runs.exclude(evidence=[]).values_list("pk", flat=True))
 
 
 def with_runs(messages: QuerySet[Message]) -> QuerySet[Message]:

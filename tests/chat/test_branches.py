@@ -10,7 +10,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from chat import chain, steps, tree
+from chat import chain, record, steps, tree
 from chat.models import Branch, Chat, Checkpoint, Message, Place, Step
 from workspace.accounts.models import Person, Role
 from workspace.router.models import Run
@@ -31,12 +31,12 @@ class Talked:
         self.milk, self.milk_answer = self.turn(self.tea_answer, "milk")
         tree.stand(self.chat, alice, self.milk_answer)
 
-    def turn(self, above: Message | None, word: str, model: str = "fast") -> tuple[Message, Message]:
+    def turn(self, above: Message | None, word: str, model: str = "fast", **more: Any) -> tuple[Message, Message]:
         question = self.add(above, f"Why {word}?")
         made = {"model": model, "text_digest": sha256(f"Because of {word}."), "usage": {"input": 3, "output": 4}}
         manifest = {**made, "cost": "0.5", "digest": sha256(canonical({**made, "cost": "0.5"}))}
         run = Run.objects.create(
-            person=self.owner, state="done", text=f"Because of {word}.", manifest=manifest, cost="0.5"
+            person=self.owner, state="done", text=f"Because of {word}.", manifest=manifest, cost="0.5", **more
         )
         return question, self.add(question, f"Because of {word}.", run)
 
@@ -264,3 +264,15 @@ def test_a_long_thread_shows_a_window_and_the_rest_on_demand(client: Client, tal
 
 def _first(html: str) -> UUID:
     return UUID(html.partition('" id="m-')[2][:36])
+
+
+def test_asking_in_a_long_chat_costs_the_same_few_queries(talked: Talked, django_assert_max_num_queries: Any) -> None:
+    above = talked.milk_answer
+    for number in range(30):
+        above = talked.turn(above, f"thing {number}")[1]
+    above = talked.turn(above, "grounds", evidence=[{"number": 1}])[1]
+    question = talked.add(above, "And now?")
+    with django_assert_max_num_queries(10):
+        request = record.request_for(talked.owner, talked.chat, question, model="")
+    assert len(request.messages) == 67 and request.messages[-1].parts[0].text == "And now?"
+    assert tree.grounded([above, talked.milk_answer, question]) == {above.run_id}
