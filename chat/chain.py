@@ -69,7 +69,7 @@ def verify() -> Iterator[Fault]:
     """Everything that does not fit, chat by chat; also each version that an answer names and that is not as it was."""
     known = Versions()
     for chat in Chat.objects.order_by("created").only("pk", "sum").iterator():
-        yield from _verify(chat, known)
+        yield from verify_chat(chat, known)
 
 
 class Versions:
@@ -92,7 +92,8 @@ class Versions:
                 yield f"the state of the collection “{one['name']}” was altered"
 
 
-def _verify(chat: Chat, known: Versions) -> Iterator[Fault]:
+def verify_chat(chat: Chat, known: Versions) -> Iterator[Fault]:
+    """What does not fit in one chat."""
     rows = Message.objects.filter(chat=chat).select_related("run").order_by("depth", "pk")
     seen: dict[UUID, Message] = {}
     total = ""

@@ -184,7 +184,7 @@ class Tree(RuleBasedStateMachine):
         if not hasattr(self, "all"):
             return
         for chat in self.chats:
-            assert [fault.what for fault in chain._verify(Chat.objects.get(pk=chat.pk))] == []
+            assert [fault.what for fault in chain.verify_chat(Chat.objects.get(pk=chat.pk), chain.Versions())] == []
         for one in Message.objects.filter(chat__in=self.chats, parent__isnull=False).select_related("parent"):
             assert one.parent and one.parent.chat_id == one.chat_id and one.depth == one.parent.depth + 1
 

@@ -127,7 +127,7 @@ def test_what_points_at_messages_and_pictures_come_along(alice: Person, bob: Per
     chain.settle(shown.pk)
     MessageBlob.objects.create(message=shown, blob=blob)
     Checkpoint.objects.create(chat=chat, name="Agreed", note="By all", message=answers[0], author=alice)
-    Branch.objects.create(chat=chat, name="main", tip=answers[1])
+    Branch.objects.create(chat=chat, name="main", start=answers[1], starred=True)
     comparison = Comparison.objects.create(chat=chat, question=question, person=alice)
     lanes = [Lane.objects.create(comparison=comparison, place=n, answer=a) for n, a in enumerate(answers)]
     fusion = Fusion.objects.create(answer=chat.messages.filter(role="model").last(), instruction="Join them")
@@ -136,7 +136,8 @@ def test_what_points_at_messages_and_pictures_come_along(alice: Person, bob: Per
     data = file_of(chat)
     other = again(bob, data)
     assert [(one.name, one.note) for one in other.checkpoints.all()] == [("Agreed", "By all")]
-    assert other.branches.get().name == "main" and other.comparisons.get().lanes.count() == 2
+    assert (other.branches.get().name, other.branches.get().starred) == ("main", True)
+    assert other.comparisons.get().lanes.count() == 2
     assert Fusion.objects.get(answer__chat=other).lanes.count() == 2
     assert Attachment.objects.filter(person=bob, blob=blob).exists()
     assert other.messages.get(attached__blob=blob).parts == parts
