@@ -15,7 +15,7 @@ SHARE = 0.5  # of the neighbourhood
 REACH = 2  # neighbours on each side
 
 
-def leaning(vectors: Sequence[ArrayLike], first: int, last: int) -> NDArray[np.float32]:
+def leaning(vectors: Sequence[ArrayLike] | NDArray[np.float32], first: int, last: int) -> NDArray[np.float32]:
     """The passages from ``first`` until before ``last`` of a document, of whose unit vectors all within reach are
     there."""
     rows = np.asarray(vectors, np.float32)
