@@ -21,7 +21,8 @@ export class AttachedFiles extends HTMLElement {
   // What the next question names; what is for it alone leaves the list.
   take() {
     const ids = (kept) => this.#items.filter((item) => this.#isKept(item) === kept).map(({ dataset }) => dataset.document);
-    const taken = { attached: ids(false), kept: ids(true), items: this.#items.filter((item) => !this.#isKept(item)) };
+    const names = this.#items.map((item) => item.querySelector(".name").textContent);
+    const taken = { names, attached: ids(false), kept: ids(true), items: this.#items.filter((item) => !this.#isKept(item)) };
     taken.items.forEach((item) => item.remove());
     return taken;
   }

@@ -51,11 +51,13 @@ export class ChatThread extends HTMLElement {
   }
 
   // The question as its writer sees it at once, before the server has said anything.
-  propose({ client_id, text, images, parent }) {
+  propose({ client_id, text, images, files = [], parent }) {
     this.#cutAfter(parent);
     const item = clone("question-template");
     item.id = `q-${client_id}`;
     this.#fill(item, { text, images });
+    const names = files.map((name) => Object.assign(document.createElement("span"), { className: "file", textContent: name }));
+    item.querySelector(".said button").before(...names);
     this.#list.append(item);
   }
 

@@ -237,7 +237,7 @@ function chat() {
     if (lanes.count === 1) return composer.giveBack(given, { cause: "One lane is no comparison.", action: "Choose another model with Compare several, or remove the lane." });
     kept.set(client_id, given);
     document.getElementById("empty")?.remove();
-    thread.propose({ client_id, text: given.text, images: given.images, parent: parent ?? "" });
+    thread.propose({ client_id, text: given.text, images: given.images, files: given.files.names, parent: parent ?? "" });
     const asked = { client_id, chat: here || null, parent, text: given.text, blobs: given.blobs, documents: given.documents, collections: given.collections, attached: given.files.attached, kept: given.files.kept, web: given.web, reasoning: given.reasoning, ...given.persona };
     const frame = lanes.isOn ? { type: ASK.COMPARE, ...asked, lanes: lanes.take(), blind: lanes.blind } : { type: ASK.SEND, ...asked, model: picker.model };
     picker.close();

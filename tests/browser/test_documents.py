@@ -107,7 +107,7 @@ def test_search_is_tried_step_by_step(page: Page) -> None:
     page.get_by_label("Choose files").set_input_files([FILE])
     expect(page.get_by_role("row", name="hut").locator(".tag").first).to_have_text("searchable by words")
     page.get_by_role("link", name="Try search").click()
-    page.get_by_label("In", exact=True).select_option("Your documents")
+    page.locator("select[name=collection]").select_option(label="Your documents")
     page.get_by_role("textbox", name="Question").fill("Where does the key hang?")
     page.get_by_role("button", name="Search").click()
     row = page.get_by_role("row", name="third beehive")
