@@ -23,8 +23,8 @@ ROWS = [{"id": f"q{n}", "question": f"Which word is {n}?", "answers": ["word7"],
 
 
 def done(browser: httpx.Client, address: str) -> int:
-    said: dict[str, int] = browser.get(f"{address}json/").json()
-    return said["done"]
+    answers: dict[str, int] = browser.get(f"{address}json/").json()["progress"][0]
+    return answers["done"]
 
 
 def until(ready: Callable[[], bool], seconds: float = 90) -> None:
