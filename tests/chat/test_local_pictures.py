@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.faults.talk import Talk, rows
+from tests.faults.test_processes import wait_for
 from tests.hosts.seeing import picture, seeing_models
 from tests.serving import Served
 
@@ -24,6 +25,7 @@ def test_a_local_model_sees_what_was_attached(tmp_path: Path) -> None:
         served.start(within=120)
         with browser_of(served) as browser:
             assert browser.get(served.link).status_code == 200  # the owner, by the link that the server prints
+            wait_for(lambda: "The states are not known" not in browser.get(PAGE).text, within=90)
             added = browser.post(PAGE, data={"action": "add", "model": folder, **form(browser, PAGE)})
             assert "Added llava." in added.text
             digests = [
