@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.faults.talk import Talk, rows
+from tests.faults.test_processes import wait_for
 from tests.hosts.seeing import picture, seeing_models
-from tests.serving import ROOT, Served
+from tests.serving import Served
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(240)
 
-OWNER = """
-import django; django.setup()
-from workspace.accounts.models import Person, Role
-Person.objects.filter(role=Role.OWNER).delete()
-Person.objects.filter(username="person0").update(role=Role.OWNER)
-"""
 PAGE = "/admin/providers/languagemodel/local/"
 
 
 def test_a_local_model_sees_what_was_attached(tmp_path: Path) -> None:
     folder = seeing_models(tmp_path / "models", "llava")["llava"]
     served = Served(tmp_path / "data", local_models=True)
-    [key] = served.people(1, "http://127.0.0.1:9/v1")
-    made = subprocess.run([sys.executable, "-c", OWNER], cwd=ROOT, env=served.environment, check=False)
-    assert made.returncode == 0
     try:
-        served.start()
-        with browser_of(served, key) as browser:
+        served.start(within=120)
+        with browser_of(served) as browser:
+            assert browser.get(served.link).status_code == 200  # the owner, by the link that the server prints
+            wait_for(lambda: "The states are not known" not in browser.get(PAGE).text, within=90)
             added = browser.post(PAGE, data={"action": "add", "model": folder, **form(browser, PAGE)})
             assert "Added llava." in added.text
             digests = [
@@ -44,6 +36,7 @@ def test_a_local_model_sees_what_was_attached(tmp_path: Path) -> None:
                 ).json()["digest"]
                 for colour in ("red", "blue")
             ]
+            key = browser.cookies["sessionid"]
         with Talk(served, key) as talk:
             for blobs in (digests[:1], digests[1:], []):
                 talk.ask("What is this?", model="llava", blobs=blobs)
@@ -56,9 +49,9 @@ def test_a_local_model_sees_what_was_attached(tmp_path: Path) -> None:
         served.end()
 
 
-def browser_of(served: Served, key: str) -> httpx.Client:
-    return httpx.Client(base_url=served.url, cookies={"sessionid": key}, follow_redirects=True, timeout=120,
-                        headers={"origin": served.url})  # fmt: skip
+def browser_of(served: Served) -> httpx.Client:
+    home = served.link.partition("/sign-in/")[0]
+    return httpx.Client(base_url=home, follow_redirects=True, timeout=120, headers={"origin": home})
 
 
 def form(browser: httpx.Client, page: str) -> dict[str, str]:
