@@ -25,7 +25,7 @@ RULES = {
 COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}  # what a theme changes
 OURS = [
     "/", "/account/", "/account/usage/", "/account/tokens/", "/account/password/first/", "/account/app/",
-    "/account/passkeys/new/", "/account/connected/", "/documents/", "/leaderboard/",
+    "/account/passkeys/new/", "/account/connected/", "/documents/", "/leaderboard/", "/personas/", "/import/",
     "/measure/", "/no/such/page/",
 ]  # fmt: skip
 OUTSIDE = ["/sign-in/", "/join/no-such-invitation/", "/sign-in/no-such-link/", "/sign-in/off/"]
