@@ -26,7 +26,7 @@ COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-tex
 OURS = [
     "/", "/account/", "/account/usage/", "/account/tokens/", "/account/password/first/", "/account/app/",
     "/account/passkeys/new/", "/account/connected/", "/documents/", "/documents/search/?q=model", "/compare/",
-    "/leaderboard/",
+    "/leaderboard/", "/personas/", "/import/",
     "/measure/", "/no/such/page/",
 ]  # fmt: skip
 LANES = ("counting", "instant")

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.reader import answers, ask, expect_state, questions
+from tests.serving import Served
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
@@ -44,8 +45,11 @@ def test_a_checkpoint_is_set_and_gone_back_to(page: Page) -> None:
     page.get_by_role("link", name="Side by side").click()
     expect(page.locator(".said.beside .one")).to_have_count(2)
 
+    page.get_by_role("link", name="Replay", exact=True).click()
+    expect(page.get_by_text("echo takes no seed")).to_be_visible()
     page.get_by_role("button", name="Replay", exact=True).click()
-    expect(page.get_by_text("Word for word the same")).to_be_visible()
+    expect(page.get_by_text("the same, byte for byte").first).to_be_visible()
+    expect(page.get_by_text("Same manifest")).to_be_visible()
 
 
 def test_a_branch_is_named_pruned_and_restored_by_keys(page: Page) -> None:
@@ -94,3 +98,22 @@ def test_an_answer_is_brought_in_and_a_second_tab_follows(page: Page) -> None:
     expect(answers(second).last).to_contain_text("Brought in from another branch")
     page.get_by_role("button", name="Undo").click()
     expect(answers(second)).to_have_count(1)
+
+
+def test_a_persona_is_written_chosen_and_kept_with_its_values(page: Page, served: Served) -> None:
+    page.goto(f"{served.url}/personas/")
+    page.get_by_label("Name").fill("Teacher")
+    page.get_by_label("What the model is told").fill("You teach {audience}.")
+    page.get_by_label("Variables").fill("audience = beginners")
+    page.get_by_role("button", name="Keep").click()
+    page.get_by_role("link", name="New chat").click()
+    page.locator("persona-picker summary").click()
+    page.get_by_label("Teacher").check()
+    page.get_by_label("audience").fill("children")
+    ask(page, "First question", model="instant")
+    expect_state(answers(page).first, "done")
+    page.reload()
+    expect(page.locator("persona-picker [data-name]")).to_have_text("Teacher")
+    answers(page).first.locator(".runline a.name").click()
+    expect(page.get_by_text("variable: audience")).to_be_visible()
+    expect(page.locator("#manifest")).to_contain_text("children")

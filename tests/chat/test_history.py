@@ -194,4 +194,9 @@ async def test_a_branch_is_taken_away_to_read(alice: Person) -> None:
     get = database_sync_to_async(client.get)
     text = (await get(f"/c/{chat.pk}/export/md/")).content.decode()
     assert "# tea" in text and "Otherwise." in text and "*other*" in text and "About tea." not in text
+    branch = [json.loads(line) for line in (await get(f"/c/{chat.pk}/export/jsonl/?branch")).content.splitlines()]
+    assert [line.get("role") for line in branch] == [None, "person", "model", None]
+    assert branch[2]["parent"] == branch[1]["n"] and branch[2]["run"]["manifest"]["model"] == "other"
+    whole = (await get(f"/c/{chat.pk}/export/jsonl/")).content.splitlines()
+    assert len(whole) == 5, "the answer that was left, too"
     assert (await get(f"/c/{chat.pk}/export/exe/")).status_code == 404
