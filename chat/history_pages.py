@@ -15,7 +15,7 @@ from chat import access, changes, history, record, steps, tree
 from chat.history_steps import UNDO
 from chat.models import Chat, Checkpoint, Message
 from chat.templatetags.chat_map import ROW, brought_lines
-from chat.views import index, usable_models
+from chat.views import index
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_chat
 
@@ -45,7 +45,6 @@ def page(request: HttpRequest, id: UUID) -> HttpResponse:
         "may_write": access.may_write(person, chat),
         "may_chat": may_chat(person),
         "may_rule": chat.owner_id == person.pk and may_chat(person),
-        "models": usable_models(person),
         "side": request.GET.get("view") == "side",
         "changes": _changes(request, chat, person, here),
         "shows": _shows(chat, drawn["map"].branches),
