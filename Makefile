@@ -144,12 +144,14 @@ format: dev
 	@$(VENV)/ruff format .
 	@$(VENV)/ruff check --fix .
 
-# Locks are made on the oldest Python that is supported; no index is written into them, and no torch: it is installed apart.
+# Locks are made on the oldest Python that is supported; no index is written into them, and no torch,
+# which is installed apart: of its builds only the one for the CPU brings no packages of its own.
 LOCK := pip-compile --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
 lock: dev
 	@echo 'Locking: some minutes'
 	@PATH="$$PWD/$(VENV):$$PATH" && $(LOCK) --output-file requirements/lock.txt pyproject.toml
-	@PATH="$$PWD/$(VENV):$$PATH" && cd requirements && $(LOCK) --output-file dev.txt dev.in
+	@echo 'torch==$(TORCH_VERSION)+cpu' > .venv/torch.txt
+	@PATH="$$PWD/$(VENV):$$PATH" && cd requirements && PIP_EXTRA_INDEX_URL=$(TORCH_INDEX) $(LOCK) --constraint ../.venv/torch.txt --output-file dev.txt dev.in
 	@sed -i.before "s|$$PWD/||" requirements/lock.txt requirements/dev.txt
 	@awk '/^[^ ]/ {keep = !/^(torch|triton|nvidia-|cuda-)/} keep' requirements/dev.txt > requirements/dev.before && mv requirements/dev.before requirements/dev.txt
 	@rm -f requirements/*.before
