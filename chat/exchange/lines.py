@@ -109,7 +109,7 @@ def _node(line: Mapping[str, Any], place: int, links: dict[int, str], blobs: Map
     return Node(
         id=str(place),
         parent=None if parent is None else str(parent),
-        side=role,
+        side=role,  # type: ignore[arg-type]  # checked above
         author=line.get("author") or "",
         created=moment(line["created"]),
         kept=bare,
