@@ -158,7 +158,7 @@ def _pinned(catalog: Catalog, request: Request) -> Catalog:
     models = LanguageModelVersion.objects.select_related("model", "provider__current")
     model = models.filter(pk=request.model_version).first() if request.model_version else None
     if model and (known := catalog.candidates.get(model.model.name)):
-        at = model.provider.versions.filter(pk=request.provider_version).first() or model.provider.current
+        at = model.provider.versions.filter(pk=request.provider_version or 0).first() or model.provider.current
         old = _candidate(model.model, model, known.groups or frozenset(), at=at)
         catalog = replace(catalog, candidates={**catalog.candidates, old.name: replace(old, groups=known.groups)})
     return catalog
