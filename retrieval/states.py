@@ -40,8 +40,8 @@ def _look(collections: Sequence[str]) -> tuple[dict[str, dict[str, Any]], dict[s
     rows = {str(one.pk): one for one in Collection.objects.filter(pk__in=collections)}
     held: dict[str, list[list[str]]] = defaultdict(list)
     documents = Document.objects.filter(collection__in=list(rows), state__in=SEARCHABLE).order_by("pk")
-    for collection, id, digest in documents.values_list("collection_id", "pk", "digest"):
-        held[str(collection)].append([str(id), digest])
+    for collection, document, digest in documents.values_list("collection_id", "pk", "digest"):
+        held[str(collection)].append([str(document), digest])
     newest: dict[str, CollectionState] = {}
     for state in CollectionState.objects.filter(collection__in=list(rows)).defer("documents").order_by("number"):
         newest[str(state.collection_id)] = state

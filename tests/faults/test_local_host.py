@@ -35,7 +35,7 @@ local = Provider.objects.create(name="local")
 local.current = ProviderVersion.objects.create(provider=local, number=1, kind="local")
 local.save()
 for name, folder in zip(sys.argv[1::2], sys.argv[2::2]):
-    add_model(local, folder, name=name, parameters={"max_tokens": 300})
+    add_model(local, folder, name=name, parameters={"max_tokens": 300, "temperature": 1.0})
 """
 SLOW = "pace-20-20-400"  # a remote answer of eight seconds
 ROUTES = '{"routes": [{"condition": "default", "model": "small", "fallbacks": ["echo"]}], "fallback": "echo"}'
