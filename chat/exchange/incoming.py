@@ -134,6 +134,8 @@ def _messages(person: Person, chat: Chat, one: Conversation, began: datetime, he
         made[node.id] = message
         runs += [run] if run else []
         attached += [MessageBlob(message=message, blob_id=digest) for digest in _shown(message) & held]
+    for line in one.kept.get("origin", ()):  # it is the row's from the beginning, and never changes
+        made[str(line["message"])].origin_id = made[str(line["of"])].pk
     Run.objects.bulk_create(runs, batch_size=BATCH)
     by_depth: dict[int, list[Message]] = {}
     for message in made.values():

@@ -63,7 +63,7 @@ def _conversation(lines: list[bytes], end: Mapping[str, Any]) -> Conversation:
     kinds: dict[str, list[Mapping[str, Any]]] = {}
     for line in rest:
         kinds.setdefault(str(line.get("kind")), []).append(line)
-    if unknown := kinds.keys() - {"blob", "message", "checkpoint", "branch", "comparison", "fusion"}:
+    if unknown := kinds.keys() - {"blob", "message", *POINTERS}:
         raise Unreadable(f"The file has lines of a kind that is not known: {min(unknown)[:30]}.", ALTERED)
     messages = kinds.get("message", [])
     if len(messages) > MOST_NODES:
@@ -136,7 +136,13 @@ def _check_run(run: Mapping[str, Any], place: int) -> None:
 
 
 # What points at messages, and the fields that do.
-POINTERS = {"checkpoint": ("message",), "branch": ("message",), "comparison": ("question",), "fusion": ("message",)}
+POINTERS = {
+    "checkpoint": ("message",),
+    "branch": ("message",),
+    "origin": ("message", "of"),
+    "comparison": ("question",),
+    "fusion": ("message",),
+}
 
 
 def _pointer(line: Mapping[str, Any], messages: int) -> Mapping[str, Any]:

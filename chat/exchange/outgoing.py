@@ -64,6 +64,9 @@ def _lines(chat: Chat, messages: list[Message], numbers: dict[UUID, int]) -> Ite
     for branch in Branch.objects.filter(chat=chat, start__in=numbers).order_by("start_id"):
         said = {"name": branch.name, "starred": branch.starred, "pruned": branch.pruned}
         yield {"kind": "branch", "message": numbers[branch.start_id], **said}
+    for message in messages:
+        if message.origin_id in numbers:
+            yield {"kind": "origin", "message": numbers[message.pk], "of": numbers[message.origin_id]}
     for comparison in Comparison.objects.filter(chat=chat, question__in=numbers).order_by("pk"):
         lanes = list(comparison.lanes.order_by("place"))
         if not comparison.is_withheld and all(lane.answer_id in numbers for lane in lanes):

@@ -128,6 +128,11 @@ def test_what_points_at_messages_and_pictures_come_along(alice: Person, bob: Per
     MessageBlob.objects.create(message=shown, blob=blob)
     Checkpoint.objects.create(chat=chat, name="Agreed", note="By all", message=answers[0], author=alice)
     Branch.objects.create(chat=chat, name="main", start=answers[1], starred=True)
+    copy = Message.objects.create(
+        chat=chat, parent=answers[1], role="person", author=alice, parts=[], digest=sha256(canonical([])), settled=True,
+        origin=question, depth=answers[1].depth + 1,
+    )  # fmt: skip
+    chain.settle(copy.pk)
     comparison = Comparison.objects.create(chat=chat, question=question, person=alice)
     lanes = [Lane.objects.create(comparison=comparison, place=n, answer=a) for n, a in enumerate(answers)]
     fusion = Fusion.objects.create(answer=chat.messages.filter(role="model").last(), instruction="Join them")
@@ -139,6 +144,7 @@ def test_what_points_at_messages_and_pictures_come_along(alice: Person, bob: Per
     assert (other.branches.get().name, other.branches.get().starred) == ("main", True)
     assert other.comparisons.get().lanes.count() == 2
     assert Fusion.objects.get(answer__chat=other).lanes.count() == 2
+    assert other.messages.filter(origin__chat=other).count() == 1
     assert Attachment.objects.filter(person=bob, blob=blob).exists()
     assert other.messages.get(attached__blob=blob).parts == parts
     authors = set(other.messages.filter(role="person").values_list("author", "author_name"))
