@@ -17,6 +17,7 @@ from chat.diff import Difference, Piece
 from chat.models import Chat, Message
 from chat.thread import Shown
 from workspace.router.states import LIVE
+from workspace.templatetags.onepane import dollars
 
 MOST = 60  # messages of each branch that are held against each other
 
@@ -134,8 +135,8 @@ def _why(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Line]:
 def _figure(one: Difference) -> Line:
     """“cost, $” and 0.0081 as “cost” and $0.0081."""
     name, _, unit = one.name.partition(", ")
-    shapes = {"$": "${}", "s": "{} s", "": "{}"}
-    old, new = (value if value == "unknown" else shapes[unit].format(value) for value in (one.old, one.new))
+    shapes = {"$": dollars, "s": "{} s".format, "": str}
+    old, new = (value if value == "unknown" else shapes[unit](value) for value in (one.old, one.new))
     return Line(name, old, new)
 
 
