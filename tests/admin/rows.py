@@ -15,7 +15,7 @@ def one_of_each() -> list[str]:
     from django.urls import reverse
     from django.utils import timezone
 
-    from retrieval.models import Collection, Document
+    from retrieval.models import Collection, Document, EmbeddingModel, SearchSettings
     from retrieval.web import engines
     from workspace.accounts.models import Group, IdentityProvider, Invitation, Person
     from workspace.admin_site.pages import ReadOnlyAdmin
@@ -37,6 +37,8 @@ def one_of_each() -> list[str]:
     Document.objects.create(
         collection=collection, title="Pruning", name="pruning.md", digest="0" * 64, text="secret text"
     )
+    SearchSettings.objects.get_or_create(pk=1)
+    EmbeddingModel.objects.create(name="Other", model="org/other")
     Group.objects.create(name="Gardeners")
     IdentityProvider.objects.create(name="Orchard ID", slug="orchard", server_url="https://id.example", client_id="us")
     Invitation.objects.create(digest="0" * 64, author=owner, expires=timezone.now() + timedelta(days=1))

@@ -12,8 +12,7 @@ from tests.hosts.encoding import LABELS, PAIRS, TEXTS, reading_models
 from tests.hosts.small import small_models
 from tests.hosts.test_model_host import answer, call_of
 from workspace.hosts import link
-from workspace.providers.base import Address, ProviderError
-from workspace.providers.embedding import embed
+from workspace.providers.base import ProviderError
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -44,7 +43,6 @@ async def vectors(models: dict[str, str], expected: dict[str, Any]) -> None:
     assert about == {"window": 128, "dimensions": 32}
     crowd = await link.aembed(TEXTS * 40, model=models["mean"])
     assert near(crowd, expected["mean"] * 40)
-    assert near(await embed("local", Address(), models["mean"], TEXTS * 40, at_once=50), expected["mean"] * 40)
     rows = {row["model"]: row for row in (await link.models())["models"]}
     assert {rows[models[name]]["task"] for name in ("mean", "last")} == {"embedding"}
     assert all(rows[models[name]]["state"] == "ready" and rows[models[name]]["memory"] for name in ("mean", "last"))
@@ -77,6 +75,3 @@ async def refusals(models: dict[str, str], chat: str) -> None:
     with pytest.raises(ProviderError) as caught:
         await answer(call_of(models["mean"], "Hello"))
     assert "turns texts into vectors" in caught.value.failure.cause
-    with pytest.raises(ProviderError) as caught:
-        await embed("quotes", Address(), "x", ["y"])
-    assert "has no embeddings" in caught.value.failure.cause

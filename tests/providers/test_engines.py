@@ -12,12 +12,13 @@ import pytest
 import pytest_asyncio
 from asgiref.sync import sync_to_async
 
+from retrieval import spaces
+from retrieval.models import EmbeddingModel
+from retrieval.spaces import Space
 from tests.hosts.small import small_models
 from tests.providers.engines import cached, llama_cpp, made_gguf, transformers_serve
 from workspace.providers import http
-from workspace.providers.base import Address
 from workspace.providers.discovery import discover, store
-from workspace.providers.embedding import embed
 from workspace.providers.models import LanguageModel
 from workspace.router import catalog
 from workspace.router.execute import Execution
@@ -79,7 +80,8 @@ async def test_llama_cpp_answers_like_any_provider_and_makes_vectors(tmp_path: P
     with llama_cpp(file) as url:
         await keeps_to_what_is_asked(await found_at(url))
         texts = ["one", "two and more", "three"]
-        vectors = await embed("openai", Address(base_url=url), "small", texts, at_once=2)
+        space = Space(id=1, kind=EmbeddingModel.Kind.REMOTE, model="small", base_url=url)
+        vectors = await spaces.aembed(space, texts)
         assert [len(vector) for vector in vectors] == [64] * 3
         assert all(math.isclose(sum(x * x for x in vector), 1.0, abs_tol=1e-3) for vector in vectors)
         assert len({vector[0] for vector in vectors}) == 3

@@ -30,6 +30,8 @@ MAY_CONNECT = {
     "workspace/providers/exchange.py": "the same",
     "workspace/providers/errors.py": "nobody: it names what connections raise",
     "workspace/providers/replay.py": "nobody: recorded answers",
+    "retrieval/spaces.py": "an embedding model whose address an admin sets",
+    "retrieval/reranking.py": "a reranker whose address an admin sets",
     "workspace/http_latency.py": "the address that whoever runs the command names",
     "workspace/hosts/downloads.py": "the hub that an admin's settings name",
 }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -294,12 +292,3 @@ def test_a_label_holds_no_word_of_the_prompt() -> None:
     assert not any("secret" in value for value in kept)
     assert label.prompt == again.prompt, "labels of one prompt are held out together"
     assert (label.characters, label.subject, len(label.vector)) == (len(prompt), "asks for code", 2 * SIZE)
-
-
-def test_a_workspace_that_scores_nothing_loads_no_numpy() -> None:
-    code = (
-        "import django, sys; django.setup(); from workspace.router import score; "
-        "print(score.predict([0.0]), 'numpy' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50, check=True)
-    assert done.stdout.split() == ["{}", "False"]

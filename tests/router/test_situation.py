@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -170,7 +171,8 @@ async def test_a_score_is_asked_for_only_when_it_is_on_and_a_file_names_it(monke
         raise link.HostUnavailable("the model host")
 
     monkeypatch.setattr(link, "aembed", away)
-    assert (await decided(asked(), 'score("cheap") > 0.5')).model == "dear"
+    other = replace(asked(), messages=(PromptMessage(role="person", parts=(text_part("Not asked before"),)),))
+    assert (await decided(other, 'score("cheap") > 0.5')).model == "dear"
 
 
 async def test_free_memory_is_what_the_model_host_says(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ To add one: (1) a file here with a class that has ``kind``, ``label`` and ``stre
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -134,14 +134,6 @@ class ProviderError(Exception):
         self.failure = failure
         self.wire = wire
         self.finish_reason = finish_reason
-
-
-class Embeds(Protocol):
-    """A provider that makes vectors too."""
-
-    async def embed(self, address: Address, model: str, texts: Sequence[str]) -> list[list[float]]:
-        """One vector for each text, in their order. Raises ProviderError."""
-        ...
 
 
 class Provider(Protocol):

@@ -22,7 +22,6 @@ from workspace.providers.errors import OTHER_KIND, failed, from_exception, from_
 from workspace.providers.masking import Mask
 
 CONNECT = 10.0  # seconds
-WHOLE = 120.0  # seconds until an answer that does not stream is there
 LIMITS = httpx.Limits(max_connections=2_000, max_keepalive_connections=500, keepalive_expiry=60)
 MAX_ERROR_BODY = 64_000  # bytes
 
@@ -100,17 +99,6 @@ async def getting(address: Address, path: str, *, headers: Mapping[str, str]) ->
         raise _refused(address, response, response.content)
     try:
         return orjson.loads(Mask(address.key)(response.content))
-    except orjson.JSONDecodeError:
-        raise no_api(address.base_url) from None
-
-
-async def posted(address: Address, path: str, body: Any, *, headers: Mapping[str, str]) -> Any:
-    """A JSON answer that comes whole. Raises ProviderError."""
-    async with posting(address, path, orjson.dumps(body), headers=headers, first=WHOLE, idle=WHOLE) as response:
-        async with asyncio.timeout(WHOLE):
-            content = await response.aread()
-    try:
-        return orjson.loads(Mask(address.key)(content))
     except orjson.JSONDecodeError:
         raise no_api(address.base_url) from None
 

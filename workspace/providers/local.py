@@ -7,7 +7,7 @@ steps of the answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
@@ -53,11 +53,6 @@ class Local(OpenAI):
 
     async def models(self, address: Address) -> list[str]:
         return await super().models(_host())
-
-    async def embed(self, address: Address, model: str, texts: Sequence[str]) -> list[list[float]]:
-        if not _there():
-            await _until_there()
-        return await super().embed(_host(), model, texts)
 
     async def _said(self, call: Call, body: dict[str, Any]) -> AsyncGenerator[Said, None]:
         answer = exchange(call, "/chat/completions", body, headers={}, reader=LocalReader())

@@ -6,7 +6,7 @@ OpenRouter, Groq, Mistral, DeepSeek, ...). Reference: https://platform.openai.co
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -49,11 +49,6 @@ class OpenAI:
         rows = await http.listed(address, "/models", key="data", headers=headers_of(address))
         return sorted(str(row["id"]) for row in rows if "id" in row)
 
-    async def embed(self, address: Address, model: str, texts: Sequence[str]) -> list[list[float]]:
-        body = {"model": model, "input": list(texts), "encoding_format": "float"}
-        answer = await http.posted(address, "/embeddings", body, headers=headers_of(address))
-        return vectors_of(answer, len(texts))
-
 
 async def body_of(call: Call) -> dict[str, Any]:
     """The request. Nothing is sent that was not asked for: strict servers refuse strangers. Reasoning of earlier
@@ -91,19 +86,6 @@ def amended(body: dict[str, Any], words: str) -> dict[str, Any] | None:
         back = [m | {"reasoning_content": ""} if m["role"] == "assistant" else m for m in body["messages"]]
         return {**body, "messages": back}
     return None
-
-
-def vectors_of(answer: Any, count: int) -> list[list[float]]:
-    """The vectors of so many texts, in their order. Raises ProviderError."""
-    rows = answer.get("data") if isinstance(answer, dict) else None
-    try:
-        told = {row.get("index", n): row["embedding"] for n, row in enumerate(rows or ())}
-        vectors = [[float(number) for number in told[n]] for n in range(count)]
-    except (KeyError, TypeError, ValueError, AttributeError):
-        vectors = []
-    if len({len(vector) for vector in vectors}) > 1 or not all(vectors) or len(vectors) != count:
-        raise failed("garbage", why="The server answers, but not with one vector for each text.")
-    return vectors
 
 
 def _parameters(call: Call, quirks: Quirks) -> dict[str, Any]:

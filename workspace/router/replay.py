@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from workspace.router import catalog as catalogs
 from workspace.router.catalog import Candidate, Catalog
 from workspace.router.configuration import ANY, Configuration, Route
@@ -336,8 +338,6 @@ def _report(tally: _Tally, decisions: int, chosen: int) -> Report:
 def _bootstrap(values: Sequence[Any], measure: Callable[[Any], float]) -> Interval | None:
     if not values:
         return None
-    import numpy as np  # a server that replays nothing does without
-
     from workspace.router.measures import interval
 
     kept = np.array(values, float)
@@ -350,7 +350,5 @@ def _mean_per(changes: Any) -> float:
 
 
 def _median_change(pairs: Any) -> float:
-    import numpy as np
-
     then, now = np.median(pairs, axis=0)
     return float(now - then) * 1000

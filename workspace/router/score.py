@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+import numpy as np
 from django.utils.crypto import salted_hmac
 
 from workspace.router.models import RouterLabel, RouterVerdict
@@ -31,8 +32,6 @@ _last = 0  # id of the newest label in it
 
 def remember(*, prompt: str, embedding: Sequence[float], model_id: int, outcome: float, source: str) -> RouterLabel:
     """Keep how a model did: 1 is as well as can be, 0.5 a tie, 0 a failure."""
-    import numpy as np
-
     return RouterLabel.objects.create(
         model_id=model_id,
         outcome=outcome,
@@ -87,6 +86,4 @@ def predict(embedding: Sequence[float]) -> dict[str, float]:
 
 
 def _vector(row: RouterLabel) -> Vectors:
-    import numpy as np
-
     return np.frombuffer(row.vector, HALF).astype(np.float32)

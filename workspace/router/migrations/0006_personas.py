@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('router', '0020_judgement'),
+        ('router', '0005_judgement'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -22,5 +22,5 @@ def make(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("retrieval", "0010_search_tuning")]
+    dependencies = [("retrieval", "0007_search_tuning")]
     operations = [migrations.RunPython(make, migrations.RunPython.noop)]

@@ -34,7 +34,7 @@ def link_all(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0050_exchange'),
+        ('chat', '0007_exchange'),
     ]
 
     operations = [

@@ -10,8 +10,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0040_branches'),
-        ('router', '0050_personas'),
+        ('chat', '0006_branches'),
+        ('router', '0006_personas'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('retrieval', '0011_postings_made_again'),
+        ('retrieval', '0008_postings_made_again'),
     ]
 
     operations = [
