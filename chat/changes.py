@@ -5,7 +5,7 @@ Of branches, what both have is left out: from where they part, one message is he
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
@@ -135,7 +135,7 @@ def _why(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Line]:
 def _figure(one: Difference) -> Line:
     """“cost, $” and 0.0081 as “cost” and $0.0081."""
     name, _, unit = one.name.partition(", ")
-    shapes = {"$": dollars, "s": "{} s".format, "": str}
+    shapes: dict[str, Callable[[str], str]] = {"$": dollars, "s": "{} s".format, "": str}
     old, new = (value if value == "unknown" else shapes[unit](value) for value in (one.old, one.new))
     return Line(name, old, new)
 
