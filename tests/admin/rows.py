@@ -50,9 +50,11 @@ def one_of_each() -> list[str]:
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         row = model._default_manager.order_by("pk").first()
         assert row is not None, model
-        found += [reverse(f"{name}_changelist"), reverse(f"{name}_change", args=[row.pk])]
-        found += [reverse(f"{name}_history", args=[row.pk])]
-        if not isinstance(page, ReadOnlyAdmin) and model is not SearchSettings:  # of which there is one
+        found += [reverse(f"{name}_change", args=[row.pk]), reverse(f"{name}_history", args=[row.pk])]
+        if model is SearchSettings:  # of which there is one
+            continue
+        found.append(reverse(f"{name}_changelist"))
+        if not isinstance(page, ReadOnlyAdmin):
             found.append(reverse(f"{name}_add"))
         if hasattr(page, "version_model"):
             found.append(reverse(f"{name}_compare", args=[row.pk, 1, 1]))

@@ -88,9 +88,9 @@ def test_an_edited_question_shows_its_versions_at_once(page: Page) -> None:
 
 
 def test_an_image_reaches_a_model_that_sees(page: Page, picture: Path) -> None:
-    page.get_by_label("Images", exact=True).set_input_files(picture)
+    page.get_by_label("Files", exact=True).set_input_files(picture)
     expect(page.get_by_role("button", name="Remove the image")).to_be_visible()
-    expect(page.locator("chat-composer .attached")).not_to_contain_text("…")
+    expect(page.get_by_role("list", name="Attached images")).not_to_contain_text("…")
     ask(page, "What is this?", model="vision")
     expect_state(answers(page).first, "done")
     expect(answers(page).first.locator(".prose")).to_have_text("I was given 1 image.")
@@ -98,8 +98,8 @@ def test_an_image_reaches_a_model_that_sees(page: Page, picture: Path) -> None:
 
 
 def test_an_image_is_refused_for_a_model_that_does_not_see(page: Page, picture: Path) -> None:
-    page.get_by_label("Images", exact=True).set_input_files(picture)
-    expect(page.locator("chat-composer .attached li")).to_have_count(1)
+    page.get_by_label("Files", exact=True).set_input_files(picture)
+    expect(page.get_by_role("list", name="Attached images").get_by_role("listitem")).to_have_count(1)
     page.locator("model-picker > button").click()
     blind = page.locator('[role=option][data-model="echo"]')
     expect(blind).to_have_attribute("aria-disabled", "true")
