@@ -14,8 +14,12 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate
+from django.test import TransactionTestCase
 
+from tests.emptying import empty
 from workspace.accounts.models import Person, Role
+
+TransactionTestCase._fixture_teardown = empty
 
 
 @pytest.fixture(scope="session")
