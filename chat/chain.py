@@ -57,7 +57,7 @@ def settle(message_id: UUID) -> None:
     chain = link(message, above(message.parent))
     with transaction.atomic():
         Message.objects.filter(pk=message_id).update(chain=chain)
-        chat = Chat.objects.select_for_update().only("sum").get(pk=message.chat_id)
+        chat = Chat.objects.select_for_update(no_key=True).only("sum").get(pk=message.chat_id)
         Chat.objects.filter(pk=chat.pk).update(sum=add(chat.sum, chain))
 
 

@@ -114,7 +114,7 @@ def _write(chat: Chat, sources: Sequence[Message], parent: Message | None) -> li
     pairs = zip(copies, sources, strict=True)
     blobs = [MessageBlob(message=copy, blob_id=one.blob_id) for copy, source in pairs for one in source.attached.all()]
     MessageBlob.objects.bulk_create(blobs)
-    total = Chat.objects.select_for_update().only("sum").get(pk=chat.pk).sum
+    total = Chat.objects.select_for_update(no_key=True).only("sum").get(pk=chat.pk).sum
     for copy in copies:
         total = chain.add(total, copy.chain) if copy.chain else total
     Chat.objects.filter(pk=chat.pk).update(sum=total)

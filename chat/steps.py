@@ -8,8 +8,10 @@ the other. What adds messages is undone by pruning what it added.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 from django.db import transaction
@@ -27,7 +29,24 @@ PAGE = 40  # steps shown at once
 SAME = 60.0  # seconds in which one switch after another is one step
 
 
-@transaction.atomic
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def one_at_a_time(step: Callable[Concatenate[Chat, P], R]) -> Callable[Concatenate[Chat, P], R]:
+    """A step is one transaction, and holds its chat's row from the beginning, as a question does that is asked there:
+    two that take pointers in another order would wait for each other for ever."""
+
+    @wraps(step)
+    def alone(chat: Chat, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with transaction.atomic():
+            Chat.objects.select_for_update(no_key=True).only("pk").get(pk=chat.pk)
+            return step(chat, *args, **kwargs)
+
+    return alone
+
+
+@one_at_a_time
 def switch(chat: Chat, person: Person, message: Message, *, exact: bool = False) -> Message:
     """Stand on the newest path through a message, or exactly at it; the new tip."""
     before = place(chat, person)
@@ -48,7 +67,7 @@ def switch(chat: Chat, person: Person, message: Message, *, exact: bool = False)
     return tip
 
 
-@transaction.atomic
+@one_at_a_time
 def prune(chat: Chat, person: Person, message: Message) -> Step:
     """Hide a branch. Whoever prunes where they stand goes to the version beside it, else to what is above."""
     if _branch(message).pruned:
@@ -62,7 +81,7 @@ def prune(chat: Chat, person: Person, message: Message) -> Step:
     return keep(chat, person, Step.Kind.PRUNED, message, before, after)
 
 
-@transaction.atomic
+@one_at_a_time
 def restore(chat: Chat, person: Person, message: Message) -> Step:
     if not _branch(message).pruned:
         raise Refused("not_pruned", "This branch is not pruned.", "Reload the page.")
@@ -71,7 +90,7 @@ def restore(chat: Chat, person: Person, message: Message) -> Step:
     return keep(chat, person, Step.Kind.RESTORED, message, before, {"branch": _said_of(message)})
 
 
-@transaction.atomic
+@one_at_a_time
 def name(chat: Chat, person: Person, message: Message, words: str) -> Step:
     """Call the branch that begins at a message so; an empty name takes it away."""
     if words and Branch.objects.filter(chat=chat, name=words).exclude(start=message).exists():
@@ -81,7 +100,7 @@ def name(chat: Chat, person: Person, message: Message, words: str) -> Step:
     return keep(chat, person, Step.Kind.NAMED, message, before, {"branch": _said_of(message)}, words)
 
 
-@transaction.atomic
+@one_at_a_time
 def star(chat: Chat, person: Person, message: Message) -> Step:
     """A favourite, or no more one."""
     before = {"branch": _said_of(message)}
@@ -89,7 +108,7 @@ def star(chat: Chat, person: Person, message: Message) -> Step:
     return keep(chat, person, Step.Kind.STARRED, message, before, {"branch": _said_of(message)})
 
 
-@transaction.atomic
+@one_at_a_time
 def flag(chat: Chat, person: Person, message: Message, words: str, note: str) -> Checkpoint:
     one = Checkpoint.objects.create(chat=chat, message=message, name=words, note=note, author=person)
     before = {"checkpoint": {**_said_at(one), "removed": True}}
@@ -97,8 +116,8 @@ def flag(chat: Chat, person: Person, message: Message, words: str, note: str) ->
     return one
 
 
-@transaction.atomic
-def change_flag(chat: Chat, person: Person, one: Checkpoint, **fields: Any) -> Step:
+@one_at_a_time
+def change_flag(chat: Chat, person: Person, one: Checkpoint, /, **fields: Any) -> Step:
     """Another ``name`` or ``note``, or ``removed``."""
     before = {"checkpoint": _said_at(one)}
     for field, value in fields.items():
@@ -108,7 +127,7 @@ def change_flag(chat: Chat, person: Person, one: Checkpoint, **fields: Any) -> S
     return keep(chat, person, kind, one.message, before, {"checkpoint": _said_at(one)}, one.name)
 
 
-@transaction.atomic
+@one_at_a_time
 def undo(chat: Chat, person: Person, id: UUID) -> Step:
     """Write what was before a step, or, of one that was undone, what was after.
 

@@ -16,10 +16,12 @@ from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate
 from django.test import TransactionTestCase
 
-from tests.emptying import empty
+from tests import emptying
 from workspace.accounts.models import Person, Role
+from workspace.router import frozen
 
-TransactionTestCase._fixture_teardown = empty
+TransactionTestCase._fixture_teardown = emptying.empty
+frozen.lift = emptying.lift
 
 
 @pytest.fixture(scope="session")

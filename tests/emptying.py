@@ -6,23 +6,37 @@ each test. Here only tables that hold rows are emptied, and those two are left a
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.core.management.color import no_style
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import TransactionTestCase
 
+from workspace.router import frozen
+
 STAYS = {"django_content_type", "auth_permission", "django_migrations"}
+lifted: set[str] = set()  # databases whose guard of versions a test took away
 
 
 def empty(case: TransactionTestCase) -> None:
     """In place of ``TransactionTestCase._fixture_teardown``."""
     for name in case._databases_names(include_mirrors=False):
         connection = connections[name]
+        if name in lifted:
+            frozen.install(using=name)
+            lifted.discard(name)
         tables = sorted(set(connection.introspection.django_table_names(include_views=False)) - STAYS)
         if connection.vendor == "postgresql":
             _delete(connection, [connection.ops.quote_name(table) for table in tables])
         else:
             connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), tables))
+
+
+def lift(using: str = "default", *, really: Callable[[str], None] = frozen.lift) -> None:
+    """In place of ``frozen.lift``: the guard is back for the next test."""
+    really(using)
+    lifted.add(using)
 
 
 def _delete(connection: BaseDatabaseWrapper, tables: list[str]) -> None:

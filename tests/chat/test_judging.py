@@ -94,6 +94,7 @@ async def test_what_can_not_be_read_leaves_the_check_as_it_is(alice: Person, sai
     say(said)
     async with tab(alice) as browser:
         assert "1 of 2 supported" in (await answered(browser))["html"]
+        await judging.idle()
     assert len(Scripted.calls) == 2 and not await Judgement.objects.aexists()
 
 
