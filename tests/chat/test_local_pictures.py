@@ -13,7 +13,7 @@ from tests.faults.test_processes import wait_for
 from tests.hosts.seeing import picture, seeing_models
 from tests.serving import Served
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(480)
 
 PAGE = "/admin/providers/languagemodel/local/"
 
@@ -40,7 +40,7 @@ def test_a_local_model_sees_what_was_attached(tmp_path: Path) -> None:
         with Talk(served, key) as talk:
             for blobs in (digests[:1], digests[1:], []):
                 talk.ask("What is this?", model="llava", blobs=blobs)
-                assert talk.until("settled", within=120)["state"] == "done"
+                assert talk.until("settled", within=240)["state"] == "done"
         red, blue, none = rows(served, "SELECT text, tokens_input FROM router_run ORDER BY id")
         assert len({red[0], blue[0], none[0]}) == 3
         # As many tokens as the picture has parts, and its place in the prompt.

@@ -25,7 +25,7 @@ from tests.hosts.small import small_models
 from tests.serving import ROOT, Served
 from tests.upstream import WORDS, Upstream
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(480)
 
 ADD = """
 import django, sys; django.setup()
@@ -201,7 +201,7 @@ def test_a_replay_of_a_local_model_is_the_same_byte_for_byte(local: Callable[...
             assert secret and len(answers) == 2
             made = browser.post(page, data={**form, "csrfmiddlewaretoken": secret[1], "answer": answers})
             report = f"{made.url}?json"
-            wait_for(lambda report=report: browser.get(report).json()["summary"]["made"] == 2, within=90)  # type: ignore[misc]
+            wait_for(lambda report=report: browser.get(report).json()["summary"]["made"] == 2, within=200)  # type: ignore[misc]
             told = browser.get(report).json()
             assert [one["same"] for one in told["answers"]] == [not changed] * 2
             assert [[each["name"] for each in one["changed"]] for one in told["answers"]] == [changed] * 2
