@@ -20,10 +20,27 @@ from workspace.providers.registry import provider
 from workspace.router import catalog as catalogs
 from workspace.router.catalog import Candidate
 from workspace.router.prompts import Prompt, estimate_tokens
-from workspace.types import Attempt, Delta, Failure, Reasoning, StepTaken, Usage
+from workspace.types import Attempt, Delta, Failure, Reasoning, Request, StepTaken, Usage
 
 MAY_BE_BILLED = {"timeout", "cut_off", "garbage", "outrun"}  # the provider had begun, though no word came
 UNBILLED = Usage(estimated=True)
+
+
+def single(candidate: Candidate, request: Request, *, system: str, within: float) -> Calling:
+    """The one call of a request that has no next candidate: autocomplete, a judge. ``within`` seconds for all of it."""
+    prompt = Prompt(system, request.messages)
+    call = Call(
+        address=candidate.address,
+        model=candidate.upstream,
+        messages=prompt.messages,
+        system=prompt.system,
+        abilities=candidate.abilities,
+        parameters={**candidate.parameters, **request.parameters},
+        first_token_deadline=within,
+        idle_deadline=within,
+    )
+    now = time.monotonic()
+    return Calling(candidate, call, prompt, began=now, deadline=now + within)
 
 
 class Calling:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
-import time
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -18,16 +17,16 @@ from channels.db import database_sync_to_async
 
 from retrieval import support
 from retrieval.support import Sentence
-from workspace.providers.base import Call, ProviderError
+from workspace.providers.base import ProviderError
 from workspace.router import catalog as catalogs
 from workspace.router import money, situation
-from workspace.router.attempt import Calling
+from workspace.router.attempt import single
 from workspace.router.catalog import Candidate
 from workspace.router.decide import QUOTES, NoModel, decide
 from workspace.router.health import health
 from workspace.router.models import Judgement, Run
 from workspace.router.money import Spent
-from workspace.router.prompts import JUDGE, Prompt, to_judge
+from workspace.router.prompts import JUDGE, to_judge
 from workspace.types import Attempt, Delta, Evidence, PromptMessage, Request, text_part
 from workspace.writes import writer
 
@@ -92,19 +91,7 @@ def read(said: str, count: int) -> dict[int, str]:
 
 
 async def _ask(candidate: Candidate, request: Request) -> tuple[str, Attempt]:
-    prompt = Prompt(JUDGE, request.messages)
-    call = Call(
-        address=candidate.address,
-        model=candidate.upstream,
-        messages=prompt.messages,
-        system=prompt.system,
-        abilities=candidate.abilities,
-        parameters={**candidate.parameters, **request.parameters},
-        first_token_deadline=WITHIN,
-        idle_deadline=WITHIN,
-    )
-    now = time.monotonic()
-    calling = Calling(candidate, call, prompt, began=now, deadline=now + WITHIN)
+    calling = single(candidate, request, system=JUDGE, within=WITHIN)
     text = ""
     try:
         async with contextlib.aclosing(calling.pieces()) as pieces:

@@ -7,18 +7,17 @@ but its share of the day's sums. Whoever asks closes the iterator at the next ke
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
-from workspace.providers.base import Call, ProviderError
+from workspace.providers.base import ProviderError
 from workspace.router import catalog as catalogs
 from workspace.router import money, situation
-from workspace.router.attempt import Calling
+from workspace.router.attempt import single
 from workspace.router.decide import QUOTES, NoModel, decide
 from workspace.router.health import health
 from workspace.router.money import Spent
-from workspace.router.prompts import AUTOCOMPLETE, Prompt
+from workspace.router.prompts import AUTOCOMPLETE
 from workspace.types import Attempt, Delta, PromptMessage, Request, text_part
 from workspace.writes import writer
 
@@ -50,19 +49,7 @@ async def suggest(draft: str, asker: Request) -> AsyncGenerator[str, None]:
     candidate = catalog.candidates[decision.model]
     if candidate.kind == QUOTES:
         return
-    prompt = Prompt(AUTOCOMPLETE, request.messages)
-    call = Call(
-        address=candidate.address,
-        model=candidate.upstream,
-        messages=prompt.messages,
-        system=prompt.system,
-        abilities=candidate.abilities,
-        parameters={**candidate.parameters, **request.parameters},
-        first_token_deadline=WITHIN,
-        idle_deadline=WITHIN,
-    )
-    now = time.monotonic()
-    calling = Calling(candidate, call, prompt, began=now, deadline=now + WITHIN)
+    calling = single(candidate, request, system=AUTOCOMPLETE, within=WITHIN)
     text = ""
     try:
         async with contextlib.aclosing(calling.pieces()) as pieces:
