@@ -12,7 +12,7 @@ from workspace.types import sha256
 
 
 def path_of(digest: str) -> Path:
-    return Path(settings.DATA_DIR) / "documents" / digest[:2] / digest[2:]
+    return Path(settings.DOCUMENT_DIR) / digest[:2] / digest[2:]
 
 
 def keep(data: bytes) -> str:

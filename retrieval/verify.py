@@ -102,6 +102,6 @@ def _files() -> Iterator[Difference]:
         if not files.path_of(document.digest).exists():
             yield Difference("missing file", document.title, document=document.pk)
     digests = set(Document.objects.filter(size__gt=0).values_list("digest", flat=True))
-    for path in sorted((Path(settings.DATA_DIR) / "documents").glob("*/*")):
+    for path in sorted(Path(settings.DOCUMENT_DIR).glob("*/*")):
         if path.parent.name + path.name not in digests:
             yield Difference("stray file", str(path))

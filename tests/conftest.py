@@ -52,7 +52,7 @@ def charlie(db: None) -> Person:
 @pytest.fixture(autouse=True)
 def own_data(settings: LazySettings, tmp_path: Path) -> None:
     """Files of a test go with it."""
-    settings.BLOB_DIR = tmp_path / "blobs"
+    settings.BLOB_DIR, settings.DOCUMENT_DIR = tmp_path / "blobs", tmp_path / "documents"
 
 
 @pytest.fixture(autouse=True)

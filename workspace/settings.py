@@ -257,6 +257,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "servestatic.storage.CompressedManifestStaticFilesStorage"},
 }
 BLOB_DIR = DATA_DIR / "blobs"
+DOCUMENT_DIR = DATA_DIR / "documents"
 
 # Models. The loopback addresses are asked at start and every minute; set to nothing to ask none.
 DISCOVER = env.list("DISCOVER", ["http://127.0.0.1:11434/v1", "http://127.0.0.1:1234/v1", "http://127.0.0.1:8000/v1"])

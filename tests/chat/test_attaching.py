@@ -25,8 +25,8 @@ LONG = "# Boats\n\n" + "\n\n".join(BOATS)
 
 
 @pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Any) -> None:
-    settings.DATA_DIR, settings.LOCAL_MODELS = tmp_path, False
+def at_once(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    settings.LOCAL_MODELS = False
     monkeypatch.setattr(tasks.ingest_document, "delay", tasks.ingest_document)
     monkeypatch.setattr(tasks.wipe, "delay", lambda: None)
 

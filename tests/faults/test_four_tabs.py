@@ -81,6 +81,8 @@ class Tab:
             "compare",
         ]
         deed, one = self.chance.choice(deeds), self.chance.choice(known or [""])
+        if not known:  # all of it is pruned: there is nothing to do but to begin again
+            deed = "send"
         match deed:
             case "send" | "edit":
                 parents = [""] if not known else [self.tip, one]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -22,11 +21,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def here(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def here(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     async def away(texts: Any) -> Any:
         raise link.HostUnavailable("away")
 
-    settings.DATA_DIR = tmp_path
     settings.LOCAL_MODELS = False
     monkeypatch.setattr(link, "aembed", away)
     monkeypatch.setattr(tasks.ingest_document, "delay", tasks.ingest_document)

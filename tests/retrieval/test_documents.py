@@ -22,13 +22,12 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture(autouse=True)
-def here(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def here(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of its own; the queue carries out at once; words alone, for there is no model host."""
 
     async def away(texts: Any) -> Any:
         raise link.HostUnavailable("away")
 
-    settings.DATA_DIR = tmp_path
     settings.LOCAL_MODELS = False
     monkeypatch.setattr(link, "aembed", away)
     monkeypatch.setattr(tasks.ingest_document, "delay", tasks.ingest_document)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import socket
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,11 +81,10 @@ WAYS: dict[str, Callable[[Person, str], None]] = {
 
 
 @pytest.fixture(autouse=True)
-def no_connection(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> None:
+def no_connection(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
     def connect(*args: Any, **kwargs: Any) -> None:
         raise AssertionError("connected")
 
-    settings.DATA_DIR = tmp_path
     settings.LOCAL_MODELS = False
     monkeypatch.setattr(socket.socket, "connect", connect)
     robots.forget()

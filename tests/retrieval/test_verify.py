@@ -35,9 +35,8 @@ class Index:
 
 
 @pytest.fixture
-def index(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> Index:
+def index(monkeypatch: pytest.MonkeyPatch) -> Index:
     index = Index()
-    settings.DATA_DIR = tmp_path
     monkeypatch.setattr(link, "collections", lambda: list(index.held))
     monkeypatch.setattr(link, "ids_of", lambda id: index.held.get(id, {}))
     monkeypatch.setattr(link, "delete_ids", index.delete_ids)

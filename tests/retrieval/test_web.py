@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,11 +41,10 @@ def web() -> Iterator[Web]:
 
 
 @pytest.fixture(autouse=True)
-def here(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, web: Web) -> None:
+def here(settings: Any, monkeypatch: pytest.MonkeyPatch, web: Web) -> None:
     async def away(texts: Any) -> Any:
         raise link.HostUnavailable("away")
 
-    settings.DATA_DIR = tmp_path
     settings.LOCAL_MODELS = False
     settings.FETCH_PRIVATE_HOSTS = [HERE]
     monkeypatch.setattr(link, "aembed", away)
