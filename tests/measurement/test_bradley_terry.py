@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from itertools import combinations
 
 import choix
@@ -12,8 +11,6 @@ from scipy import optimize
 
 from workspace.measurement import bradley_terry
 from workspace.measurement.bradley_terry import ELO, MIDDLE, Match, fit, islands, table
-
-SIMULATIONS, RESAMPLES, WITHIN = (2_000, 400, (0.93, 0.97)) if os.environ.get("SOAK") else (120, 200, (0.90, 0.99))
 
 
 def games(strong: list[float], count: int, *, tie: float = 0.0, chance: np.random.Generator | int = 3) -> list[Match]:
@@ -62,23 +59,33 @@ def test_with_ties_and_style_the_likelihood_is_at_its_top() -> None:
 
 
 @pytest.mark.parametrize(
-    ("strong", "count"), [([0.6, 0.0, -0.6], 200), pytest.param([0.9, 0.2, -0.2, -0.9], 300, marks=pytest.mark.soak)]
+    ("strong", "count", "simulations", "resamples", "within"),
+    [
+        pytest.param([0.6, 0.0, -0.6], 200, 120, 200, (0.90, 0.99), id="short"),
+        pytest.param([0.6, 0.0, -0.6], 200, 2_000, 400, (0.93, 0.97), id="three", marks=pytest.mark.soak),
+        pytest.param([0.9, 0.2, -0.2, -0.9], 300, 2_000, 400, (0.93, 0.97), id="four", marks=pytest.mark.soak),
+    ],
 )
 def test_intervals_hold_the_truth_as_often_as_they_say(
-    strong: list[float], count: int, monkeypatch: pytest.MonkeyPatch
+    strong: list[float],
+    count: int,
+    simulations: int,
+    resamples: int,
+    within: tuple[float, float],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of strengths, and of the differences between them."""
-    monkeypatch.setattr(bradley_terry, "RESAMPLES", RESAMPLES)
+    monkeypatch.setattr(bradley_terry, "RESAMPLES", resamples)
     chance = np.random.default_rng(11)
     strengths, gaps = [], []
-    for _ in range(SIMULATIONS):
+    for _ in range(simulations):
         told = table(games(strong, count, tie=0.4, chance=chance))
         strengths += [one.low <= MIDDLE + ELO * strong[int(one.model[1])] <= one.high for one in told.strengths]
         for gap in told.gaps:
             truth = ELO * (strong[int(gap.first[1])] - strong[int(gap.second[1])])
             gaps.append(gap.low <= truth <= gap.high)
-    assert WITHIN[0] <= np.mean(strengths) <= WITHIN[1]
-    assert WITHIN[0] <= np.mean(gaps) <= WITHIN[1]
+    assert within[0] <= np.mean(strengths) <= within[1]
+    assert within[0] <= np.mean(gaps) <= within[1]
 
 
 def test_a_known_order_is_told_and_equals_are_not() -> None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import numpy as np
 import pytest
 from scipy import stats
 
 from workspace.measurement import statistics
-
-SIMULATIONS = 2_000 if os.environ.get("SOAK") else 200
 
 
 @pytest.mark.parametrize(("count", "of"), [(0, 10), (7, 20), (81, 100), (100, 100)])
