@@ -45,7 +45,7 @@ def one_of_each() -> list[str]:
     record(
         Action.CHANGED, about=person, actor=owner, changes={"role": ("member", "viewer"), "groups": ([], ["Gardeners"])}
     )
-    found = [reverse("admin:index")]
+    found = [reverse("admin:index"), reverse("admin:providers_languagemodel_local")]
     for model, page in admin.site._registry.items():
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         row = model._default_manager.order_by("pk").first()

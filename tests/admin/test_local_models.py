@@ -84,7 +84,8 @@ def test_a_folder_becomes_a_model_pinned_by_its_digest(client: Client, page: str
 
 
 def test_what_is_not_here_is_downloaded_and_pinned_to_its_commit(client: Client, page: str, host: ScriptedHost) -> None:
-    client.post(page, {"action": "add", "model": "club/remote"})
+    answer = client.post(page, {"action": "add", "model": "club/remote"}, follow=True)
+    assert "Added remote. It is being downloaded, and answers when it is here." in answer.text
     assert host.asked == [("look", "club/remote"), ("download", "club/remote")]
     model = LanguageModel.objects.get(name="remote")
     assert model.current is not None and model.current.upstream == f"club/remote@{COMMIT}"
@@ -98,7 +99,7 @@ def test_what_can_not_be_had_is_said_and_adds_nothing(
     assert "messagelist" in answer.text and "error" in answer.text
     assert not LanguageModel.objects.filter(current__provider__current__kind="local").exists()
     if wrong == "club/nobody":
-        assert "this machine is offline" in answer.text
+        assert "this machine is offline" in answer.text and 'value="club/nobody"' in answer.text
 
 
 def test_every_state_is_shown_with_what_can_be_done(client: Client, page: str, host: ScriptedHost) -> None:
@@ -109,18 +110,19 @@ def test_every_state_is_shown_with_what_can_be_done(client: Client, page: str, h
         (row(upstream, state="ready", memory=7_000_000, precision="float32", device="cpu"), "in memory", "unload"),
         (row(upstream), "on disk", "load"),
         (row(upstream, state="loading", progress=0.42), "loading 42 %", None),
-        (row(upstream, state="downloading", progress=0.07), "downloading 7 %", None),
+        (row(upstream, state="downloading", progress=0.07), "downloading 7 %", "stop"),
         (row(f"club/cached@{COMMIT}", state="absent", why="It is not here", disk=0), "not here", "download"),
         (row(upstream, state="failed", why="out of memory: it is too large"), "it is too large", "load"),
     ):
         host.rows = [state]
         answer = client.get(page)
         assert shown in answer.text, state["state"]
-        assert ('value="' + button + '"' in answer.text) if button else ("<progress" in answer.text), state["state"]
-        assert ('every="1500"' in answer.text) is (button is None)
+        assert button is None or f'value="{button}"' in answer.text, state["state"]
+        moving = state["state"] in ("loading", "downloading")
+        assert ("<progress" in answer.text) is ('every="1500"' in answer.text) is moving, state["state"]
 
 
-@pytest.mark.parametrize("action", ["load", "unload", "pin", "unpin", "delete", "download"])
+@pytest.mark.parametrize("action", ["load", "unload", "pin", "unpin", "delete", "download", "stop"])
 def test_a_button_asks_the_host(client: Client, page: str, host: ScriptedHost, action: str) -> None:
     answer = client.post(page, {"action": action, "model": "club/cached"}, follow=True)
     assert "club/cached" in answer.text or action == "download"

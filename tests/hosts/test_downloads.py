@@ -95,6 +95,10 @@ async def test_a_model_is_fetched_at_its_commit_answers_and_is_deleted(tmp_path:
             await link.ask("look", NAME)
         exact = (await link.ask("download", NAME))["model"]
         assert exact == f"{NAME}@{COMMIT}"
+        await link.ask("stop", exact)
+        assert (await row_of(exact))["state"] == "absent"
+        assert (await link.ask("download", NAME))["model"] == exact
+        assert (await link.ask("download", NAME))["model"] == exact, "the one that runs goes on"
         seen = []
         while (row := await row_of(exact))["state"] == "downloading":
             seen.append(row["progress"])

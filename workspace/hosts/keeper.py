@@ -1,4 +1,4 @@
-"""Keeping local models: what there is, in which state, how large; load, unload, pin, download, delete.
+"""Keeping local models: what there is, in which state, how large; load, unload, pin, download, stop, delete.
 
 Downloads run in a process each, which alone may reach a network; what it tells is the progress.
 """
@@ -28,11 +28,11 @@ OFFLINE = os.environ.get("HF_HUB_OFFLINE", "")  # as whoever started the server 
 @dataclass(slots=True)
 class Download:
     reference: Reference
+    process: asyncio.subprocess.Process
+    size: int
+    task: str
     progress: float = 0.0
-    size: int = 0
-    task: str = "chat"
     why: str = ""
-    process: asyncio.subprocess.Process | None = None
 
 
 class Keeper:
@@ -44,7 +44,7 @@ class Keeper:
     def add_to(self, router: web.UrlDispatcher) -> None:
         router.add_post("/models", answering(self._list))
         router.add_post("/memory", answering(self._memory))
-        for name in ("look", "load", "unload", "pin", "unpin", "download", "delete"):
+        for name in ("look", "load", "unload", "pin", "unpin", "download", "stop", "delete"):
             router.add_post(f"/models/{name}", answering(self._handler(getattr(self, f"_{name}"))))
 
     def _handler(self, work: Any) -> Any:
@@ -122,14 +122,18 @@ class Keeper:
         """Its files in the Hugging Face cache; a folder is its owner's, and stays."""
         if reference.is_folder:
             raise ValueError("A folder is yours: delete it where it lies.")
-        if (download := self._downloads.pop(str(reference), None)) and download.process:
-            with contextlib.suppress(ProcessLookupError):
-                download.process.kill()
+        await self._stop(reference)
         await self._tenants.unload(str(reference))
         self._tenants.known.pop(str(reference), None)
         self._tenants.shelf.pin(str(reference), False)
         place = weights.hub_cache() / f"models--{reference.name.replace('/', '--')}"
         await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+        return {}
+
+    async def _stop(self, reference: Reference) -> dict[str, Any]:
+        """End its download; what was fetched stays, and the next one goes on from there."""
+        if download := self._downloads.pop(str(reference), None):
+            _kill(download.process)
         return {}
 
     async def _download(self, reference: Reference) -> dict[str, Any]:
@@ -147,20 +151,24 @@ class Keeper:
         if "commit" not in first:
             raise ValueError(first.get("error") or "the download did not start")
         exact = Reference(reference.name, first["commit"])
-        download = self._downloads[str(exact)] = Download(
-            exact, size=first["size"], task=first["task"], process=process
-        )
-        self._start(self._follow(download, process))
+        running = self._downloads.get(str(exact))
+        if running and not running.why:
+            _kill(process)
+        else:
+            download = Download(exact, process, size=first["size"], task=first["task"])
+            self._downloads[str(exact)] = download
+            self._start(self._follow(download))
         return {"model": str(exact), **{name: first[name] for name in ("task", "window", "images")}}
 
-    async def _follow(self, download: Download, process: asyncio.subprocess.Process) -> None:
+    async def _follow(self, download: Download) -> None:
+        process = download.process
         while line := await _line(process):
             download.progress = line.get("progress", download.progress)
             download.why = line.get("error", "")
         if await process.wait() and not download.why:
             download.why = f"the download ended early (exit status {process.returncode})"
-        if not download.why:
-            self._downloads.pop(str(download.reference), None)
+        if not download.why and self._downloads.get(str(download.reference)) is download:
+            del self._downloads[str(download.reference)]
 
     def _start(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -187,6 +195,11 @@ def _told(tenant: Tenant) -> dict[str, Any]:
         "answering": tenant.users,
         "is_folder": Path(tenant.reference.name).is_absolute(),
     }
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
 
 
 async def _line(process: asyncio.subprocess.Process) -> dict[str, Any]:

@@ -90,7 +90,7 @@ async def free_memory() -> int:
 
 
 async def ask(action: str, model: str) -> dict[str, Any]:
-    """Have a local model looked at, loaded, unloaded, pinned, unpinned, downloaded or deleted. Raises Refused."""
+    """Have a local model looked at, loaded, unloaded, (un)pinned, downloaded, stopped or deleted. Raises Refused."""
     try:
         response = await _aclient(MODEL_HOST).post(
             f"/models/{action}", content=orjson.dumps({"model": model}), timeout=120.0

@@ -28,6 +28,7 @@ ACTIONS = {
     "unpin": "{} may be unloaded again when memory is short.",
     "delete": "The files of {} were deleted.",
     "download": "{} is being downloaded.",
+    "stop": "The download of {} was stopped. What was fetched stays; the next one goes on from there.",
 }
 TASKS = {"embedding": "turns texts into vectors", "pairs": "scores pairs of texts"}
 SEARCH = "it stands below, under models that serve search"
@@ -40,9 +41,12 @@ class LocalPages:
         return [path("local/", view(self.local), name=PAGE)]
 
     def local(self, request: HttpRequest) -> HttpResponse:
+        typed = ""
         if request.method == "POST":
-            self._do(request, request.POST.get("action", ""), request.POST.get("model", "").strip())
-            return redirect(f"admin:{PAGE}")
+            action, model = request.POST.get("action", ""), request.POST.get("model", "").strip()
+            if self._do(request, action, model):
+                return redirect(f"admin:{PAGE}")
+            typed = model if action == "add" else ""
         ours = _ours()
         try:
             told = async_to_sync(_told)(list(ours))
@@ -55,6 +59,7 @@ class LocalPages:
             "title": "Local models",
             "opts": self.opts,  # type: ignore[attr-defined]
             "told": told,
+            "typed": typed,
             "missing": missing,
             "rows": [row for row in rows if row["name"]],
             "offered": [row for row in rows if not row["name"] and row["task"] == "chat" and row["state"] != "absent"],
@@ -63,7 +68,8 @@ class LocalPages:
         }
         return render(request, "admin/providers/local.html", context)
 
-    def _do(self, request: HttpRequest, action: str, model: str) -> None:
+    def _do(self, request: HttpRequest, action: str, model: str) -> bool:
+        """Whether it was done; else the reason stands among the messages."""
         try:
             if action == "add":
                 self._add(request, model)
@@ -74,18 +80,22 @@ class LocalPages:
                 messages.success(request, done)
         except (link.Refused, link.HostUnavailable) as error:
             messages.error(request, str(error))
+            return False
+        return True
 
     def _add(self, request: HttpRequest, model: str) -> None:
         """A folder or a model of the cache as it is now; else what the hub has, which is fetched."""
         if not model:
             messages.error(request, "Write the id of a model, such as org/name, or the path of a folder.")
             return
+        when = "It is loaded when it is first asked."
         try:
             found = async_to_sync(_ask)("look", model)
         except link.Refused:
             if model.startswith(("/", "~")):
                 raise
             found = async_to_sync(_ask)("download", model)
+            when = "It is being downloaded, and answers when it is here."
         exact = found["model"]
         if found["task"] != "chat":
             messages.info(request, f"{exact.partition('@')[0]} {TASKS[found['task']]} and does not chat: {SEARCH}.")
@@ -98,7 +108,7 @@ class LocalPages:
         added = add_model(_provider(), exact, name=name, abilities=abilities, window=found.get("window"))
         self.log_addition(request, added, [{"added": {}}])  # type: ignore[attr-defined]
         self.admin_site.changed()  # type: ignore[attr-defined]
-        messages.success(request, f"Added {added}. It is loaded when it is first asked.")
+        messages.success(request, f"Added {added}. {when}")
 
 
 async def _told(names: list[str]) -> dict[str, Any]:
@@ -140,5 +150,6 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
         "moving": moving,
         "does": TASKS.get(row["task"], ""),
         "percent": round(100 * row["progress"]),
+        "fetched": round(row["disk"] * row["progress"]) if row["state"] == "downloading" else None,
         "words": {"absent": "not here", "ready": "in memory", "unloaded": "on disk"}.get(row["state"], row["state"]),
     }
