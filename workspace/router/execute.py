@@ -372,9 +372,10 @@ class Execution:
         return {name: value for one in (self._thinking(candidate), *given) for name, value in one.items()}
 
     def _seed_of(self, candidate: Candidate) -> int | None:
-        """A model that takes a seed always gets one, so that its answer can be made again."""
+        """A model that takes a seed always gets one, its own or a new one, so that its answer can be made again."""
         if self._seed is None and candidate.takes_seed:
-            self._seed = secrets.randbelow(2**31)
+            own = candidate.parameters.get("seed")
+            self._seed = own if isinstance(own, int) else secrets.randbelow(2**31)
         return self._seed
 
     @staticmethod
