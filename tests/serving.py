@@ -6,14 +6,18 @@ signed in and a provider with every model of ``tests/upstream.py``, and prints t
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import queue
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -43,11 +47,7 @@ class Served:
         self._worker: subprocess.Popen[bytes] | None = None
         self._lines: queue.Queue[str] = queue.Queue()
         self.environment = {
-            **{
-                name: value
-                for name, value in os.environ.items()
-                if not name.startswith(("DJANGO_", "PYTEST_")) and not name.endswith("_API_KEY")
-            },
+            **outside(),
             "DATA_DIR": str(data),
             "PORT": str(self.port),
             "DISCOVER": "",
@@ -56,7 +56,10 @@ class Served:
             "DJANGO_SETTINGS_MODULE": "workspace.settings",
             **environment,
         }
-        self.database = Database.new(os.environ["DATABASE_URL"]) if os.environ.get("DATABASE_URL") else None
+        prepared = Prepared.once()
+        if not (data / "secret.key").exists():
+            shutil.copytree(prepared.data, data, dirs_exist_ok=True)
+        self.database = prepared.database.copy() if prepared.database else None
         if self.database:
             self.environment["DATABASE_URL"] = self.database.url
 
@@ -165,6 +168,31 @@ class Served:
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """What a server's first start leaves, made once a process of tests: every other server begins with a copy."""
+
+    data: Path
+    database: Database | None
+
+    @classmethod
+    @functools.cache
+    def once(cls) -> Prepared:
+        data = Path(tempfile.mkdtemp(prefix="onepane-prepared-"))
+        atexit.register(shutil.rmtree, data, ignore_errors=True)
+        database = Database.new(os.environ["DATABASE_URL"]) if os.environ.get("DATABASE_URL") else None
+        environment = {**outside(), "DATA_DIR": str(data), "DJANGO_SETTINGS_MODULE": "workspace.settings"}
+        if database:
+            atexit.register(database.drop)
+            environment["DATABASE_URL"] = database.url
+        code = "import django; django.setup(); from workspace.prepare import prepare; prepare(print)"
+        made = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        )
+        assert made.returncode == 0, made.stderr
+        return cls(data, database)
+
+
+@dataclass(frozen=True)
 class Database:
     """A server's own database on the PostgreSQL of the tests, where DATA_DIR alone keeps no two apart."""
 
@@ -174,7 +202,13 @@ class Database:
     @classmethod
     def new(cls, server: str) -> Database:
         database = cls(server, f"onepane_served_{uuid.uuid4().hex[:12]}")
-        database._run("create database {}")
+        database._run("create database {}", database.name)
+        return database
+
+    def copy(self) -> Database:
+        """Of what it holds; nobody may be connected to it."""
+        database = Database(self.server, f"onepane_served_{uuid.uuid4().hex[:12]}")
+        database._run("create database {} template {}", database.name, self.name)
         return database
 
     @property
@@ -182,16 +216,25 @@ class Database:
         return urlunsplit(urlsplit(self.server)._replace(path=f"/{self.name}"))
 
     def drop(self) -> None:
-        self._run("drop database if exists {} with (force)")
+        self._run("drop database if exists {} with (force)", self.name)
 
-    def _run(self, statement: str) -> None:
+    def _run(self, statement: str, *names: str) -> None:
         import psycopg
         from psycopg import sql
 
         with psycopg.connect(
             urlunsplit(urlsplit(self.server)._replace(path="/postgres")), autocommit=True
         ) as connection:
-            connection.execute(sql.SQL(statement).format(sql.Identifier(self.name)))
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+
+def outside() -> dict[str, str]:
+    """The environment without what would make a server another one than a user's first."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("DJANGO_", "PYTEST_")) and not name.endswith("_API_KEY")
+    }
 
 
 def free_port() -> int:
