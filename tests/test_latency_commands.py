@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -38,8 +37,8 @@ def test_a_spread_tells_the_middle_and_where_it_would_lie_again() -> None:
 
 
 @pytest.mark.timeout(170)
-def test_a_local_model_is_measured_beside_plain_generate(tmp_path: Path) -> None:
-    model = small_models(tmp_path, "llama")["llama"]
+def test_a_local_model_is_measured_beside_plain_generate() -> None:
+    model = small_models("llama")["llama"]
     found = json.loads(called("measure_latency", "--model", model, "--tokens", "24", "--runs", "3", "--json"))
     for who in ("naive", "ours"):
         row = found[who]

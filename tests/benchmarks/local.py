@@ -19,7 +19,7 @@ from tests.serving import ROOT
 
 def measure(folder: Path, *, quick: bool) -> dict[str, Any]:
     """On all cores: nothing else of the benchmark runs meanwhile."""
-    model = small_models(folder / "local", "llama", size="30m")["llama"]
+    model = small_models("llama", size="30m")["llama"]
     runs, tokens = ("3", "64") if quick else ("7", "256")
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, range(os.cpu_count() or 1))

@@ -91,7 +91,7 @@ def test_a_checklist_finds_known_error_rates_though_it_is_killed(
     """SQuAD's questions over a reader, a local model and two models that err as often as they say."""
     served = Served(tmp_path / "data", local_models=True)
     [key] = served.people(1, upstream.url, list(KNOWN))
-    small = small_models(tmp_path / "tiny", "llama")["llama"]
+    small = small_models("llama")["llama"]
     add = [sys.executable, "-c", ADD.replace('"max_tokens": 300', '"max_tokens": 12'), "tiny-llama", small]
     subprocess.run(add, cwd=ROOT, env=served.environment, check=True, capture_output=True)
     context = browser.new_context(viewport={"width": 1280, "height": 800})

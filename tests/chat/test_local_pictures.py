@@ -66,7 +66,9 @@ def keep_short(browser: httpx.Client) -> None:
     values: dict[str, list[str]] = {}
     for name, value in change.form_values():
         values.setdefault(name, []).append(value)
-    browser.post(page, data={**values, "parameters": '{"max_tokens": 24, "temperature": 1.5, "seed": 7}'}).raise_for_status()
+    browser.post(
+        page, data={**values, "parameters": '{"max_tokens": 24, "temperature": 1.5, "seed": 7}'}
+    ).raise_for_status()
     assert "max_tokens" in browser.get(page).text
 
 

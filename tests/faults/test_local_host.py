@@ -42,11 +42,10 @@ ROUTES = '{"routes": [{"condition": "default", "model": "small", "fallbacks": ["
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    place = tmp_path_factory.mktemp("models")
+def models() -> dict[str, str]:
     return {
-        "small": small_models(place / "tiny", "llama")["llama"],
-        "large": small_models(place / "large", "llama", size="30m")["llama"],
+        "small": small_models("llama")["llama"],
+        "large": small_models("llama", size="30m")["llama"],
     }
 
 

@@ -5,8 +5,12 @@ Run as ``python -m tests.hosts.small FOLDER SIZE KIND...``: it imports torch, an
 
 from __future__ import annotations
 
+import atexit
+import functools
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +27,21 @@ TEMPLATE = (
 )
 
 
-def small_models(place: Path, *kinds: str, size: str = "tiny") -> dict[str, str]:
-    """Make one of each kind, in a process of its own; their folders."""
-    command = [sys.executable, "-W", "ignore", "-m", "tests.hosts.small", str(place), size, *kinds]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
-    assert done.returncode == 0, done.stderr
-    return {kind: str(place / kind) for kind in kinds}
+def small_models(*kinds: str, size: str = "tiny") -> dict[str, str]:
+    """One of each kind, made in a process of its own when first asked for; their folders, which nobody changes."""
+    folders = {kind: _place() / size / kind for kind in kinds}
+    if missing := [kind for kind, folder in folders.items() if not folder.exists()]:
+        command = [sys.executable, "-W", "ignore", "-m", "tests.hosts.small", str(_place() / size), size, *missing]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+        assert done.returncode == 0, done.stderr
+    return {kind: str(folder) for kind, folder in folders.items()}
+
+
+@functools.cache
+def _place() -> Path:
+    place = tempfile.mkdtemp(prefix="onepane-models-")
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    return Path(place)
 
 
 def make(folder: str, size: str, kind: str) -> None:

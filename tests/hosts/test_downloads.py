@@ -24,8 +24,8 @@ NAME = "club/tiny"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Path(small_models(tmp_path_factory.mktemp("models"), "llama")["llama"])
+def folder() -> Path:
+    return Path(small_models("llama")["llama"])
 
 
 def hub_of(folder: Path) -> web.Application:

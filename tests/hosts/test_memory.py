@@ -34,10 +34,8 @@ pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    place = tmp_path_factory.mktemp("models")
-    tiny = small_models(place / "tiny", "llama", "gpt2")
-    return {**tiny, "large": small_models(place / "large", "llama", size="30m")["llama"]}
+def models() -> dict[str, str]:
+    return {**small_models("llama", "gpt2"), "large": small_models("llama", size="30m")["llama"]}
 
 
 class Host:

@@ -23,9 +23,9 @@ pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def models() -> dict[str, str]:
     """Folders with language models of random weights."""
-    return small_models(tmp_path_factory.mktemp("models"), "llama", "gpt2", "mamba")
+    return small_models("llama", "gpt2", "mamba")
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,11 +26,11 @@ def near(vectors: list[list[float]], expected: list[list[float]]) -> bool:
 
 
 @pytest.mark.usefixtures("model_host")
-async def test_vectors_and_scores_are_those_of_plain_transformers(made: Any, tmp_path: Path) -> None:
+async def test_vectors_and_scores_are_those_of_plain_transformers(made: Any) -> None:
     models, expected = made
     await vectors(models, expected)
     await scores(models, expected)
-    await refusals(models, small_models(tmp_path, "llama")["llama"])
+    await refusals(models, small_models("llama")["llama"])
 
 
 async def vectors(models: dict[str, str], expected: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ FILES = {name: picture(name) for name in ("red", "blue")} | {"broken": b"\x89PNG
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     place = tmp_path_factory.mktemp("models")
-    return seeing_models(place, "llava", "qwen2vl") | small_models(place, "llama")
+    return seeing_models(place, "llava", "qwen2vl") | small_models("llama")
 
 
 def looking(model: str, *pictures: str, words: str = "What is this?") -> Call:

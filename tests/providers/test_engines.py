@@ -67,7 +67,7 @@ async def keeps_to_what_is_asked(model: str) -> None:
 
 
 async def test_transformers_serve_answers_like_any_provider(tmp_path: Path) -> None:
-    folder = await asyncio.to_thread(small_models, tmp_path, "llama")
+    folder = await asyncio.to_thread(small_models, "llama")
     cached(tmp_path / "home", "club/tiny", Path(folder["llama"]))
     with transformers_serve(tmp_path / "home") as url:
         model = await found_at(url)
