@@ -35,6 +35,7 @@ class Command(BaseCommand):
         parser.add_argument("--cache", default="template", help="Prefix caches: template, warm or cold.")
         parser.add_argument("--per-minute", type=int, help="Answers a minute of one model, at most.")
         parser.add_argument("--judge", default="", help="A model that judges, too: up to four calls an answer.")
+        parser.add_argument("--pairwise", action="store_true", help="Let the judge say which of two is better, too.")
         parser.add_argument("--budget", type=Decimal, help="US dollars, at most; it pauses there.")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--person", default="", help="Who asks, by name; the owner by default.")
@@ -48,7 +49,10 @@ class Command(BaseCommand):
             "person": options["person"],
             "grounded": not options["closed_book"],
             "closed_book": options["also_closed_book"],
-            **{name: options[name] for name in ("repeats", "warmups", "completions", "cache", "per_minute", "judge")},
+            **{
+                name: options[name]
+                for name in ("repeats", "warmups", "completions", "cache", "per_minute", "judge", "pairwise")
+            },
             "budget": str(options["budget"]) if options["budget"] is not None else None,
             "seed": options["seed"],
         }
