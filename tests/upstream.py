@@ -56,6 +56,7 @@ MODELS = {
     "garbage": "three tokens, then bytes that are no JSON",
 }
 WORDS = 20  # of ``gated``
+CHECKLIST = Path(__file__).parent / "measurement" / "data" / "checklist.jsonl"
 RID = re.compile(r"rid:([\w.-]+)")
 COUNTED = 15  # words of ``counting`` and its kin
 ERRORS = {
@@ -391,13 +392,13 @@ def said(model: str, messages: list[dict[str, Any]]) -> Iterator[str]:
 def known(model: str, messages: list[dict[str, Any]]) -> list[str]:
     """The gold answer or, as often as the model is said to err, another item's; without one it abstains or invents."""
     wrong, invented = (int(part) / 100 for part in model.split("-")[1:3])
-    items = checklist()
+    items = checklist(os.environ.get("CHECKLIST") or str(CHECKLIST))
     at = next((n for n, one in enumerate(items) if one["question"] == text_of(messages[-1]).strip()), None)
     if at is None:
         return ["It ", "is ", "a ", "long ", "story."]
     kind = [one for one in items if bool(one["answers"]) == bool(items[at]["answers"])]
     turn = (kind.index(items[at]) + 0.5) / len(kind) * 89 % 1  # spreads evenly over the items of its kind
-    other = next(one["answers"][0] for one in items[at + 1 :] + items if one["answers"] and one is not items[at])
+    other = next(one["answers"][0] for one in items[at + 1 :] + items if one["answers"] and is_other(one, items[at]))
     if items[at]["answers"]:
         text = f"It is {other if turn < wrong else items[at]['answers'][0]} [1]."
     else:
@@ -405,9 +406,14 @@ def known(model: str, messages: list[dict[str, Any]]) -> list[str]:
     return re.findall(r"\S+\s*", text)
 
 
+def is_other(one: dict[str, Any], item: dict[str, Any]) -> bool:
+    """Whether one item's answer names none of the other's, not even in other words' midst."""
+    said = set(re.findall(r"\w+", one["answers"][0].lower()))
+    return not any(set(re.findall(r"\w+", gold.lower())) - {"a", "an", "the"} <= said for gold in item["answers"])
+
+
 @cache
-def checklist() -> list[dict[str, Any]]:
-    path = os.environ.get("CHECKLIST") or Path(__file__).parent / "measurement" / "data" / "checklist.jsonl"
+def checklist(path: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in Path(path).read_text().splitlines()]
 
 
