@@ -24,6 +24,7 @@ from django.http import Http404
 
 from chat import access, live, record, turns
 from chat.compare.board import board_of
+from chat.compare.lanes import told_elsewhere
 from chat.frames import Compare, Continue, Fuse, Join, Open, Refused, Retry, Send, Stop, Suggest, dump, parse, refusal
 from chat.models import Message
 from chat.standing import Claim, Standing, standing_of, watch
@@ -198,6 +199,11 @@ class WorkspaceConsumer(AsyncWebsocketConsumer):
         if message.run.withheld:  # what other processes tell has no numbers that the journal knows
             if await database_sync_to_async(lambda: board_of(message).is_over)():
                 await self._send(await database_sync_to_async(live.settled_frame)(message.pk))
+                return number
+            for frame in await told_elsewhere(run_id):
+                if (seq := int(orjson.loads(frame)["seq"])) > number:
+                    await self._send(frame)
+                    number = seq
             return number
         if message.run.state in LIVE:
             frames = await live.stored_since(run_id, number)
