@@ -4,7 +4,8 @@
 Models and what they do stand in ``MODELS``; ``pace-FIRST-INTER-TOKENS`` (ms, ms, count) makes any other pace,
 ``boast-`` with anything behind it says its own name and its maker's, slowly where it is called slow, and
 ``unsteady-`` with anything behind it is one more like ``unsteady``. ``knows-WRONG-INVENTED`` (percent) has read the
-checklist that ``CHECKLIST`` names (that of the tests by default) and errs as often as it says, evenly over the items.
+checklist that ``CHECKLIST`` names (that of the tests by default) and errs as often as it says, evenly over the items;
+``judges-`` with anything behind it finds every answer right, and of two the longer one better.
 Every stamped token is `` @`` and the monotonic clock in µs, so that a reader on this machine knows its age.
 """
 
@@ -307,6 +308,8 @@ class Provider:
                 stamped = self._unsteady(begun(messages))
             case "knows":
                 stamped = at_once(known(model, messages))
+            case "judges":
+                stamped = at_once([verdict(text_of(messages[-1]))])
             case _:
                 stamped = at_once(list(said(model, messages)))
         async for token in stamped:
@@ -404,6 +407,13 @@ def known(model: str, messages: list[dict[str, Any]]) -> list[str]:
     else:
         text = f"It is {other} [1]." if turn < invented else "The passages hold no answer to this."
     return re.findall(r"\S+\s*", text)
+
+
+def verdict(told: str) -> str:
+    first, second = (told.partition(f"<{name}>")[2].partition("</")[0] for name in ("first", "second"))
+    if not second:
+        return "YES"
+    return "TIE" if len(first) == len(second) else "FIRST" if len(first) > len(second) else "SECOND"
 
 
 def is_other(one: dict[str, Any], item: dict[str, Any]) -> bool:
