@@ -120,6 +120,19 @@ class Command(BaseCommand):
                 f"{pair.first} and {pair.second} {said}: {difference.value:+.1%} "
                 f"({difference.low:+.1%} to {difference.high:+.1%}), p = {pair.p:.3f}{more}."
             )
+        if found.preferences:
+            self._print_preferences(found.preferences)
+
+    def _print_preferences(self, told: Any) -> None:
+        for one in told.pairs:
+            said = "differ" if one.told else f"cannot be told apart at n = {one.pair.n}"
+            difference = one.pair.difference
+            self.stdout.write(
+                f"To {told.judge}, {one.first} and {one.second} {said}: {one.pair.only_first} wins to "
+                f"{one.pair.only_second}, {one.ties} ties, {difference.value:+.1%} ({difference.low:+.1%} to "
+                f"{difference.high:+.1%}), p = {one.p:.3f}; by length alone {one.by_length.difference.value:+.1%}; "
+                f"order flips {_share(one.flips)}" + (f"; {one.unscored} unscored" if one.unscored else "")
+            )
 
 
 def _share(interval: Any) -> str:
