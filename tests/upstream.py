@@ -400,12 +400,12 @@ def known(model: str, messages: list[dict[str, Any]]) -> list[str]:
     if at is None:
         return ["It ", "is ", "a ", "long ", "story."]
     kind = [one for one in items if bool(one["answers"]) == bool(items[at]["answers"])]
-    turn = (kind.index(items[at]) + 0.5) / len(kind) * 89 % 1  # spreads evenly over the items of its kind
+    turn = kind.index(items[at])
     other = next(one["answers"][0] for one in items[at + 1 :] + items if one["answers"] and is_other(one, items[at]))
     if items[at]["answers"]:
-        text = f"It is {other if turn < wrong else items[at]['answers'][0]} [1]."
+        text = f"It is {other if errs(turn, len(kind), wrong) else items[at]['answers'][0]} [1]."
     else:
-        text = f"It is {other} [1]." if turn < invented else "The passages hold no answer to this."
+        text = f"It is {other} [1]." if errs(turn, len(kind), invented) else "The passages hold no answer to this."
     return re.findall(r"\S+\s*", text)
 
 
@@ -414,6 +414,11 @@ def verdict(told: str) -> str:
     if not second:
         return "YES"
     return "TIE" if len(first) == len(second) else "FIRST" if len(first) > len(second) else "SECOND"
+
+
+def errs(at: int, of: int, share: float) -> bool:
+    """Whether it errs on that one of so many items: evenly spread over them."""
+    return (at + 0.5) / of * 89 % 1 < share
 
 
 def is_other(one: dict[str, Any], item: dict[str, Any]) -> bool:

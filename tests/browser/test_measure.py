@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.faults.test_local_host import ADD
 from tests.hosts.small import small_models
 from tests.serving import ROOT, Served
-from tests.upstream import Upstream
+from tests.upstream import Upstream, errs
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -89,8 +89,8 @@ def checklist(answerable: int, unanswerable: int) -> list[dict[str, Any]]:
 
 
 def erring(share: float, of: int) -> int:
-    """How many of so many items a model errs on that errs evenly over them."""
-    return sum((at + 0.5) / of * 89 % 1 < share for at in range(of))
+    """How many of so many items a model errs on."""
+    return sum(errs(at, of, share) for at in range(of))
 
 
 @pytest.mark.parametrize(
