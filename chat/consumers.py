@@ -24,7 +24,8 @@ from django.http import Http404
 
 from chat import access, live, record, turns
 from chat.compare.board import board_of
-from chat.frames import Compare, Continue, Fuse, Open, Refused, Retry, Send, Stop, Suggest, dump, parse, refusal
+from chat.compare.lanes import told_elsewhere
+from chat.frames import Compare, Continue, Fuse, Join, Open, Refused, Retry, Send, Stop, Suggest, dump, parse, refusal
 from chat.models import Message
 from chat.standing import Claim, Standing, standing_of, watch
 from chat.suggesting import Suggesting
@@ -113,6 +114,8 @@ class WorkspaceConsumer(AsyncWebsocketConsumer):
                 await self._begun(frame.client_id, await turns.send(person_id, frame))
             case Fuse():
                 await self._begun(frame.client_id, await turns.fuse(person_id, frame))
+            case Join():
+                await self._join(person_id, frame)
             case Retry():
                 await self._begun(frame.client_id, await turns.retry(person_id, frame))
             case Continue():
@@ -142,6 +145,17 @@ class WorkspaceConsumer(AsyncWebsocketConsumer):
         await self._send(await turns.compared_frame(opened, frame.client_id))
         seen = {one.answer.run_id: 0 for one in opened.lanes if one.answer.run_id}
         await self._follow(opened.chat.pk, seen, may_write=True)
+
+    async def _join(self, person_id: UUID, frame: Join) -> None:
+        """Who does not listen, and who asks twice, is told that the board has changed."""
+        opened = await turns.join(person_id, frame)
+        listens = live.topic_of(opened.chat.pk) == self._topic
+        if opened.fresh and listens:
+            return
+        await self._send(turns.voted_frame(opened))
+        if not listens:
+            seen = {one.answer.run_id: 0 for one in opened.lanes if one.answer.run_id}
+            await self._follow(opened.chat.pk, seen, may_write=True)
 
     async def _open(self, person_id: UUID, frame: Open) -> None:
         newest, may_write = await database_sync_to_async(_may_open)(person_id, frame.chat)
@@ -185,6 +199,11 @@ class WorkspaceConsumer(AsyncWebsocketConsumer):
         if message.run.withheld:  # what other processes tell has no numbers that the journal knows
             if await database_sync_to_async(lambda: board_of(message).is_over)():
                 await self._send(await database_sync_to_async(live.settled_frame)(message.pk))
+                return number
+            for frame in await told_elsewhere(run_id):
+                if (seq := int(orjson.loads(frame)["seq"])) > number:
+                    await self._send(frame)
+                    number = seq
             return number
         if message.run.state in LIVE:
             frames = await live.stored_since(run_id, number)

@@ -106,6 +106,17 @@ class Fuse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Join:
+    """One lane more in a comparison that is there; or ``again``, one of its lanes that failed, in its place."""
+
+    client_id: UUID
+    chat: UUID
+    comparison: UUID
+    lane: LaneAsk
+    again: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
     client_id: UUID
     chat: UUID
@@ -131,7 +142,7 @@ class Suggest:
     text: str
 
 
-Frame = Open | Send | Compare | Fuse | Retry | Continue | Stop | Suggest
+Frame = Open | Send | Compare | Fuse | Join | Retry | Continue | Stop | Suggest
 
 
 def parse(data: str | bytes | None) -> Frame:
@@ -164,6 +175,14 @@ def parse(data: str | bytes | None) -> Frame:
                 lanes=fields.ids("lanes", MAX_LANES),
                 model=fields.text("model"),
                 instruction=fields.text("instruction").strip()[:MAX_SYSTEM],
+            )
+        case Ask.LANE:
+            return Join(
+                client_id=fields.id("client_id"),
+                chat=fields.id("chat"),
+                comparison=fields.id("comparison"),
+                lane=_lane(fields),
+                again=fields.maybe_id("again"),
             )
         case Ask.RETRY:
             return Retry(

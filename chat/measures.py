@@ -115,6 +115,7 @@ def _options(request: HttpRequest) -> dict[str, Any]:
         "cache": request.POST.get("cache") or Measurement.Cache.TEMPLATE,
         "per_minute": _whole(request, "per_minute", 0) or None,
         "judge": request.POST.get("judge", ""),
+        "pairwise": request.POST.get("pairwise") == "1",
         "seed": _whole(request, "seed", 0),
         "budget": _dollars(request),
     }

@@ -263,19 +263,30 @@ class Comparison(models.Model):
     def is_withheld(self) -> bool:
         return self.blind and self.revealed is None
 
+    @property
+    def standing(self) -> models.QuerySet[Lane]:
+        """The lane that stands in each place."""
+        return self.lanes.filter(replaced=False)
+
 
 class Lane(models.Model):
     """One run of a comparison. ``asked`` is what makes it differ: ``model``, ``parameters``, ``system``,
-    ``configuration`` (of the router), each where it was given."""
+    ``configuration`` (of the router), each where it was given. One that failed and was asked again is ``replaced``: a
+    newer lane stands in its place."""
 
     comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="lanes")
     place = models.PositiveSmallIntegerField(help_text="0 is lane A. Random where the comparison is blind.")
     answer = models.OneToOneField(Message, on_delete=models.CASCADE, related_name="lane")
     asked = models.JSONField(default=dict)
+    replaced = models.BooleanField(default=False)
 
     class Meta:
-        ordering = ["place"]
-        constraints = [models.UniqueConstraint(fields=["comparison", "place"], name="one_lane_a_place")]
+        ordering = ["place", "pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["comparison", "place"], condition=models.Q(replaced=False), name="one_lane_a_place"
+            )
+        ]
 
     @property
     def letter(self) -> str:

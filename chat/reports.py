@@ -19,7 +19,7 @@ from django.views.decorators.http import require_safe
 
 from chat.views import index
 from workspace.accounts.models import Person
-from workspace.measurement import agreement, drift, judging, plots, progress, verdicts
+from workspace.measurement import agreement, drift, judging, plots, preferences, progress, verdicts
 from workspace.measurement.metrics import Cell
 from workspace.measurement.models import Item, Measurement, Outcome
 from workspace.measurement.report import EVERY_FORMULA, Report, report
@@ -97,10 +97,18 @@ def item(request: HttpRequest, id: UUID, number: int) -> HttpResponse:
             (measurement.lanes[row.lane], row, [(a, told[a][row.pk]) for a in told if row.pk in told[a]])
             for row in outcomes
         ],
+        "preferred": _preferred(measurement, one),
         "previous": around.filter(position__lt=number).order_by("-position").first(),
         "next": around.filter(position__gt=number).order_by("position").first(),
     }
     return render(request, "measurement/item.html", context)
+
+
+def _preferred(measurement: Measurement, item: Item) -> list[tuple[str, str, preferences.Judged]]:
+    """What the judge says of every two answers to an item."""
+    labels = [lane["label"] for lane in measurement.lanes]
+    judged = preferences.judgements(measurement, item) if measurement.pairwise else {}
+    return [(labels[first], labels[second], one) for (first, second), rows in judged.items() for one in rows]
 
 
 @login_required

@@ -14,11 +14,11 @@ from channels.db import database_sync_to_async
 from django.urls import reverse
 
 from chat import record
-from chat.compare import rows
+from chat.compare import joining, rows
 from chat.compare.board import board_html
 from chat.compare.lanes import Pace, lane_observer
 from chat.compare.rows import OpenedComparison
-from chat.frames import Compare, Continue, Fuse, Refused, Retry, Send, Stop, dump
+from chat.frames import Compare, Continue, Fuse, Join, Refused, Retry, Send, Stop, dump
 from chat.live import Answer, announce_settled, close, topic_of
 from chat.models import Lane, Message
 from chat.record import Opened
@@ -47,6 +47,20 @@ async def compare(person_id: UUID, frame: Compare) -> OpenedComparison:
             observer = lane_observer(one, opened.chat.pk, pace=pace)
             await registry().start(observer.run_id, one.request, observer, looking=looking)
     return opened
+
+
+async def join(person_id: UUID, frame: Join) -> OpenedComparison:
+    """Tabs draw the board anew, and hear the lane from there on."""
+    opened: OpenedComparison = await _open(lambda: joining.open_join(person_id, frame), frame)
+    for one in opened.lanes:
+        await hub().tell(topic_of(opened.chat.pk), voted_frame(opened))
+        observer = lane_observer(one, opened.chat.pk, pace=None)
+        await registry().start(observer.run_id, one.request, observer)
+    return opened
+
+
+def voted_frame(opened: OpenedComparison) -> bytes:
+    return dump(Tell.VOTED, chat=opened.chat.pk, comparison=opened.comparison.pk)
 
 
 async def fuse(person_id: UUID, frame: Fuse) -> Opened:
@@ -104,7 +118,7 @@ async def compared_frame(opened: OpenedComparison, client_id: UUID) -> bytes:
 
 
 async def _first_lane(comparison_id: UUID) -> UUID:
-    lane = await Lane.objects.aget(comparison=comparison_id, place=0)
+    lane = await Lane.objects.aget(comparison=comparison_id, place=0, replaced=False)
     return lane.answer_id
 
 
@@ -130,7 +144,7 @@ def started_frame(opened: Opened, client_id: UUID | None, *, closed: str = "", t
     )
 
 
-async def _open(opening: Any, frame: Send | Retry | Continue | Fuse) -> Any:
+async def _open(opening: Any, frame: Send | Retry | Continue | Fuse | Join) -> Any:
     try:
         return await writer.submit(opening)
     except Refused as refused:

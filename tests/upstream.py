@@ -4,7 +4,8 @@
 Models and what they do stand in ``MODELS``; ``pace-FIRST-INTER-TOKENS`` (ms, ms, count) makes any other pace,
 ``boast-`` with anything behind it says its own name and its maker's, slowly where it is called slow, and
 ``unsteady-`` with anything behind it is one more like ``unsteady``. ``knows-WRONG-INVENTED`` (percent) has read the
-checklist that ``CHECKLIST`` names (that of the tests by default) and errs as often as it says, evenly over the items.
+checklist that ``CHECKLIST`` names (that of the tests by default) and errs as often as it says, evenly over the items;
+``judges-`` with anything behind it finds every answer right, and of two the longer one better.
 Every stamped token is `` @`` and the monotonic clock in µs, so that a reader on this machine knows its age.
 """
 
@@ -56,6 +57,7 @@ MODELS = {
     "garbage": "three tokens, then bytes that are no JSON",
 }
 WORDS = 20  # of ``gated``
+CHECKLIST = Path(__file__).parent / "measurement" / "data" / "checklist.jsonl"
 RID = re.compile(r"rid:([\w.-]+)")
 COUNTED = 15  # words of ``counting`` and its kin
 ERRORS = {
@@ -306,6 +308,8 @@ class Provider:
                 stamped = self._unsteady(begun(messages))
             case "knows":
                 stamped = at_once(known(model, messages))
+            case "judges":
+                stamped = at_once([verdict(text_of(messages[-1]))])
             case _:
                 stamped = at_once(list(said(model, messages)))
         async for token in stamped:
@@ -391,23 +395,40 @@ def said(model: str, messages: list[dict[str, Any]]) -> Iterator[str]:
 def known(model: str, messages: list[dict[str, Any]]) -> list[str]:
     """The gold answer or, as often as the model is said to err, another item's; without one it abstains or invents."""
     wrong, invented = (int(part) / 100 for part in model.split("-")[1:3])
-    items = checklist()
+    items = checklist(os.environ.get("CHECKLIST") or str(CHECKLIST))
     at = next((n for n, one in enumerate(items) if one["question"] == text_of(messages[-1]).strip()), None)
     if at is None:
         return ["It ", "is ", "a ", "long ", "story."]
     kind = [one for one in items if bool(one["answers"]) == bool(items[at]["answers"])]
-    turn = (kind.index(items[at]) + 0.5) / len(kind) * 89 % 1  # spreads evenly over the items of its kind
-    other = next(one["answers"][0] for one in items[at + 1 :] + items if one["answers"] and one is not items[at])
+    turn = kind.index(items[at])
+    other = next(one["answers"][0] for one in items[at + 1 :] + items if one["answers"] and is_other(one, items[at]))
     if items[at]["answers"]:
-        text = f"It is {other if turn < wrong else items[at]['answers'][0]} [1]."
+        text = f"It is {other if errs(turn, len(kind), wrong) else items[at]['answers'][0]} [1]."
     else:
-        text = f"It is {other} [1]." if turn < invented else "The passages hold no answer to this."
+        text = f"It is {other} [1]." if errs(turn, len(kind), invented) else "The passages hold no answer to this."
     return re.findall(r"\S+\s*", text)
 
 
+def verdict(told: str) -> str:
+    first, second = (told.partition(f"<{name}>")[2].partition("</")[0] for name in ("first", "second"))
+    if not second:
+        return "YES"
+    return "TIE" if len(first) == len(second) else "FIRST" if len(first) > len(second) else "SECOND"
+
+
+def errs(at: int, of: int, share: float) -> bool:
+    """Whether it errs on that one of so many items: evenly spread over them."""
+    return (at + 0.5) / of * 89 % 1 < share
+
+
+def is_other(one: dict[str, Any], item: dict[str, Any]) -> bool:
+    """Whether one item's answer names none of the other's, not even in other words' midst."""
+    said = set(re.findall(r"\w+", one["answers"][0].lower()))
+    return not any(set(re.findall(r"\w+", gold.lower())) - {"a", "an", "the"} <= said for gold in item["answers"])
+
+
 @cache
-def checklist() -> list[dict[str, Any]]:
-    path = os.environ.get("CHECKLIST") or Path(__file__).parent / "measurement" / "data" / "checklist.jsonl"
+def checklist(path: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in Path(path).read_text().splitlines()]
 
 

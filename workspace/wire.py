@@ -22,6 +22,8 @@ class Ask(StrEnum):
               [configuration number], [persona number], [parent]}], [blind bool]     one question, an
               answer in each of 2 to 8 lanes
     fuse      client_id, chat, comparison, lanes [message], [model], [instruction]    one answer made of several
+    lane      client_id, chat, comparison, and what a lane of compare has, or [again message]     one lane more, or
+              one that failed asked again in its place
     retry     client_id, chat, message, [model]     a sibling of this answer
     continue  chat, message                          go on with an interrupted answer
     stop      chat, message
@@ -32,6 +34,7 @@ class Ask(StrEnum):
     SEND = "send"
     COMPARE = "compare"
     FUSE = "fuse"
+    LANE = "lane"
     RETRY = "retry"
     CONTINUE = "continue"
     STOP = "stop"

@@ -22,16 +22,19 @@ from workspace.router import catalog
 from workspace.router.prompts import estimate_tokens
 from workspace.router.states import LIVE
 from workspace.types import canonical, sha256
+from workspace.wire import MAX_LANES
 
 
 @dataclass
 class LaneShown(Shown):
-    """One lane. ``held``: it is of a blind comparison that is not over, so how far it is, is not told by the page."""
+    """One lane. ``held``: it is of a blind comparison that is not over, so how far it is, is not told by the page.
+    ``before`` are answers that failed in its place, before it was asked again."""
 
     lane: Lane | None = None
     withheld: bool = False
     held: bool = False
     thumb: Thumb | None = None
+    before: Sequence[Message] = ()
 
     @property
     def letter(self) -> str:
@@ -43,6 +46,11 @@ class LaneShown(Shown):
         """Of a blind lane without the names that would tell who wrote it."""
         text = "\n\n".join(part.text for part in self.parts if part.kind == "text")
         return masked(self.message, text) if self.withheld else text
+
+    @property
+    def times(self) -> int:
+        """How often it was asked."""
+        return len(self.before) + 1
 
     @property
     def state(self) -> str:
@@ -121,6 +129,11 @@ class Board:
     def digests(self) -> Sequence[str]:
         """The beginnings of what the vote is bound to."""
         return [lane.message.digest[:4] for lane in self.lanes]
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether another model may join."""
+        return self.is_tip and not self.withheld and len(self.lanes) < MAX_LANES
 
     @property
     def is_over(self) -> bool:
@@ -213,7 +226,13 @@ def _board(comparison_id: UUID, at: UUID, person: Person | None) -> Board:
     comparison = Comparison.objects.get(pk=comparison_id)
     of_run = ("model_version__model", "router_version", "judgement")
     related = ("comparison", "answer__author", "answer__parent", "answer__chat", *(f"answer__run__{n}" for n in of_run))
-    lanes = list(Lane.objects.filter(comparison=comparison).select_related(*related))
+    every = list(Lane.objects.filter(comparison=comparison).select_related(*related))
+    lanes = [lane for lane in every if not lane.replaced]
+    before: dict[int, list[Message]] = {}
+    for lane in every:
+        before.setdefault(lane.place, []).extend([lane.answer] if lane.replaced else [])
+        if lane.replaced and lane.answer_id == at:
+            at = next(one.answer_id for one in lanes if one.place == lane.place)
     withheld = comparison.is_withheld
     held = withheld and any(lane.answer.run and lane.answer.run.state in LIVE for lane in lanes)
     votes = Vote.objects.filter(comparison=comparison)
@@ -221,7 +240,15 @@ def _board(comparison_id: UUID, at: UUID, person: Person | None) -> Board:
     return Board(
         comparison=comparison,
         lanes=[
-            LaneShown(lane.answer, lane=lane, withheld=withheld, held=held, thumb=thumbs.get(lane.pk)) for lane in lanes
+            LaneShown(
+                lane.answer,
+                lane=lane,
+                withheld=withheld,
+                held=held,
+                thumb=thumbs.get(lane.pk),
+                before=before[lane.place],
+            )
+            for lane in lanes
         ],
         at=at,
         vote=votes.filter(person=person).select_related("lane").first() if person else None,

@@ -21,6 +21,7 @@ from chat.frames import dump
 from chat.live import Answer, let_go, linger
 from chat.record import Opened
 from workspace.hub import hub
+from workspace.ids import new_id
 from workspace.router import catalog
 from workspace.router.run_rows import Outcome
 from workspace.router.runs import Numbered
@@ -29,6 +30,7 @@ from workspace.types import Delta, Event, EvidenceFound, plain
 from workspace.wire import Tell
 
 TICK = 0.05  # seconds
+PATIENCE = 2.0  # seconds that another process is waited for
 STEP = 60  # characters a tick, at most
 
 
@@ -107,6 +109,10 @@ class BlindAnswer(LaneAnswer):
             self._frames.append(await self._delta(piece, {"run": self.run_id, "seq": self.seq + 1}))
             await self._hub.tell(self._topic, self._frames[-1])
 
+    async def retell(self, reply: bytes) -> None:
+        """To another process, for somebody who came late, under the topic that it names."""
+        await self._hub.tell(reply.decode(), b"\n".join(self._frames))
+
     async def end(self) -> None:
         """Who comes later must hear it too, while other lanes are being written."""
         self._frames.append(await announce_lane(self.answer_id, seq=self.seq + 1))
@@ -133,10 +139,13 @@ class Pace:
         self._awake.set()
 
     async def _run(self) -> None:
+        for lane in self._lanes:
+            await hub().listen(_asked(lane.run_id), lane.retell)
         try:
             await self._show_all()
         finally:
             for lane in self._lanes:
+                await hub().leave(_asked(lane.run_id), lane.retell)
                 let_go(lane)
 
     async def _show_all(self) -> None:
@@ -164,6 +173,30 @@ def lane_observer(opened: Opened | OpenedLane, chat_id: UUID, *, pace: Pace | No
     if pace:
         return BlindAnswer(*ids, pace=pace, asked=opened.request.prompt, **how)
     return LaneAnswer(*ids, **{name: value for name, value in how.items() if name not in ("so_far", "closed")})
+
+
+async def told_elsewhere(run_id: UUID) -> list[bytes]:
+    """What another process has told so far of a blind lane that it writes: nobody else knows. Nothing where it does not
+    answer in time."""
+    told: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+    reply = f"{_asked(run_id)}.{new_id().hex}"
+
+    async def hear(frames: bytes) -> None:
+        if not told.done():
+            told.set_result(frames)
+
+    await hub().listen(reply, hear)
+    try:
+        await hub().tell(_asked(run_id), reply.encode())
+        return (await asyncio.wait_for(told, PATIENCE)).splitlines()
+    except TimeoutError:
+        return []
+    finally:
+        await hub().leave(reply, hear)
+
+
+def _asked(run_id: UUID) -> str:
+    return f"told.{run_id}"
 
 
 _paces: set[asyncio.Task[None]] = set()  # the loop keeps only a weak hold of a task

@@ -133,8 +133,10 @@ def _lanes(votes: Sequence[Vote], known: Mapping[str, int]) -> dict[UUID, list[L
 
 
 def _matches(vote: Vote, lanes: Sequence[Lane], labels: Mapping[int, str], held: str) -> list[Match]:
-    """The best against each of the others; a tie, or all bad, between every two."""
-    taking = [lane for lane in lanes if lane.pk in labels]
+    """The best against each of the others; a tie, or all bad, between every two. A lane that came after the vote, or
+    was asked again, was not read by it."""
+    read = [lane for lane in lanes if vote.digests.get(lane.letter) == lane.answer.digest]
+    taking = [lane for lane in read if lane.pk in labels]
     if vote.lane_id:
         best = next((lane for lane in taking if lane.pk == vote.lane_id), None)
         pairs = [(best, other) for other in taking if other is not best] if best else []

@@ -48,8 +48,10 @@ class Listed:
 
 def listed(person: Person) -> list[Listed]:
     """The newest first."""
-    lanes = Lane.objects.select_related("answer__run__model_version__model").defer(
-        "answer__run__text", "answer__run__evidence", "answer__run__reasoning", "answer__run__manifest"
+    lanes = (
+        Lane.objects.filter(replaced=False)
+        .select_related("answer__run__model_version__model")
+        .defer("answer__run__text", "answer__run__evidence", "answer__run__reasoning", "answer__run__manifest")
     )
     found = Comparison.objects.filter(chat__in=access.chats_of(person)).select_related("chat", "question__author")
     newest = found.prefetch_related(Prefetch("lanes", lanes)).order_by("-created")[:SHOWN]

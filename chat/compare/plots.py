@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from chat.compare.leaderboard import Standing
-from workspace.measurement.plots import HEIGHT, WIDTH, Place, Plot, Tick, beside
+from workspace.measurement.plots import HEIGHT, WIDTH, Place, Plot, Tick, beside, log_rounds, rounds
 
 NARROW = 8  # units that are left free at the sides
 
@@ -52,26 +52,14 @@ def _plot(
         )
         for (one, _), dot, label in zip(placed, dots, texts, strict=True)
     ]
-    ends = (10**first, 10 ** (first + room)) if is_log else (0.0, room)
+    ticks = log_rounds(10**first, 10 ** (first + room)) if is_log else rounds(0.0, room)
     words = ", ".join(
         f"{one.strength.model} {one.strength.elo:.0f} at {unit.format(float(f'{value:.2g}'))}" for one, value in placed
     )
     return Plot(
-        xs=[Tick(x(value), unit.format(value)) for value in _rounds(*ends, is_log=is_log)],
-        ys=[Tick(y(value), f"{value:g}") for value in _rounds(lowest, highest, is_log=False)],
+        xs=[Tick(x(value), unit.format(value)) for value in ticks],
+        ys=[Tick(y(value), f"{value:g}") for value in rounds(lowest, highest)],
         places=places,
         axis=axis,
         words=f"Strength and {what}: {words}.",
     )
-
-
-def _rounds(low: float, high: float, *, is_log: bool) -> list[float]:
-    """A few round numbers between two values."""
-    if is_log:
-        tens = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        found = [float(f"{factor * 10.0**power:.3g}") for power in tens for factor in (1, 2, 5)]
-        found = [value for value in found if low <= value <= high]
-        return found[:: max(1, len(found) // 5)]
-    step = 10.0 ** math.floor(math.log10((high - low) or 1.0))
-    step = next(step * by for by in (0.1, 0.2, 0.5, 1, 2) if (high - low) / (step * by) <= 6)
-    return [float(f"{step * at:.6g}") for at in range(math.ceil(low / step), math.floor(high / step) + 1)]

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from chat import record, tree
-from chat.frames import Compare, Continue, Fuse, Refused
+from chat.frames import Compare, Continue, Fuse, LaneAsk, Refused
 from chat.models import Chat, Comparison, Fusion, Lane, Message, Thumb, Vote
 from chat.record import Opened
 from workspace.accounts.models import Person
@@ -58,7 +58,7 @@ def open_compare(person_id: UUID, ask: Compare) -> OpenedComparison:
     comparisons = Comparison.objects.filter(chat=chat).select_related("question__author")
     if before := comparisons.filter(question__client_id=ask.client_id).first():
         return OpenedComparison(comparison=before, chat=chat, question=before.question, lanes=(), fresh=False)
-    _refuse_configurations(person, ask)
+    refuse_configurations(person, ask.lanes)
     lanes = list(ask.lanes)
     for lane in lanes:
         record.persona_of(person, lane.persona)
@@ -169,7 +169,7 @@ def vote(
     Votes bind to what was read: all lanes must have settled. A blind one is final; a sighted one may change.
     """
     comparison = comparison_to_write(person, chat_id, id)
-    lanes = list(comparison.lanes.select_related("answer__run"))
+    lanes = list(comparison.standing.select_related("answer__run"))
     if waiting := [one.letter for one in lanes if not one.answer.settled]:
         raise Refused("still_writing", f"{_and(waiting)} is not finished.", "Wait for it, stop it, or continue it.")
     best = next((one for one in lanes if one.answer_id == lane), None)
@@ -238,9 +238,9 @@ def is_over(comparison: Comparison) -> bool:
     return not comparison.lanes.filter(answer__run__state__in=live).exists()
 
 
-def _refuse_configurations(person: Person, ask: Compare) -> None:
+def refuse_configurations(person: Person, lanes: Sequence[LaneAsk]) -> None:
     """A version of the router's file, drafts among them, is for those who may write one."""
-    wanted = {lane.configuration for lane in ask.lanes if lane.configuration}
+    wanted = {lane.configuration for lane in lanes if lane.configuration}
     if wanted and not may_administer(person):
         raise Refused("not_admin", "Router versions are compared by admins.", "Choose models, or ask an admin.")
     if wanted - set(RouterVersion.objects.filter(pk__in=wanted).values_list("pk", flat=True)):

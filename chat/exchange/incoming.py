@@ -41,6 +41,7 @@ from workspace.router.models import Run
 from workspace.router.personas import offered_to
 from workspace.router.states import SETTLED
 from workspace.types import Manifest, canonical, sha256, text_part
+from workspace.wire import MAX_LANES
 
 BATCH = 500
 ABANDONED = timedelta(hours=1)  # an import that has not ended by then never will
@@ -243,12 +244,19 @@ def _comparison(person: Person, chat: Chat, line: Mapping[str, Any], made: Mappi
         created=moment(line.get("created")) or timezone.now(),
     )  # fmt: skip
     lanes = {}
-    for place, one in enumerate(line["lanes"][:8]):
+    place = 0
+    for one in line["lanes"]:
+        replaced = one.get("replaced") is True
+        if place == MAX_LANES:
+            break
         answer = made[str(one["message"])]
         if answer.run_id is None:
             raise Unreadable("A lane of the file is no answer.", "Take another copy of it.")
         asked = {name: value for name, value in dict(one.get("asked") or {}).items() if name in ("model", "parameters")}
-        lanes[str(one["message"])] = Lane.objects.create(comparison=comparison, place=place, answer=answer, asked=asked)
+        lanes[str(one["message"])] = Lane.objects.create(
+            comparison=comparison, place=place, answer=answer, asked=asked, replaced=replaced
+        )
+        place += not replaced
     return lanes
 
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from chat import record
 from chat.exchange import lines
-from chat.models import Branch, Chat, Checkpoint, Comparison, Fusion, Message, MessageBlob
+from chat.models import Branch, Chat, Checkpoint, Comparison, Fusion, Lane, Message, MessageBlob
 from workspace import blobs
 from workspace.accounts.models import Person
 from workspace.router.models import Run
@@ -68,18 +68,23 @@ def _lines(chat: Chat, messages: list[Message], numbers: dict[UUID, int]) -> Ite
         if message.origin_id in numbers:
             yield {"kind": "origin", "message": numbers[message.pk], "of": numbers[message.origin_id]}
     for comparison in Comparison.objects.filter(chat=chat, question__in=numbers).order_by("pk"):
-        lanes = list(comparison.lanes.order_by("place"))
+        lanes = list(comparison.lanes.order_by("place", "pk"))
         if not comparison.is_withheld and all(lane.answer_id in numbers for lane in lanes):
             yield {
                 "kind": "comparison", "question": numbers[comparison.question_id], "blind": comparison.blind,
                 "revealed": when(comparison.revealed), "created": when(comparison.created),
-                "lanes": [{"place": one.place, "message": numbers[one.answer_id], "asked": one.asked} for one in lanes],
+                "lanes": [_lane(one, numbers) for one in lanes],
             }  # fmt: skip
     for fusion in Fusion.objects.filter(answer__in=numbers).order_by("answer_id"):
         answers = list(fusion.lanes.order_by("pk").values_list("answer_id", flat=True))
         if all(answer in numbers for answer in answers):
             told = {"instruction": fusion.instruction, "lanes": [numbers[answer] for answer in answers]}
             yield {"kind": "fusion", "message": numbers[fusion.answer_id], **told}
+
+
+def _lane(lane: Lane, numbers: dict[UUID, int]) -> dict[str, Any]:
+    told = {"place": lane.place, "message": numbers[lane.answer_id], "asked": lane.asked}
+    return {**told, **({"replaced": True} if lane.replaced else {})}
 
 
 def _message(message: Message, numbers: dict[UUID, int]) -> dict[str, Any]:

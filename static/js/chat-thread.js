@@ -11,6 +11,7 @@ export class ChatThread extends HTMLElement {
   #clock = 0;
   #ends = new Ends(this);
   #loading = 0;
+  #meanwhile = new Set(); // lists of frames that came while a board is drawn anew
   #wanted = ""; // where another tab went
 
   connectedCallback() {
@@ -74,8 +75,10 @@ export class ChatThread extends HTMLElement {
       case TELL.VOTED:
         return this.#renew(frame.comparison);
       case TELL.SETTLED:
+        for (const list of this.#meanwhile) list.push(frame);
         return this.#settled(frame);
       default:
+        for (const list of this.#meanwhile) list.push(frame);
         return this.#answers.get(frame.run)?.apply(frame);
     }
   }
@@ -138,13 +141,17 @@ export class ChatThread extends HTMLElement {
     const old = document.getElementById(`board-${comparison}`);
     if (!old) return;
     const body = new URLSearchParams({ message: "" });
-    const response = await fetch(this.dataset.place, { method: "POST", body, headers: { "X-CSRFToken": cookie("csrftoken") } });
-    const fresh = response.ok && fragment(await response.text()).querySelector(`#board-${comparison}`);
+    const missed = [];
+    this.#meanwhile.add(missed);
+    const response = await fetch(this.dataset.place, { method: "POST", body, headers: { "X-CSRFToken": cookie("csrftoken") } }).catch(() => null);
+    const fresh = response?.ok && fragment(await response.text()).querySelector(`#board-${comparison}`);
+    this.#meanwhile.delete(missed);
     if (!fresh) return this.reload();
     const at = old.contains(document.activeElement) && document.activeElement;
     for (const lane of old.querySelectorAll(".lane")) this.#answers.delete(lane.dataset.run);
     old.replaceWith(fresh);
     this.#watchAll(fresh);
+    for (const frame of missed) this.apply(frame); // what the page had already is ignored by its number
     if (at) (same(fresh, at) ?? fresh.querySelector(".lane.on") ?? fresh).focus({ preventScroll: true });
     this.dispatchEvent(new Event("renewed"));
   }

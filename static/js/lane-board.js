@@ -174,6 +174,10 @@ export class LaneBoard extends HTMLElement {
       case "thumb":
         event.stopPropagation();
         return this.#thumb(button);
+      case "lane-add":
+        return this.add();
+      case "lane-add-close":
+        return this.#openAdd(false);
       case "lanes-fuse":
         return this.#openFuse();
       case "fuse-close":
@@ -186,11 +190,24 @@ export class LaneBoard extends HTMLElement {
     }
   }
 
+  // Another model joins, where one may.
+  add() {
+    if (this.querySelector("form.add-lane")) this.#openAdd(true);
+  }
+
+  #openAdd(open) {
+    const form = this.querySelector("form.add-lane");
+    const button = this.querySelector("[data-do=lane-add]");
+    form.hidden = !open;
+    button.setAttribute("aria-expanded", String(open));
+    if (!open) return button.focus();
+    offerModels(form.elements.model);
+    form.elements.model.focus();
+  }
+
   #openFuse() {
     const form = this.querySelector("form.fuse");
-    const models = document.querySelectorAll("model-picker [role=option]");
-    const chosen = document.querySelector("model-picker")?.model;
-    form.elements.model.replaceChildren(...[...models].map(({ dataset }) => new Option(dataset.model || "the router's choice", dataset.model, false, dataset.model === chosen)));
+    offerModels(form.elements.model);
     form.hidden = false;
     form.elements.instruction.focus();
     form.scrollIntoView({ block: "nearest" });
@@ -204,6 +221,7 @@ export class LaneBoard extends HTMLElement {
   async #submit(event) {
     event.preventDefault();
     const form = event.target;
+    if (form.matches(".add-lane")) return this.#ask("lane-add", [], { model: form.elements.model.value });
     if (form.matches(".fuse")) return this.#ask("lanes-fuse", this.#fused, { instruction: form.elements.instruction.value, model: form.elements.model.value });
     const body = new URLSearchParams(new FormData(form));
     const response = await this.#post(event.submitter?.dataset.reveal !== undefined ? event.submitter.formAction : form.action, body);
@@ -248,6 +266,13 @@ export class LaneBoard extends HTMLElement {
     event.preventDefault();
     this.move(by);
   }
+}
+
+// The models that the picker offers.
+function offerModels(select) {
+  const models = document.querySelectorAll("model-picker [role=option]");
+  const chosen = document.querySelector("model-picker")?.model;
+  select.replaceChildren(...[...models].map(({ dataset }) => new Option(dataset.model || "the router's choice", dataset.model, false, dataset.model === chosen)));
 }
 
 // "A", "A and B", "A, B and C"

@@ -140,6 +140,7 @@ function chat() {
     0: () => thread.board?.choose("tie"),
     x: () => thread.board?.choose("bad"),
     Enter: () => thread.board?.vote(),
+    "+": () => thread.board?.add(),
     ArrowLeft: () => thread.board?.move(-1),
     ArrowRight: () => thread.board?.move(1),
     ...Object.fromEntries([1, 2, 3, 4, 5, 6, 7, 8].map((number) => [number, () => thread.board?.choose(number)])),
@@ -256,6 +257,7 @@ function chat() {
     if (action === "edit") return composer.edit(item);
     if (action === "copy") return copy(to);
     if (action === "retry") return picker.open((model) => retry(message, model));
+    if (action === "lane-again") return join({ comparison: item.closest(".board").dataset.comparison, again: message });
     if (action === "compare") return compare(item);
     if (action === "checkpoint") return checkpoint(message);
   }
@@ -296,6 +298,7 @@ function chat() {
       socket.ask({ type: ASK.FUSE, client_id, chat: here, comparison, lanes: chosen.map(({ message }) => message), model, instruction });
       return;
     }
+    if (action === "lane-add") return join({ comparison, model });
     if (action === "lanes-diff") return location.assign(`/c/${here}/diff/?a=${chosen[0].message}&b=${chosen[1].message}`);
     if (chosen.length === 1) {
       lanes.set([]);
@@ -303,6 +306,11 @@ function chat() {
     }
     lanes.set(chosen.map(({ message, model: name }) => ({ ...picker.lane(name), parent: message })), false); // blind, the way back would tell
     composer.focusText();
+  }
+
+  // One lane more, or a failed one again.
+  function join(lane) {
+    socket.ask({ type: ASK.LANE, client_id: crypto.randomUUID?.() ?? uuid(), chat: here, ...lane });
   }
 
   function retry(message, model) {

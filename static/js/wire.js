@@ -5,6 +5,7 @@ export const ASK = Object.freeze({
   SEND: "send",
   COMPARE: "compare",
   FUSE: "fuse",
+  LANE: "lane",
   RETRY: "retry",
   CONTINUE: "continue",
   STOP: "stop",

@@ -79,17 +79,18 @@ def _wrong(kind: str, who: Who, met: dict[str, tuple[Meets, Any]], access: Acces
 
 async def _ask(page: Tab, kind: str, fields: dict[str, Any]) -> tuple[Meets, Any]:
     """What came back until all that this frame sets off is over."""
-    answers = {Ask.SEND: 1, Ask.RETRY: 1, Ask.FUSE: 1, Ask.COMPARE: 2}.get(Ask(kind), 0)
+    answers = {Ask.SEND: 1, Ask.RETRY: 1, Ask.FUSE: 1, Ask.LANE: 1, Ask.COMPARE: 2}.get(Ask(kind), 0)
     for _ in range(answers):
         say("An answer.")
     await page.tell(kind, **fields)
     heard = await _heard(page)
-    if any(frame["type"] in ("started", "compared") for frame in heard):
+    refused = next((frame for frame in heard if frame["type"] == "refused"), None)
+    begun = "voted" if kind == Ask.LANE and not refused else "compared"
+    if any(frame["type"] in ("started", begun) for frame in heard):
         for _ in range(answers - sum(frame["type"] == "settled" for frame in heard)):
             await page.hear("settled")
     if any(frame["type"] == "closed" for frame in heard):
         return Meets.DOOR, None
-    refused = next((frame for frame in heard if frame["type"] == "refused"), None)
     if refused is None:
         return Meets.IN, None
     if refused["code"] == "signed_out":
@@ -131,5 +132,8 @@ def _frame(world: World, kind: str, about: str) -> dict[str, Any]:
         comparison = uuid4() if about == NO_MESSAGE else world.comparison.pk
         lanes_ = [lane.answer_id for lane in world.lanes]
         return {"client_id": uuid4(), "chat": chat, "comparison": comparison, "lanes": lanes_, "model": "plain"}
+    if kind == Ask.LANE:
+        comparison = uuid4() if about == NO_MESSAGE else world.comparison.pk
+        return {"client_id": uuid4(), "chat": chat, "comparison": comparison, "model": "plain"}
     named = {"client_id": uuid4(), "model": "plain"} if kind == Ask.RETRY else {}
     return {**named, "chat": chat, "message": message}

@@ -242,6 +242,7 @@ FRAMES: dict[str, Access] = {
     Ask.SEND: CHAT_WRITE,
     Ask.COMPARE: CHAT_WRITE,
     Ask.FUSE: CHAT_WRITE,
+    Ask.LANE: CHAT_WRITE,
     Ask.RETRY: CHAT_WRITE,
     Ask.CONTINUE: CHAT_WRITE,
     Ask.STOP: CHAT_WRITE,

@@ -30,13 +30,14 @@ OURS = [
     "/measure/", "/no/such/page/",
 ]  # fmt: skip
 LANES = ("counting", "instant")
+JUDGE = "judges-length"
 OUTSIDE = ["/sign-in/", "/join/no-such-invitation/", "/sign-in/no-such-link/", "/sign-in/off/"]
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Served]:
     served = Served(tmp_path_factory.mktemp("axe"))
-    served.people(1, upstream.url)
+    served.people(1, upstream.url, [JUDGE])
     served.start()
     served.start_worker()
     yield served
@@ -137,19 +138,42 @@ def test_a_comparison_its_difference_and_its_history(owner: Page, site: Served) 
     owner.goto(history.replace("history/", f"diff/?a={ids[0]}&b={ids[1]}"))
     expect(owner.get_by_role("heading", name="What made them")).to_be_visible()
     found += wrong(owner, "difference")
+    for address in (
+        "/compare/",
+        "/leaderboard/?votes=sighted",
+        history.partition("/history/")[0].removeprefix(home(site)) + "/freeze/",
+    ):
+        go(owner, site, address)
+        found += wrong(owner, address)
     assert not found, "\n".join(found)
 
 
-def test_a_report_of_a_measurement(owner: Page, site: Served) -> None:
-    go(owner, site, "/measure/")
-    form = owner.get_by_role("form", name="New measurement")
-    form.get_by_label("A file: JSON Lines").set_input_files([FILE])
-    for model in ("counting", "quotes", "err400"):
-        form.get_by_label(model, exact=True).check()
-    form.get_by_role("button", name="Start").click()
-    expect(owner.locator(".going")).to_have_count(0, timeout=60_000)
-    expect(owner.get_by_role("heading", name="Where they differ")).to_be_visible()
-    assert not (found := wrong(owner, "report")), "\n".join(found)
+def test_a_report_of_a_measurement_and_what_it_leads_to(owner: Page, site: Served) -> None:
+    for judge in ("", JUDGE):
+        go(owner, site, "/measure/")
+        form = owner.get_by_role("form", name="New measurement")
+        form.get_by_label("A file: JSON Lines").set_input_files([FILE])
+        for model in ("counting", "quotes", "err400"):
+            form.get_by_label(model, exact=True).check()
+        owner.get_by_text("More: repeats").click()
+        found = wrong(owner, "a new measurement")
+        form.get_by_label("A model that judges").select_option(judge)
+        form.get_by_label("It says which of two answers is better").set_checked(bool(judge))
+        form.get_by_role("button", name="Start").click()
+        expect(owner.locator(".going")).to_have_count(0, timeout=60_000)
+        expect(owner.get_by_role("heading", name="Where they differ")).to_be_visible()
+    expect(owner.get_by_role("heading", name=f"Which answer is better, says {JUDGE}")).to_be_visible()
+    found += wrong(owner, "report")
+    report = owner.url.removeprefix(home(site))
+    owner.get_by_role("link", name="Compare with the run before").click()
+    expect(owner.get_by_role("heading", name="Beside the run")).to_be_visible()
+    found += wrong(owner, "two reports")
+    for address in ("items/", "items/?show=differ", "items/2/"):
+        go(owner, site, report + address)
+        found += wrong(owner, address)
+    owner.goto(home(site) + report + "items/2/")
+    expect(owner.get_by_role("heading", name=f"Which answer is better, says {JUDGE}")).to_be_visible()
+    assert not found, "\n".join(found)
 
 
 def test_every_page_of_the_admin(owner: Page, site: Served, admin_pages: list[str]) -> None:

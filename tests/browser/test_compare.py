@@ -92,3 +92,38 @@ def test_lanes_are_swiped_on_a_phone_and_fused(page: Page) -> None:
     page.get_by_role("button", name="Fuse A and B").click()
     page.get_by_role("form", name="Fuse").get_by_role("button", name="Fuse").click()
     expect(page.locator(".turn.answer").last).to_contain_text("Fused from lanes A, B")
+
+
+def test_another_model_joins_and_a_failed_lane_is_asked_again(page: Page, upstream: Upstream) -> None:
+    choose_lanes(page, "counting", "err400")
+    composer(page).fill("Which is it?")
+    composer(page).press("Enter")
+    expect(lane(page, "B")).to_have_attribute("data-state", "failed")
+    expect(page.get_by_role("region", name="The lanes in figures")).to_be_visible()
+    lane(page, "B").get_by_role("button", name="Ask again").click()
+    expect(lane(page, "B")).to_contain_text("Asked 2 times")
+    expect(lane(page, "B")).to_have_attribute("data-state", "failed")
+    lane(page, "B").get_by_text("Asked 2 times").click()
+    expect(lane(page, "B").locator(".earlier").get_by_role("link", name="failed")).to_be_visible()
+
+    page.locator("#title").click()
+    page.keyboard.press("+")
+    form = page.get_by_role("form", name="Add a lane")
+    expect(form.get_by_role("combobox")).to_be_focused()
+    form.get_by_role("combobox").select_option("gated")
+    form.get_by_role("button", name="Add").click()
+    expect(lane(page, "C")).to_have_attribute("data-state", "running")
+    upstream.release(WORDS)
+    expect(lane(page, "C").locator(".prose")).to_contain_text("word1 word2 word3 word4 word5 word6 word7 word8 word9")
+    expect(lane(page, "C")).to_have_attribute("data-state", "done")
+
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.get_by_role("button", name="Add a lane").click()
+    form.get_by_role("combobox").select_option("instant")
+    form.get_by_role("button", name="Add").click()
+    expect(page.get_by_role("row", name=re.compile("instant"))).to_be_attached()
+    page.get_by_role("tab", name="D").click()
+    expect(lane(page, "D")).to_be_in_viewport(ratio=0.1)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for letter in "ABCD":
+        expect(page.get_by_role("region", name=f"Lane {letter}")).to_have_count(1)

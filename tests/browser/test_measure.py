@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -16,7 +17,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.faults.test_local_host import ADD
 from tests.hosts.small import small_models
 from tests.serving import ROOT, Served
-from tests.upstream import Upstream
+from tests.upstream import Upstream, errs
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -74,21 +75,41 @@ def test_a_checklist_is_measured_and_read(page: Page) -> None:
 
 
 DATA = Path(__file__).parents[1] / "measurement" / "data"
-KNOWN = {"knows-8-5": (2 / 24, 1 / 12), "knows-25-50": (6 / 24, 6 / 12)}  # of answers wrong, of the rest invented
+KNOWN = {"knows-8-5": (0.08, 0.05), "knows-25-50": (0.25, 0.5)}  # of answers wrong, of the rest invented
 
 
-def checklist() -> bytes:
-    """Each question with the paragraph that it was written about."""
+def checklist(answerable: int, unanswerable: int) -> list[dict[str, Any]]:
+    """SQuAD's questions, each with the paragraph that it was written about."""
     texts = {row["id"]: row for row in map(json.loads, (DATA / "corpus.jsonl").read_text().splitlines())}
     rows = [json.loads(line) for line in (DATA / "checklist.jsonl").read_text().splitlines()]
-    return "\n".join(json.dumps({**row, "evidence": [texts[row["gold_id"]]]}) for row in rows).encode()
+    chosen = [row for row in rows if row["answers"]][:answerable] + [row for row in rows if not row["answers"]][
+        :unanswerable
+    ]
+    return [{**row, "evidence": [texts[row["gold_id"]]]} for row in chosen]
 
 
+def erring(share: float, of: int) -> int:
+    """How many of so many items a model errs on."""
+    return sum(errs(at, of, share) for at in range(of))
+
+
+@pytest.mark.parametrize(
+    ("answerable", "unanswerable"),
+    [(24, 12), pytest.param(200, 100, marks=[pytest.mark.soak, pytest.mark.timeout(3600)])],
+)
 @pytest.mark.timeout(400)
 def test_a_checklist_finds_known_error_rates_though_it_is_killed(
-    browser: Browser, upstream: Upstream, tmp_path: Path
-) -> None:
+    browser: Browser, upstream: Upstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answerable: int,
+    unanswerable: int,
+) -> None:  # fmt: skip
     """SQuAD's questions over a reader, a local model and two models that err as often as they say."""
+    rows = checklist(answerable, unanswerable)
+    file = "\n".join(map(json.dumps, rows))
+    (tmp_path / "checklist.jsonl").write_text(file)
+    monkeypatch.setenv("CHECKLIST", str(tmp_path / "checklist.jsonl"))
+    models = [*KNOWN, "quotes", "tiny-llama"]
+    whole = len(rows) * len(models)
+    patience = 400 * whole  # milliseconds
     served = Served(tmp_path / "data", local_models=True)
     [key] = served.people(1, upstream.url, list(KNOWN))
     small = small_models("llama")["llama"]
@@ -102,31 +123,37 @@ def test_a_checklist_finds_known_error_rates_though_it_is_killed(
         served.start_worker()
         page.goto(f"{served.url}/measure/")
         form = page.get_by_role("form", name="New measurement")
-        form.get_by_label("A file: JSON Lines").set_input_files([{**FILE, "buffer": checklist()}])
-        models = [*KNOWN, "quotes", "tiny-llama"]
+        form.get_by_label("A file: JSON Lines").set_input_files([{**FILE, "buffer": file.encode()}])
         for model in models:
             form.get_by_label(model, exact=True).check()
         form.get_by_role("button", name="Start").click()
-        expect(page.locator(".going")).to_contain_text(re.compile(r"\b[2-9]\d of 144 answers"), timeout=120_000)
+        midway = re.compile(rf"\b({'|'.join(map(str, range(whole // 3, whole)))}) of {whole} answers")
+        expect(page.locator(".going")).to_contain_text(midway, timeout=patience)
         served.kill()
         served.start()
         served.start_worker()
-        expect(page.locator(".going")).to_have_count(0, timeout=120_000)
+        assert page.request.get(f"{page.url}json/").json()["progress"][0]["done"] < whole, "it was cut off midway"
+        expect(page.locator(".going")).to_have_count(0, timeout=patience)
         told = page.request.get(f"{page.url}json/").json()
         table = page.request.get(f"{page.url}csv/").text()
         heading = page.locator(".lead h2").inner_text()
+        shown = page.locator(".result tbody tr th").all_inner_texts()
     finally:
         context.close()
         served.end()
-    assert told["progress"] == [{"part": "answers", "done": 144, "of": 144}]
-    rows = [(row["item"], row["model"]) for row in csv.DictReader(io.StringIO(table))]
-    assert len(rows) == len(set(rows)) == 144, "none lost, none twice"
+    assert told["progress"] == [{"part": "answers", "done": whole, "of": whole}]
+    stored = [(row["item"], row["model"]) for row in csv.DictReader(io.StringIO(table))]
+    assert sorted(stored) == sorted((row["id"], model) for row in rows for model in models), "none lost, none twice"
     lanes = {lane["label"]: lane for lane in told["lanes"]}
     for model, (wrong, invented) in KNOWN.items():
-        assert lanes[model]["correct"]["low"] <= 1 - wrong <= lanes[model]["correct"]["high"]
-        assert lanes[model]["cells"]["invented"] == round(12 * invented)
-        truth = (24 * wrong + 12 * invented) / (24 + 12 * invented)
-        assert lanes[model]["hallucinated"]["low"] <= truth <= lanes[model]["hallucinated"]["high"]
+        cells, lane = lanes[model]["cells"], lanes[model]
+        assert (cells["wrong"], cells["invented"]) == (erring(wrong, answerable), erring(invented, unanswerable))
+        assert lane["correct"]["low"] <= 1 - wrong <= lane["correct"]["high"]
+        truth = (answerable * wrong + unanswerable * invented) / (answerable + unanswerable * invented)
+        assert lane["hallucinated"]["low"] <= truth <= lane["hallucinated"]["high"]
     right = {label: lane["right"]["value"] for label, lane in lanes.items()}
-    assert sorted(right, key=lambda label: -right[label])[0] == "knows-8-5" and right["tiny-llama"] < right["quotes"]
-    assert heading.startswith("knows-8-5")
+    best, second = KNOWN
+    assert right[best] == max(right.values()) and right["tiny-llama"] < min(right["quotes"], right[second])
+    assert heading.startswith(best) and set(shown) == set(models)
+    [between] = [pair for pair in told["pairs"] if {pair["first"], pair["second"]} == set(KNOWN)]
+    assert between["told"], "so many items tell them apart"

@@ -13,6 +13,8 @@ from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chat import live
+from chat.compare import lanes as compare_lanes
 from chat.compare.masks import BLOT, mask, sure
 from chat.models import Chat, Fusion, Lane
 from tests.scripted import Scripted, add_model, say
@@ -91,7 +93,11 @@ async def page_of(person: Person, path: str) -> str:
 
 
 @marked
-async def test_who_comes_in_the_middle_hears_what_was_shown_and_no_more(alice: Person) -> None:
+@pytest.mark.parametrize("elsewhere", [False, True])
+async def test_who_comes_in_the_middle_hears_what_was_shown_and_no_more(
+    alice: Person, monkeypatch: pytest.MonkeyPatch, elsewhere: bool
+) -> None:
+    """``elsewhere``: another process writes the lanes, as far as the socket of who comes knows."""
     gate = asyncio.Event()
     say("All at once, and it is done.")
     say("All at ", gate, "a slower pace.")
@@ -100,13 +106,24 @@ async def test_who_comes_in_the_middle_hears_what_was_shown_and_no_more(alice: P
         chat = (await page.hear("compared"))["chat"]
         first = await page.hear("delta")
         assert "being written" in await page_of(alice, f"/c/{chat}/history/")
+        if elsewhere:
+            monkeypatch.setattr(live, "answers_of", lambda chat: [])
         async with tab(alice) as late:
-            await late.tell("open", chat=chat)
+            runs = [str(lane.answer.run_id) for lane in await lanes_of(chat)]
+            await late.tell("open", chat=chat, seen=dict.fromkeys(runs, 0))
             heard = [await late.hear("delta"), await late.hear("delta")]
             assert {frame["text"] for frame in heard} == {first["text"]} == {"All "}
             gate.set()
             ended = [await late.hear("settled") for _ in range(2)]
     assert {frame["state"] for frame in ended} == {"done"}
+
+
+@marked
+async def test_a_blind_lane_that_no_process_writes_keeps_nobody_waiting(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compare_lanes, "PATIENCE", 0.01)
+    assert await compare_lanes.told_elsewhere(uuid4()) == []
 
 
 @marked

@@ -44,8 +44,9 @@ def vote(
         )
         lanes[name] = Lane.objects.create(comparison=comparison, place=place, answer=answer, asked={"model": name})
     choice = "best" if best else "tie"
+    digests = {lane.letter: lane.answer.digest for lane in lanes.values()}
     Vote.objects.create(
-        comparison=comparison, person=person, choice=choice, lane=lanes.get(best), blind=blind, digests={}
+        comparison=comparison, person=person, choice=choice, lane=lanes.get(best), blind=blind, digests=digests
     )
     return list(lanes.values())
 

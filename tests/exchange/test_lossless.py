@@ -134,7 +134,8 @@ def test_what_points_at_messages_and_pictures_come_along(alice: Person, bob: Per
     )  # fmt: skip
     chain.settle(copy.pk)
     comparison = Comparison.objects.create(chat=chat, question=question, person=alice)
-    lanes = [Lane.objects.create(comparison=comparison, place=n, answer=a) for n, a in enumerate(answers)]
+    made = Lane.objects.create
+    lanes = [made(comparison=comparison, place=0, answer=a, replaced=a != answers[-1]) for a in answers]  # asked again
     fusion = Fusion.objects.create(answer=chat.messages.filter(role="model").last(), instruction="Join them")
     fusion.lanes.set(lanes)
 
@@ -142,7 +143,8 @@ def test_what_points_at_messages_and_pictures_come_along(alice: Person, bob: Per
     other = again(bob, data)
     assert [(one.name, one.note) for one in other.checkpoints.all()] == [("Agreed", "By all")]
     assert (other.branches.get().name, other.branches.get().starred) == ("main", True)
-    assert other.comparisons.get().lanes.count() == 2
+    asked = other.comparisons.get().lanes.values_list("place", "replaced")
+    assert list(asked) == [(0, True)] * (len(answers) - 1) + [(0, False)] and len(answers) == 2
     assert Fusion.objects.get(answer__chat=other).lanes.count() == 2
     assert other.messages.filter(origin__chat=other).count() == 1
     assert Attachment.objects.filter(person=bob, blob=blob).exists()

@@ -21,7 +21,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from workspace.hub import PROCESS
-from workspace.measurement import asking, corpus, drift, judging, progress
+from workspace.measurement import asking, corpus, drift, judging, preferring, progress
 from workspace.measurement.asking import Unit
 from workspace.measurement.models import Item, Measurement
 from workspace.router import catalog
@@ -47,8 +47,10 @@ async def measure(measurement_id: UUID) -> None:
         return
     beating = asyncio.create_task(_keep_beating(measurement_id))
     try:
-        if await _answers(measurement) and await _completions(measurement) and await _verdicts(measurement):
-            await writer.submit(lambda: _finish(measurement))
+        for part in (_answers, _completions, _verdicts, _preferences):
+            if not await part(measurement):
+                return
+        await writer.submit(lambda: _finish(measurement))
     finally:
         beating.cancel()
 
@@ -100,6 +102,21 @@ async def _verdicts(measurement: Measurement) -> bool:
         if (
             not await pace.may_go_on(measurement.judge)
             or await judging.judge(measurement, unit, judges) is RunState.INTERRUPTED
+        ):
+            return False
+    return True
+
+
+async def _preferences(measurement: Measurement) -> bool:
+    left = await database_sync_to_async(preferring.left)(measurement)
+    if not left:
+        return True
+    judge = await writer.submit(partial(judging.judge_of, measurement.judge, judging.BETTER))
+    pace = _Pace(measurement)
+    for unit in left:
+        if (
+            not await pace.may_go_on(measurement.judge)
+            or await preferring.prefer(measurement, unit, judge) is RunState.INTERRUPTED
         ):
             return False
     return True
@@ -192,7 +209,8 @@ async def _hold(measurement: Measurement) -> None:
         "models": {lane["label"]: known.candidates[lane["model"]].version_id for lane in lanes},
     }
     if measurement.judge:
-        judges = [await writer.submit(partial(judging.judge_of, measurement.judge, a)) for a in judging.ASKS]
+        asks = [*judging.ASKS, *([judging.BETTER] if measurement.pairwise else [])]
+        judges = [await writer.submit(partial(judging.judge_of, measurement.judge, a)) for a in asks]
         held["judge"] = f"{measurement.judge}, both orders, digest {', '.join(one.digest[:8] for one in judges)}"
     await writer.submit(lambda: Measurement.objects.filter(pk=measurement.pk).update(held=held))
 

@@ -16,7 +16,10 @@ from enum import StrEnum
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _CITED = re.compile(r"\[\d{1,3}(?:\s*,\s*\d{1,3})*\]")
-_NOT = r"do(?:es)?(?: not|n't)|no[nt]?\b.{0,20}|cannot|can't|could not|couldn't|unable to|isn't|is not|are not|aren't"
+_NOT = (
+    r"do(?:es)?(?: not|n't)|\bno(?:t|ne)?\b.{0,20}|cannot|can't|could not|couldn't|unable to|isn't|is not|are not"
+    "|aren't"
+)
 _TELLS = "answer|information|mention|provide|contain|state|say|specif|know|found|find|given|available|determin|support"
 _NOTHING = re.compile(
     rf"(?:{_NOT}).{{0,60}}(?:{_TELLS})"

@@ -100,6 +100,7 @@ class Measurement(models.Model):
     per_minute = models.PositiveIntegerField(null=True, help_text="Answers of one model, at most.")
     completions = models.PositiveSmallIntegerField(default=0, help_text="Timed completions of 256 tokens, a lane.")
     judge = models.CharField(max_length=200, blank=True, help_text="The model that judges.")
+    pairwise = models.BooleanField(default=False, help_text="It says which of two answers is better, too.")
     schedule = models.ForeignKey(Schedule, null=True, on_delete=models.SET_NULL, related_name="measurements")
     drift = models.JSONField(null=True)
     held = models.JSONField(default=dict)
@@ -204,6 +205,34 @@ class Judgement(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["outcome", "judge", "order"], name="judgement_once")]
+
+
+class Preference(models.Model):
+    """Which of two lanes' answers to one item a judge prefers, where the ``first`` lane's is shown above the ``second``
+    one's (order 0) or below it. ``prefers`` is empty where it said nothing, and ``failure`` says why."""
+
+    class Side(models.TextChoices):
+        FIRST = "first"
+        SECOND = "second"
+        TIE = "tie"
+
+    measurement = models.ForeignKey(Measurement, on_delete=models.CASCADE, related_name="preferences")
+    item = models.ForeignKey(Item, on_delete=models.CASCADE, related_name="+")
+    first = models.PositiveSmallIntegerField()
+    second = models.PositiveSmallIntegerField()
+    judge = models.ForeignKey(Judge, on_delete=models.PROTECT, related_name="preferences")
+    order = models.PositiveSmallIntegerField()
+    prefers = models.CharField(max_length=6, choices=Side, blank=True)
+    run = models.ForeignKey("router.Run", null=True, on_delete=models.SET_NULL, related_name="+")
+    cost = models.DecimalField(max_digits=14, decimal_places=8, null=True)
+    failure = models.JSONField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["measurement", "item", "first", "second", "judge", "order"], name="preference_once"
+            )
+        ]
 
 
 class Agreement(models.Model):

@@ -17,6 +17,7 @@ from workspace.measurement.statistics import Interval
 
 WIDTH, HEIGHT = 440, 230
 STEPS = 80  # points of a curve
+ROOM = 1.05  # an axis goes on a little behind its last value
 LETTER = 6.6  # width of one, about
 PLACES = ((10, 15, "start"), (-10, -9, "end"), (10, -9, "start"), (-10, 15, "end"), (10, 28, "start"), (-10, 28, "end"))
 
@@ -113,7 +114,7 @@ def first_tokens(lanes: Sequence[LaneReport]) -> Plot | None:
         middles.append(float(np.median(lane.times)))
     labels = beside([lane.label for lane in timed], [(x(middle), HEIGHT / 2) for middle in middles])
     return Plot(
-        xs=[Tick(x(value), f"{value:g}") for value in _logarithmic(10**low, 10**high)],
+        xs=[Tick(x(value), f"{value:g}") for value in log_rounds(10**low, 10**high)],
         ys=[Tick(HEIGHT * (1 - share / 100), f"{share}%") for share in (0, 25, 50, 75, 95)],
         places=[
             Place(lane.mark, x(middle), HEIGHT / 2, label, path)
@@ -134,7 +135,7 @@ def against(lanes: Sequence[LaneReport], over: str) -> Plot | None:
     placed = [(lane, value, lane.right) for lane in lanes if (value := value_of(lane)) is not None and lane.right]
     if len(placed) < 2:
         return None
-    most = _round_up(max(value for _, value, _ in placed)) or 1.0
+    most = max(value for _, value, _ in placed) * ROOM or 1.0
     span = scale([right for _, _, right in placed])
 
     def x(value: float) -> float:
@@ -148,7 +149,7 @@ def against(lanes: Sequence[LaneReport], over: str) -> Plot | None:
     shares = np.arange(span.low, span.high + 0.01, 0.1 if span.high - span.low < 0.6 else 0.2)
     told = ", ".join(f"{lane.label} {right.value:.0%} at {unit.format(float(f'{v:.3g}'))}" for lane, v, right in placed)
     return Plot(
-        xs=[Tick(x(most * part), unit.format(float(f"{most * part:.3g}"))) for part in (0, 0.25, 0.5, 0.75, 1)],
+        xs=[Tick(x(value), unit.format(value)) for value in rounds(0.0, most)],
         ys=[Tick(y(float(share)), f"{share:.0%}") for share in shares],
         places=[
             Place(lane.mark, *dot, label, f"M{dot[0]} {y(right.high)}V{y(right.low)}")
@@ -194,20 +195,16 @@ def _time(lane: LaneReport) -> float | None:
     return lane.first_token.value if lane.first_token else None
 
 
-def _round_up(value: float) -> float:
-    """To two digits, so that four parts of it read well."""
-    if value <= 0:
-        return 0.0
-    unit = 10.0 ** (math.floor(math.log10(value)) - 1)
-    return math.ceil(value / unit / 4) * 4 * unit
+def rounds(low: float, high: float) -> list[float]:
+    """A few round numbers between two values."""
+    step = 10.0 ** math.floor(math.log10((high - low) or 1.0))
+    step = next(step * by for by in (0.1, 0.2, 0.5, 1, 2) if (high - low) / (step * by) <= 6)
+    return [float(f"{step * at:.6g}") for at in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
-def _logarithmic(low: float, high: float) -> list[float]:
-    """1, 2, 5 and their tens between two values."""
-    found = [
-        factor * 10.0**power
-        for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        for factor in (1, 2, 5)
-    ]
+def log_rounds(low: float, high: float) -> list[float]:
+    """1, 2, 5 and their tens between two values, some six of them."""
+    tens = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found = [float(f"{factor * 10.0**power:.3g}") for power in tens for factor in (1, 2, 5)]
     kept = [value for value in found if low <= value <= high]
     return kept[:: max(1, len(kept) // 6)]

@@ -10,8 +10,8 @@ from django.db.models import QuerySet, Sum
 
 from retrieval.models import Document
 from retrieval.tasks import FINAL
-from workspace.measurement import judging
-from workspace.measurement.models import Agreement, Completion, Item, Judgement, Measurement, Outcome
+from workspace.measurement import judging, preferring
+from workspace.measurement.models import Agreement, Completion, Item, Judgement, Measurement, Outcome, Preference
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +32,16 @@ def progress(measurement: Measurement) -> list[Progress]:
     if measurement.judge:
         done = Judgement.objects.filter(outcome__measurement=measurement).count()
         found.append(Progress("verdicts", done, done + len(judging.left(measurement))))
+    if measurement.pairwise:
+        done = measurement.preferences.count()
+        found.append(Progress("preferences", done, done + len(preferring.left(measurement))))
     return found
 
 
-def counts(measurement: Measurement) -> tuple[int, int, int]:
-    """Answers, verdicts and measured agreements: when they are as they were, so is the report."""
+def counts(measurement: Measurement) -> tuple[int, ...]:
+    """Answers, verdicts, preferences and measured agreements: when they are as they were, so is the report."""
     verdicts = Judgement.objects.filter(outcome__measurement=measurement).count()
-    return measurement.outcomes.count(), verdicts, Agreement.objects.count()
+    return measurement.outcomes.count(), verdicts, measurement.preferences.count(), Agreement.objects.count()
 
 
 def indexing(measurement: Measurement) -> Progress | None:
@@ -60,10 +63,10 @@ def answers_of(measurement: Measurement) -> int:
 
 
 def spent(measurement: Measurement) -> Decimal:
-    """US dollars of answers, completions and verdicts whose price is known."""
+    """US dollars of answers, completions, verdicts and preferences whose price is known."""
     judgements = Judgement.objects.filter(outcome__measurement=measurement)
-    parts: tuple[QuerySet[Outcome] | QuerySet[Completion] | QuerySet[Judgement], ...] = (
-        measurement.outcomes.all(), measurement.timed.all(), judgements,
+    parts: tuple[QuerySet[Outcome] | QuerySet[Completion] | QuerySet[Judgement] | QuerySet[Preference], ...] = (
+        measurement.outcomes.all(), measurement.timed.all(), judgements, measurement.preferences.all(),
     )  # fmt: skip
     return sum((rows.aggregate(all=Sum("cost"))["all"] or Decimal(0) for rows in parts), Decimal(0))
 

@@ -12,10 +12,11 @@ from decimal import Decimal
 from itertools import combinations
 from typing import Any
 
-from workspace.measurement import consistency, judging, progress, speed, statistics, verdicts
+from workspace.measurement import consistency, judging, preferences, progress, speed, statistics, verdicts
 from workspace.measurement.consistency import Likeness, Steadiness
 from workspace.measurement.metrics import ATTEMPTED, Cell
 from workspace.measurement.models import Item, Measurement, Outcome
+from workspace.measurement.preferences import Preferences
 from workspace.measurement.progress import Progress
 from workspace.measurement.speed import Completed, Speed
 from workspace.measurement.statistics import Interval, Pair
@@ -42,7 +43,9 @@ FORMULAS = {
     "0.05 and the interval of the difference leaves out 0",
     "would tell": "items at which McNemar’s test would see a difference of this size with 80 % power",
 }
-EVERY_FORMULA = {**FORMULAS, **speed.FORMULAS, **verdicts.FORMULAS, **consistency.FORMULAS}
+EVERY_FORMULA = {
+    **FORMULAS, **speed.FORMULAS, **verdicts.FORMULAS, **preferences.FORMULAS, **consistency.FORMULAS,
+}  # fmt: skip
 
 
 Right = Callable[[Outcome], bool | None]
@@ -122,6 +125,7 @@ class Report:
     pairs: Sequence[PairReport]
     topics: Sequence[Topic]
     judges: Sequence[JudgeReport]
+    preferences: Preferences | None
     likenesses: Sequence[Likeness]
     differing: Sequence[Differing]
     differ: int
@@ -169,6 +173,7 @@ def _counted(measurement: Measurement) -> Report:
         pairs=pairs,
         topics=_topics([by_lane[at] for at in shown], right),
         judges=verdicts.judges(measurement, [by_lane[at] for at in shown]),
+        preferences=preferences.preferences(measurement),
         likenesses=consistency.likenesses(labels, [by_lane[at] for at in shown]),
         differing=differing[:MOST_DIFFERENT],
         differ=len(differing),

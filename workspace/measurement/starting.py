@@ -41,12 +41,14 @@ def begin(
     cache: str = Measurement.Cache.TEMPLATE,
     per_minute: int | None = None,
     judge: str = "",
+    pairwise: bool = False,
     budget: Decimal | None = None,
     seed: int = 0,
     schedule: Schedule | None = None,
     queued: bool = True,
 ) -> Measurement:
-    """``closed_book`` asks every answerable question without passages, too. Raises NotTaken."""
+    """``closed_book`` asks every answerable question without passages, too; ``pairwise`` lets the judge say which of
+    two models' answers is better. Raises NotTaken."""
     names = list(dict.fromkeys(models))
     if not 1 <= len(names) <= MOST_LANES:
         raise NotTaken(f"Choose 1 to {MOST_LANES} models.")
@@ -59,6 +61,8 @@ def begin(
     ):
         if not least <= value <= most:
             raise NotTaken(what.format(least, most))
+    if pairwise and not (judge and len(names) > 1):
+        raise NotTaken("Which of two answers is better is said by a judge, of two models or more. Choose them.")
     if cache not in Measurement.Cache.values:
         raise NotTaken(f"The prefix cache is one of: {', '.join(Measurement.Cache.values)}.")
     with transaction.atomic():
@@ -73,6 +77,7 @@ def begin(
             cache=cache,
             per_minute=per_minute,
             judge=judge,
+            pairwise=pairwise,
             budget=budget,
             seed=seed,
             schedule=schedule,

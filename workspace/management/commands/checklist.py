@@ -35,6 +35,7 @@ class Command(BaseCommand):
         parser.add_argument("--cache", default="template", help="Prefix caches: template, warm or cold.")
         parser.add_argument("--per-minute", type=int, help="Answers a minute of one model, at most.")
         parser.add_argument("--judge", default="", help="A model that judges, too: up to four calls an answer.")
+        parser.add_argument("--pairwise", action="store_true", help="Let the judge say which of two is better, too.")
         parser.add_argument("--budget", type=Decimal, help="US dollars, at most; it pauses there.")
         parser.add_argument("--seed", type=int, default=0)
         parser.add_argument("--person", default="", help="Who asks, by name; the owner by default.")
@@ -48,7 +49,10 @@ class Command(BaseCommand):
             "person": options["person"],
             "grounded": not options["closed_book"],
             "closed_book": options["also_closed_book"],
-            **{name: options[name] for name in ("repeats", "warmups", "completions", "cache", "per_minute", "judge")},
+            **{
+                name: options[name]
+                for name in ("repeats", "warmups", "completions", "cache", "per_minute", "judge", "pairwise")
+            },
             "budget": str(options["budget"]) if options["budget"] is not None else None,
             "seed": options["seed"],
         }
@@ -115,6 +119,19 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"{pair.first} and {pair.second} {said}: {difference.value:+.1%} "
                 f"({difference.low:+.1%} to {difference.high:+.1%}), p = {pair.p:.3f}{more}."
+            )
+        if found.preferences:
+            self._print_preferences(found.preferences)
+
+    def _print_preferences(self, told: Any) -> None:
+        for one in told.pairs:
+            said = "differ" if one.told else f"cannot be told apart at n = {one.pair.n}"
+            difference = one.pair.difference
+            self.stdout.write(
+                f"To {told.judge}, {one.first} and {one.second} {said}: {one.pair.only_first} wins to "
+                f"{one.pair.only_second}, {one.ties} ties, {difference.value:+.1%} ({difference.low:+.1%} to "
+                f"{difference.high:+.1%}), p = {one.p:.3f}; by length alone {one.by_length.difference.value:+.1%}; "
+                f"order flips {_share(one.flips)}" + (f"; {one.unscored} unscored" if one.unscored else "")
             )
 
 
