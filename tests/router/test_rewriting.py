@@ -120,7 +120,8 @@ async def test_nobody_waits_for_a_slow_model_and_it_stays_in_use(
 
 
 @pytest.mark.parametrize(
-    "why", ["none is named", "it is kept for others", "the budget is spent", "it keeps failing", "it is off", "nobody's"]
+    "why",
+    ["none is named", "it is kept for others", "the budget is spent", "it keeps failing", "it is off", "nobody's"],
 )
 async def test_nobody_is_asked_who_may_not_be(alice: Person, searched: list[str], why: str) -> None:
     @sync_to_async
