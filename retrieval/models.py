@@ -223,6 +223,14 @@ class Embedded(models.Model):
         constraints = [models.UniqueConstraint(fields=["model", "document"], name="embedded_once")]
 
 
+class Residue(models.Model):
+    """A deleted document whose vectors an index has, or still has in its files, until that is written anew. The row is
+    written with the deletion: a kill in between loses nothing."""
+
+    index = models.CharField(max_length=80, db_index=True)
+    document = models.UUIDField()
+
+
 class Label(models.Model):
     """A question and the passage that answers it: said by a person, or made from the passage itself."""
 
