@@ -100,7 +100,9 @@ class Shown:
     def searched_for(self) -> str:
         """What was searched in place of the question's own words, where it leaned on the one before it."""
         lines = (self.run.manifest or {}).get("searched") or []
-        return next((str(line["query"]) for line in lines if "asked" in line), "")
+        return next(
+            (str(line["query"]) for line in lines if line.get("asked", line.get("query")) != line.get("query")), ""
+        )
 
     @property
     def run(self) -> Run:

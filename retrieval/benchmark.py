@@ -24,7 +24,7 @@ from retrieval.leaning import leaning
 from retrieval.lexical import Words
 from retrieval.models import Chunk, Collection, Document
 from retrieval.passages import evidence_of
-from retrieval.search import DEPTH, join, near, scaled
+from retrieval.search import DEPTH, among, join, near, scaled
 from workspace.types import sha256
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
@@ -79,10 +79,11 @@ class Searched:
         """The chunks' scores by words, by meaning and by both."""
         words = self.words(question)
         best = words.best(DEPTH)
+        meaning = self.meaning(vector, list(best))
         return {
-            "words": join(words, {}),
+            "words": join(best, {}),
             "meaning": scaled(self.meaning(vector)),
-            "joined": join(words, self.meaning(vector, best)),
+            "joined": join(among(words, best, meaning), meaning),
         }
 
 

@@ -6,7 +6,7 @@ searched by words as soon as the transaction is done, and by meaning once its ve
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from django.conf import settings
@@ -135,26 +135,32 @@ def _stored(document: Document, space: Space, *, begin: int = 0) -> Iterator[int
     """How many passages have their vectors, after each batch. While one batch is stored the next is embedded. A passage
     waits for those after it, on which its vector leans."""
     index = space.index(document.collection_id)
-    chunks = list(document.chunks.order_by("position"))
+    chunks = list(document.chunks.only("heading", "text").order_by("position"))
     texts = [indexed(document.title, c.heading, c.text, window=space.window) for c in chunks]
     first, done = max(0, begin - REACH), begin
-    vectors: list[list[float]] = []
-    with ThreadPoolExecutor(1, thread_name_prefix="vectors") as storing:
-        waiting: Future[None] | None = None
-        for start in range(first, len(chunks), BATCH):
-            vectors += spaces.embed(space, texts[start : start + BATCH])
-            known = first + len(vectors)
-            ready = known if known == len(chunks) else known - REACH
-            if waiting:
-                waiting.result()
-                yield done
-                waiting = None
-            if ready <= done:
-                continue
-            ids = [str(chunk.pk) for chunk in chunks[done:ready]]
-            rows = leaning(vectors, done - first, ready - first)
-            waiting = storing.submit(link.upsert, index, document=str(document.pk), ids=ids, vectors=rows.tolist())
-            done = ready
-        if waiting:
-            waiting.result()
-            yield done
+    rows: list[list[float]] = []  # the vectors from ``first``, those alone that are still leant on
+    for batch in _embedded(space, texts[first:]):
+        rows += batch
+        known = first + len(rows)
+        ready = known if known == len(chunks) else known - REACH
+        if ready <= done:
+            continue
+        ids = [str(chunk.pk) for chunk in chunks[done:ready]]
+        vectors = leaning(rows, done - first, ready - first).tolist()
+        link.upsert(index, document=str(document.pk), ids=ids, vectors=vectors)
+        done = ready
+        yield done
+        past = max(0, done - REACH - first)
+        rows, first = rows[past:], first + past
+
+
+def _embedded(space: Space, texts: Sequence[str]) -> Iterator[list[list[float]]]:
+    """The vectors of texts, in batches; the model is given the next one before this one is used."""
+    batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
+    coming: Future[list[list[float]]] | None = None
+    with ThreadPoolExecutor(1, thread_name_prefix="vectors") as ahead:
+        for batch in [*batches, None]:
+            following = ahead.submit(spaces.embed, space, batch) if batch else None
+            if coming:
+                yield coming.result()
+            coming = following

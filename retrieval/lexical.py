@@ -10,9 +10,8 @@ import re
 import struct
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache
-from itertools import islice
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -30,7 +29,14 @@ MOST_TERMS = 24  # of one question
 LONGEST_TERM = 60
 
 # One passage in a posting: its id, its place in the document, how often the term stands in it, and its length in terms.
-ENTRY = np.dtype([("id", "V16"), ("place", "<u4"), ("count", "<u2"), ("length", "<u2")])
+# ``tail`` is the end of the id, by which one is looked for among many.
+ENTRY = np.dtype(
+    {
+        "names": ["id", "tail", "place", "count", "length"],
+        "formats": ["V16", "<u2", "<u4", "<u2", "<u2"],
+        "offsets": [0, 14, 16, 20, 22],
+    }
+)
 _PACK = struct.Struct("<16sIHH").pack
 _MOST = 0xFFFF
 
@@ -45,31 +51,46 @@ _stemmer = snowballstemmer.stemmer("english")
 _stemming = threading.Lock()  # a stemmer holds the word it works on
 
 
-class Words(Mapping[UUID, float]):
-    """Scores of passages, the best first. Ids are made as they are asked for: there may be tens of thousands."""
+class Words:
+    """The score of every passage that holds a word of the question. There may be a hundred thousand, of which a few are
+    looked at: so nothing is sorted or named that nobody asks for."""
 
-    def __init__(self, ids: NDArray[np.void], scores: NDArray[np.float64]) -> None:
-        self._ids, self._scores = ids, scores
+    def __init__(self, entries: NDArray[np.void], places: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
+        """``places`` says of each entry where its passage stands in ``scores``; where none does, the score is 0."""
+        self._entries, self._places, self._scores = entries, places, scores
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return int(np.count_nonzero(self._scores))
 
-    def __iter__(self) -> Iterator[UUID]:
-        return (UUID(bytes=id.tobytes()) for id in self._ids)
+    def best(self, count: int) -> dict[UUID, float]:
+        """So many passages with their scores, the best first."""
+        held = np.flatnonzero(self._scores)
+        if len(held) > count:
+            held = held[self._scores[held] >= np.partition(self._scores[held], -count)[-count]]
+        order = held[np.argsort(-self._scores[held], kind="stable")][:count]
+        wanted = np.zeros(len(self._scores), bool)
+        wanted[order] = True
+        some = np.flatnonzero(wanted[self._places])
+        named = dict(zip(self._places[some].tolist(), self._named(some), strict=True))
+        return {UUID(bytes=named[place]): float(self._scores[place]) for place in order.tolist()}
 
-    def __getitem__(self, id: UUID) -> float:
-        return self._known[id.bytes]
+    def of(self, ids: Iterable[UUID]) -> dict[UUID, float]:
+        """The scores of those of them that hold a word, the best first."""
+        asked = {id.bytes: id for id in ids}
+        tails = np.zeros(1 << 16, bool)
+        tails[np.frombuffer(b"".join(id[14:] for id in asked), "<u2")] = True
+        some = np.flatnonzero(tails[self._entries["tail"]])
+        places = self._places[some]
+        order = np.lexsort((places, -self._scores[places]))
+        scores = self._scores[places[order]].tolist()
+        return {asked[id]: score for id, score in zip(self._named(some[order]), scores, strict=True) if id in asked}
 
-    def best(self, count: int) -> list[UUID]:
-        return list(islice(self, count))
-
-    @cached_property
-    def _known(self) -> dict[bytes, float]:
-        raw = self._ids.tobytes()
-        return {raw[16 * n : 16 * n + 16]: score for n, score in enumerate(self._scores.tolist())}
+    def _named(self, some: NDArray[np.intp]) -> list[bytes]:
+        raw = self._entries["id"][some].tobytes()
+        return [raw[start : start + 16] for start in range(0, len(raw), 16)]
 
 
-NOTHING = Words(np.empty(0, "V16"), np.empty(0))
+NOTHING = Words(np.empty(0, ENTRY), np.empty(0, np.int64), np.empty(0))
 
 
 def terms(text: str) -> list[str]:
@@ -100,8 +121,8 @@ def postings(document: Document, passages: Iterable[tuple[Chunk, str]]) -> list[
 
 
 def bm25(question: str, collections: Sequence[str], documents: Sequence[str] = ()) -> Words:
-    """Every chunk that holds a word of the question, with its raw score, the best first; of ``documents`` alone, where
-    some are named."""
+    """Every chunk that holds a word of the question, with its raw score; of ``documents`` alone, where some are
+    named."""
     wanted = list(dict.fromkeys(terms(question)))[:MOST_TERMS]
     if not wanted or not collections:
         return NOTHING
@@ -127,17 +148,17 @@ def _scored(rows: Sequence[tuple[Any, ...]], total: int, mean: float) -> Words:
         return NOTHING
     blobs = [bytes(entries) for _, _, entries in rows]
     found = np.frombuffer(b"".join(blobs), ENTRY)
-    each = [len(blob) // ENTRY.itemsize for blob in blobs]
-    term = np.repeat(_numbered(row[0] for row in rows), each)
-    passage = np.repeat(_numbered(row[1] for row in rows), each) << 32 | found["place"].astype(np.int64)
-    holding = np.bincount(term)
+    each = np.array([len(blob) // ENTRY.itemsize for blob in blobs])
+    term, document = _numbered(row[0] for row in rows), _numbered(row[1] for row in rows)
+    holding = np.bincount(term, weights=each)
     idf = np.log(1 + (total - holding + 0.5) / (holding + 0.5))
     count, length = found["count"].astype(np.float64), found["length"]
-    weights = idf[term] * count * (K1 + 1) / (count + K1 * (1 - B + B * length / mean))
-    _, first, inverse = np.unique(passage, return_index=True, return_inverse=True)
-    scores = np.bincount(inverse, weights=weights).astype(np.float64)
-    order = np.argsort(-scores, kind="stable")
-    return Words(np.ascontiguousarray(found["id"][first][order]), scores[order])
+    weights = np.repeat(idf[term], each) * count * (K1 + 1) / (count + K1 * (1 - B + B * length / mean))
+    # Every passage of a document has a place of its own, whether or not it holds a word: that takes no sorting.
+    room = np.zeros(document.max() + 1, np.int64)
+    np.maximum.at(room, document, np.maximum.reduceat(found["place"], np.cumsum(each) - each).astype(np.int64) + 1)
+    places = np.repeat((np.cumsum(room) - room)[document], each) + found["place"]
+    return Words(found, places, np.bincount(places, weights=weights).astype(np.float64))
 
 
 def _numbered(values: Iterable[Any]) -> NDArray[np.int64]:

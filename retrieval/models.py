@@ -97,7 +97,11 @@ class Document(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["collection", "name"], name="document_name")]
-        indexes = [models.Index(fields=["collection", "passages", "terms"], name="size_of_documents")]
+        # What a search asks of many documents stands in an index: their rows are read past the whole text.
+        indexes = [
+            models.Index(fields=["collection", "passages", "terms"], name="size_of_documents"),
+            models.Index(fields=["collection", "state", "id", "digest"], name="state_of_documents"),
+        ]
 
     def __str__(self) -> str:
         return self.title
@@ -115,6 +119,7 @@ class CollectionState(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["collection", "number"], name="collection_state_number")]
+        indexes = [models.Index(fields=["collection", "number", "digest"], name="digest_of_collection_state")]
 
 
 class Chunk(models.Model):
@@ -216,6 +221,14 @@ class Embedded(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["model", "document"], name="embedded_once")]
+
+
+class Residue(models.Model):
+    """A deleted document whose vectors an index has, or still has in its files, until that is written anew. The row is
+    written with the deletion: a kill in between loses nothing."""
+
+    index = models.CharField(max_length=80, db_index=True)
+    document = models.UUIDField()
 
 
 class Label(models.Model):

@@ -7,10 +7,12 @@ was written together.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.db.models.functions import Substr
 
 from retrieval.chunks import estimate
@@ -37,15 +39,15 @@ class Chosen:
 def choose(scores: Mapping[UUID, float], tokens: int, *, neighbours: bool = True) -> Chosen:
     """The passages that are given, the best first, while they fit so many tokens."""
     order = sorted(scores, key=lambda id: -scores[id])[:MOST]
-    rows = Chunk.objects.filter(pk__in=order).select_related("document").defer("document__text")
-    chunks = {chunk.pk: chunk for chunk in rows}
+    chunks = {chunk.pk: chunk for chunk in slim(Chunk.objects.filter(pk__in=order))}
     kept: list[Chunk] = []
     left_out: dict[UUID, str] = {}
     for chunk in (chunks[id] for id in order if id in chunks):
-        new = _new(chunk, kept) if neighbours else chunk.text
         if scores[chunk.pk] < LEAST:
             left_out[chunk.pk] = TOO_FAR
-        elif not new or any(_same(chunk, other, neighbours=neighbours) for other in kept):
+            continue
+        new = _new(chunk, kept) if neighbours else chunk.text
+        if not new or any(_same(chunk, other, neighbours=neighbours) for other in kept):
             left_out[chunk.pk] = SAID
         elif (cost := estimate(new)) > tokens:
             left_out[chunk.pk] = NO_ROOM
@@ -63,8 +65,20 @@ def evidence_of(scores: Mapping[UUID, float], tokens: int, *, neighbours: bool =
 def told(chunks: Sequence[Chunk], scores: Mapping[UUID, float], *, neighbours: bool = True) -> tuple[Evidence, ...]:
     documents = list(dict.fromkeys(chunk.document_id for chunk in chunks))  # by their best passage
     ordered = sorted(chunks, key=lambda chunk: (documents.index(chunk.document_id), chunk.start))
-    runs = _runs(ordered) if neighbours else ([chunk] for chunk in ordered)
-    return tuple(_passage(number, run, scores) for number, run in enumerate(runs, start=1))
+    runs = list(_runs(ordered)) if neighbours else [[chunk] for chunk in ordered]
+    best = [max(run, key=lambda chunk: scores[chunk.pk]) for run in runs]
+    pages = _pages_of({chunk.document_id for chunk in best if not _below(chunk.document.title, chunk.heading)})
+    return tuple(
+        _passage(number, run, chunk, scores[chunk.pk], pages)
+        for number, (run, chunk) in enumerate(zip(runs, best, strict=True), start=1)
+    )
+
+
+def slim(chunks: QuerySet[Chunk]) -> QuerySet[Chunk]:
+    """Chunks with what a passage is made of alone: what stands in a document's row behind its text is read past all of
+    that."""
+    kept = ("document", "position", "heading", "text", "start", "end", "document__title")
+    return chunks.select_related("document").only(*kept)
 
 
 def _runs(ordered: Sequence[Chunk]) -> Iterator[list[Chunk]]:
@@ -97,27 +111,34 @@ def _new(chunk: Chunk, kept: Sequence[Chunk]) -> str:
 def _same(chunk: Chunk, other: Chunk, *, neighbours: bool) -> bool:
     if chunk.document_id == other.document_id and chunk.start < other.end and other.start < chunk.end:
         return not neighbours
-    a, b = set(chunk.text.lower().split()), set(other.text.lower().split())
+    a, b = _words(chunk.text), _words(other.text)
     return len(a & b) > SAME * min(len(a), len(b)) and _numbers(a) == _numbers(b)
 
 
-def _numbers(words: set[str]) -> set[str]:
+@lru_cache(maxsize=2 * MOST)
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.lower().split())
+
+
+def _numbers(words: frozenset[str]) -> set[str]:
     """Rows of a table and paragraphs of a law may differ in nothing else."""
     return {word.strip(".,;:()[]") for word in words if any(sign.isdigit() for sign in word)}
 
 
-def _passage(number: int, run: Sequence[Chunk], scores: Mapping[UUID, float]) -> Evidence:
-    best = max(run, key=lambda chunk: scores[chunk.pk])
+def _passage(
+    number: int, run: Sequence[Chunk], best: Chunk, score: float, pages: Mapping[UUID, Sequence[int]]
+) -> Evidence:
     start, end, text = run[0].start, run[-1].end, _text(run)
+    title = best.document.title
     return Evidence(
         number=number,
         chunk_id=str(best.pk),
         document_id=str(best.document_id),
-        title=best.document.title,
+        title=title,
         text=text,
         digest=sha256(text),
-        score=round(min(1.0, scores[best.pk]), 4),
-        where=_below(best.document.title, best.heading) or _pages(best.document, start, end),
+        score=round(min(1.0, score), 4),
+        where=_below(title, best.heading) or _pages(pages.get(best.document_id, ()), start, end),
         start=start,
         end=end,
     )
@@ -139,9 +160,14 @@ def _cut_out(document: UUID, start: int, end: int) -> str:
     return str(rows.get())
 
 
-def _pages(document: Document, start: int, end: int) -> str:
+def _pages_of(documents: Collection[UUID]) -> dict[UUID, Sequence[int]]:
+    """Where the pages of documents begin."""
+    return dict(Document.objects.filter(pk__in=documents).values_list("pk", "pages")) if documents else {}
+
+
+def _pages(pages: Sequence[int], start: int, end: int) -> str:
     """The page or pages that a passage stands on, where its document has pages."""
-    first, last = bisect_right(document.pages, start), bisect_right(document.pages, max(start, end - 1))
+    first, last = bisect_right(pages, start), bisect_right(pages, max(start, end - 1))
     if not first:
         return ""
     return f"page {first}" if first == last else f"pages {first} to {last}"

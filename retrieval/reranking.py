@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from workspace import tls
 from workspace.hosts import link
 from workspace.hosts.link import HostUnavailable
 from workspace.sealing import seal, unseal
@@ -49,7 +50,7 @@ async def _asked(reranker: Reranker, question: str, texts: Sequence[str]) -> lis
     headers = {"Authorization": f"Bearer {reranker.key}"} if reranker.key else {}
     body = {"model": reranker.model, "query": question, "documents": list(texts), "top_n": len(texts)}
     try:
-        async with httpx.AsyncClient(timeout=30.0) as client:
+        async with httpx.AsyncClient(timeout=30.0, verify=tls.context()) as client:
             response = await client.post(f"{reranker.base_url.rstrip('/')}/rerank", headers=headers, json=body)
         if response.status_code != 200:
             raise HostUnavailable(f"the reranker answered {response.status_code}: {response.text[:200]}")

@@ -22,7 +22,7 @@ from retrieval import lexical, presets, spaces
 from retrieval.chunks import estimate, indexed
 from retrieval.lexical import Words
 from retrieval.models import Chunk, Document
-from retrieval.passages import evidence_of, told
+from retrieval.passages import evidence_of, slim, told
 from retrieval.presets import Preset
 from retrieval.reranking import Reranker, rerank
 from retrieval.spaces import Space
@@ -99,7 +99,7 @@ async def stages(question: str, *, collections: Sequence[str], preset: Preset, d
     """One search, step by step."""
     clock = _Clock()
     space = await database_sync_to_async(spaces.current)()
-    (words, homes), vector = await asyncio.gather(
+    (found, best, homes), vector = await asyncio.gather(
         clock.of("words", database_sync_to_async(_by_words)(question, collections, documents)),
         clock.of("question", _vector(space, question)),
     )
@@ -107,6 +107,7 @@ async def stages(question: str, *, collections: Sequence[str], preset: Preset, d
     if vector:
         meaning = await clock.of("meaning", _dense(space, vector, collections, documents, homes))
     notes: tuple[str, ...] = () if meaning is not None else (NO_HOST,)
+    words = among(found, best, meaning or {})
     alpha = await _alphas(preset, words, meaning or {})
     joined = join(words, meaning or {}, alpha=alpha)
     reranked = None
@@ -132,6 +133,11 @@ def join(
     return {id: shares[id] * a.get(id, 0.0) + (1 - shares[id]) * by_words[id] for id in ids}
 
 
+def among(words: Words, best: Mapping[UUID, float], meaning: Mapping[UUID, float]) -> dict[UUID, float]:
+    """What a join needs of the scores by words: the best, which come first, and those of what meaning found."""
+    return {**best, **words.of(meaning)}
+
+
 def scaled(scores: Mapping[UUID, float]) -> dict[UUID, float]:
     """Scores divided by the best: 1 is the best of this search."""
     top = max(scores.values(), default=0.0)
@@ -147,13 +153,16 @@ def near(cosines: Mapping[UUID, float], also: Collection[UUID]) -> dict[UUID, fl
 
 def _by_words(
     question: str, collections: Sequence[str], documents: Sequence[str]
-) -> tuple[Words, dict[str, list[str]]]:
-    """The scores, and the best chunks by the collection they lie in."""
+) -> tuple[Words, dict[UUID, float], dict[str, list[str]]]:
+    """The scores, the best of them, and these chunks by the collection they lie in."""
     words = lexical.bm25(question, collections, documents)
+    best = words.best(DEPTH)
+    if len(collections) == 1:
+        return words, best, {str(collections[0]): [str(id) for id in best]}
     homes: dict[str, list[str]] = {str(collection): [] for collection in collections}
-    for id, collection in Chunk.objects.filter(pk__in=words.best(DEPTH)).values_list("pk", "document__collection"):
+    for id, collection in Chunk.objects.filter(pk__in=best).values_list("pk", "document__collection"):
         homes[str(collection)].append(str(id))
-    return words, homes
+    return words, best, homes
 
 
 async def _vector(space: Space, question: str) -> list[float] | None:
@@ -184,11 +193,13 @@ async def _dense(
     return near({UUID(id): score for id, score in found.items()}, also)
 
 
-async def _alphas(preset: Preset, words: Words, meaning: Mapping[UUID, float]) -> float | Mapping[UUID, float]:
+async def _alphas(
+    preset: Preset, words: Mapping[UUID, float], meaning: Mapping[UUID, float]
+) -> float | Mapping[UUID, float]:
     """The share of meaning: one for all, unless a collection was tuned."""
     if not preset.alphas:
         return preset.alpha
-    ids = [*meaning, *words.best(DEPTH)]
+    ids = {*meaning, *words}
 
     def look() -> dict[UUID, float]:
         rows = Chunk.objects.filter(pk__in=ids).values_list("pk", "document__collection")
@@ -220,7 +231,7 @@ def _texts(ids: Sequence[UUID]) -> dict[UUID, str]:
 
 
 def _of_documents(documents: Sequence[str]) -> tuple[list[Chunk], list[str]]:
-    chunks = Chunk.objects.filter(document__in=documents).select_related("document").defer("document__text")
+    chunks = slim(Chunk.objects.filter(document__in=documents))
     collections = Document.objects.filter(pk__in=documents).values_list("collection", flat=True).distinct()
     return list(chunks.order_by("document", "position")), [str(one) for one in collections]
 

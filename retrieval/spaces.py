@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from retrieval.models import EmbeddingModel
+from workspace import tls
 from workspace.hosts import link
 from workspace.hosts.link import HostUnavailable
 from workspace.sealing import seal, unseal
@@ -84,7 +85,7 @@ def embed(space: Space, passages: Sequence[str]) -> list[list[float]]:
     if space.kind != EmbeddingModel.Kind.REMOTE:
         return link.embed(texts) if space.model == link.EMBEDDING else link.embed(texts, model=space.model)
     try:
-        with httpx.Client(timeout=PATIENCE) as client:
+        with httpx.Client(timeout=PATIENCE, verify=tls.context()) as client:
             return _read(client.post(**_request(space, texts)), len(texts))
     except httpx.HTTPError as error:
         raise HostUnavailable(f"{space.name} does not answer: {error!r}") from None
@@ -96,7 +97,7 @@ async def aembed(space: Space, texts: Sequence[str]) -> list[list[float]]:
         wanted = {} if space.model == link.EMBEDDING else {"model": space.model}
         return await link.aembed(texts, **wanted)
     try:
-        async with httpx.AsyncClient(timeout=PATIENCE) as client:
+        async with httpx.AsyncClient(timeout=PATIENCE, verify=tls.context()) as client:
             return _read(await client.post(**_request(space, texts)), len(texts))
     except httpx.HTTPError as error:
         raise HostUnavailable(f"{space.name} does not answer: {error!r}") from None

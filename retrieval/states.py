@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
+from uuid import UUID
 
 from channels.db import database_sync_to_async
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
+from django.db.models import OuterRef, Subquery
 
 from retrieval.models import Collection, CollectionState, Document
 from workspace.types import canonical, sha256
 from workspace.writes import writer
 
 SEARCHABLE = (Document.State.LEXICAL, Document.State.READY)
+KEPT = 1_000  # digests of collections that are remembered
+_digests: dict[str, str] = {}
 
 
 async def states_of(collections: Sequence[str]) -> tuple[Mapping[str, Any], ...]:
@@ -31,56 +36,79 @@ def now(collection: str) -> dict[str, Any] | None:
     """A collection's state as it is, told but not kept."""
     told, new = _look([collection])
     if collection in new:
-        return _told(Collection.objects.get(pk=collection), 0, new[collection])
+        documents = new[collection]
+        return _told(Collection.objects.get(pk=collection), 0, len(documents), _digest(documents))
     return told.get(collection)
 
 
 def _look(collections: Sequence[str]) -> tuple[dict[str, dict[str, Any]], dict[str, list[list[str]]]]:
     """Of each what is kept already, and the documents of those whose state is new."""
-    rows = {str(one.pk): one for one in Collection.objects.filter(pk__in=collections)}
-    held: dict[str, list[list[str]]] = defaultdict(list)
-    documents = Document.objects.filter(collection__in=list(rows), state__in=SEARCHABLE).order_by("pk")
-    for collection, document, digest in documents.values_list("collection_id", "pk", "digest"):
-        held[str(collection)].append([str(document), digest])
-    newest: dict[str, CollectionState] = {}
-    for state in CollectionState.objects.filter(collection__in=list(rows)).defer("documents").order_by("number"):
-        newest[str(state.collection_id)] = state
+    if not collections:
+        return {}, {}
+    newest = CollectionState.objects.filter(collection=OuterRef("pk")).order_by("-number")
+    rows = Collection.objects.filter(pk__in=collections).annotate(
+        newest=Subquery(newest.values("number")[:1]), kept=Subquery(newest.values("digest")[:1])
+    )
     told, new = {}, {}
-    for key, row in rows.items():
-        one = newest.get(key)
-        if one is not None and one.digest == _digest(held[key]):
-            told[key] = _told(row, one.number, held[key])
+    held = _held(collections)
+    for row in rows:
+        documents = held.get(str(row.pk), [])
+        digest = _digest_of("".join(chain.from_iterable(documents)), documents)
+        if row.kept == digest:
+            told[str(row.pk)] = _told(row, row.newest, len(documents), digest)
         else:
-            new[key] = held[key]
+            new[str(row.pk)] = _named(documents)
     return told, new
+
+
+def _held(collections: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+    """Ids and digests of the documents of each, in order. There may be many thousands: no value is made of a row that
+    nobody looks at."""
+    documents = Document.objects.filter(collection__in=collections, state__in=SEARCHABLE)
+    sql, parameters = documents.values_list("collection_id", "pk", "digest").query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        rows = cursor.fetchall()
+    held: dict[Any, list[tuple[str, str]]] = defaultdict(list)
+    for collection, document, digest in rows:
+        held[collection].append((document if type(document) is str else document.hex, digest))
+    for those in held.values():
+        those.sort()
+    return {str(UUID(one) if type(one) is str else one): those for one, those in held.items()}
+
+
+def _digest_of(said: str, documents: Sequence[tuple[str, str]]) -> str:
+    """Most searches find a collection as the last one did: then its digest is not made again."""
+    digest = _digests.get(key := sha256(said))
+    if digest is None:
+        if len(_digests) >= KEPT:
+            _digests.clear()
+        digest = _digests[key] = _digest(_named(documents))
+    return digest
+
+
+def _named(documents: Sequence[tuple[str, str]]) -> list[list[str]]:
+    return [[str(UUID(document)), digest] for document, digest in documents]
 
 
 def _begin(collection: str, documents: list[list[str]]) -> dict[str, Any]:
     """Another process may begin the same state at once; then theirs is it."""
-    row = Collection.objects.get(pk=collection)
+    row, digest = Collection.objects.get(pk=collection), _digest(documents)
     while True:
         newest = CollectionState.objects.filter(collection=row).order_by("-number").first()
-        if newest is not None and newest.digest == _digest(documents):
-            return _told(row, newest.number, documents)
+        if newest is not None and newest.digest == digest:
+            return _told(row, newest.number, len(documents), digest)
         number = newest.number + 1 if newest else 1
         try:
             with transaction.atomic():
-                CollectionState.objects.create(
-                    collection=row, number=number, documents=documents, digest=_digest(documents)
-                )
+                CollectionState.objects.create(collection=row, number=number, documents=documents, digest=digest)
         except IntegrityError:
             continue
-        return _told(row, number, documents)
+        return _told(row, number, len(documents), digest)
 
 
-def _told(row: Collection, number: int, documents: list[list[str]]) -> dict[str, Any]:
-    return {
-        "id": str(row.pk),
-        "name": row.name,
-        "state": number,
-        "documents": len(documents),
-        "digest": _digest(documents),
-    }
+def _told(row: Collection, number: int, documents: int, digest: str) -> dict[str, Any]:
+    return {"id": str(row.pk), "name": row.name, "state": number, "documents": documents, "digest": digest}
 
 
 def _digest(documents: list[list[str]]) -> str:

@@ -15,7 +15,7 @@ from django.db.models.signals import post_delete
 from django.dispatch import receiver
 
 from retrieval import files, ingest, rebuild, selftest, spaces
-from retrieval.models import Collection, Document, EmbeddingModel, SelfTest
+from retrieval.models import Collection, Document, EmbeddingModel, Residue, SelfTest
 from retrieval.parsing.parsed import Unreadable
 from workspace import egress
 from workspace.hosts import link
@@ -23,6 +23,7 @@ from workspace.hosts import link
 logger = logging.getLogger(__name__)
 
 FINAL = (Document.State.READY, Document.State.FAILED)
+SETTLED = 60  # seconds after a deletion: an index is written anew once for many
 
 
 @shared_task(bind=True, max_retries=300, default_retry_delay=2)
@@ -68,12 +69,34 @@ def ingest_words(document: Document) -> None:
 @shared_task(bind=True, max_retries=300, default_retry_delay=2)
 def forget_document(self: Any, collection_id: str, document_id: str) -> None:
     """Remove the vectors of a document that is gone. Until then search finds them and passes over them."""
+    indexes = [space.index(collection_id) for space in _spaces()]
     try:
-        for space in _spaces():
-            link.delete(space.index(collection_id), document=document_id)
+        for index in indexes:
+            link.delete(index, document=document_id)
     except link.HostUnavailable as starting:
         if settings.LOCAL_MODELS:
             raise self.retry(exc=starting) from None
+        return
+    for index in indexes:
+        renew_index.apply_async((index,), countdown=SETTLED)
+
+
+@shared_task(bind=True, max_retries=300, default_retry_delay=10)
+def renew_index(self: Any, index: str) -> None:
+    """Take the vectors of deleted documents off the disk: the index is written anew, once for all that were deleted
+    shortly after each other."""
+    residues = list(Residue.objects.filter(index=index))
+    if not residues:
+        return
+    try:
+        for document in {residue.document for residue in residues}:
+            link.delete(index, document=str(document))
+        link.renew(index)
+    except link.HostUnavailable as starting:
+        if settings.LOCAL_MODELS:
+            raise self.retry(exc=starting) from None
+        return
+    Residue.objects.filter(pk__in=[residue.pk for residue in residues]).delete()
 
 
 @shared_task(bind=True, max_retries=20, default_retry_delay=3)
@@ -92,8 +115,9 @@ def wipe(self: Any) -> None:
 def forget_collection(self: Any, collection_id: str) -> None:
     """Remove all vectors of a collection that is gone."""
     try:
-        for space in _spaces():
-            link.drop(space.index(collection_id))
+        for index in [space.index(collection_id) for space in _spaces()]:
+            link.drop(index)
+            Residue.objects.filter(index=index).delete()
     except link.HostUnavailable as starting:
         if settings.LOCAL_MODELS:
             raise self.retry(exc=starting) from None
@@ -104,6 +128,7 @@ def forget_index(self: Any, index: str) -> None:
     """Remove the vectors that one model made of a collection."""
     try:
         link.drop(index)
+        Residue.objects.filter(index=index).delete()
     except link.HostUnavailable as starting:
         if settings.LOCAL_MODELS:
             raise self.retry(exc=starting) from None
@@ -164,6 +189,8 @@ def requeue_unfinished() -> int:
         ingest_document.delay(str(id))
     if beside := spaces.building():
         build_index.delay(beside.id)
+    for index in Residue.objects.values_list("index", flat=True).distinct():
+        renew_index.delay(index)
     return len(waiting)
 
 
@@ -180,6 +207,8 @@ def _forget(instance: Document, **kwargs: object) -> None:
     if instance.size:
         transaction.on_commit(partial(files.drop, instance.digest))
     if instance.state == Document.State.READY or instance.embedded or spaces.building():
+        for space in _spaces():
+            Residue.objects.create(index=space.index(instance.collection_id), document=instance.pk)
         transaction.on_commit(partial(forget_document.delay, str(instance.collection_id), str(instance.pk)))
     transaction.on_commit(wipe.delay)
 

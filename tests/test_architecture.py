@@ -20,8 +20,8 @@ OURS = ("workspace", "chat", "retrieval")
 # Each area and the areas it may import, itself among them by nature. A module belongs to the longest name
 # that begins its own; the areas stand from the ground up, so imports go down only.
 FLOOR = (
-    "workspace.types", "workspace.ids", "workspace.wire", "workspace.blobs", "workspace.sealing", "workspace.pictures",
-    "workspace.egress",
+    "workspace.types", "workspace.ids", "workspace.wire", "workspace.blobs", "workspace.sealing", "workspace.tls",
+    "workspace.pictures", "workspace.egress",
 )  # fmt: skip
 PLUMBING = ("workspace.hub", "workspace.loops", "workspace.writes")
 AUDIT = "workspace.audit"

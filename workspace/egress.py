@@ -18,6 +18,8 @@ from urllib.parse import unquote
 import httpx
 from django.conf import settings
 
+from workspace import tls
+
 PORTS = (80, 443, 8080, 8443)
 REDIRECTS = 5
 DEADLINE = 20.0  # seconds for all of it
@@ -92,7 +94,8 @@ def fetch(
         url = url.copy_merge_params(dict(parameters))
     method = "GET" if body is None else "POST"
     try:
-        with httpx.Client(trust_env=False, timeout=10.0, headers={"User-Agent": AGENT, **(headers or {})}) as client:
+        said = {"User-Agent": AGENT, **(headers or {})}
+        with httpx.Client(trust_env=False, timeout=10.0, headers=said, verify=tls.context()) as client:
             for _ in range(REDIRECTS + 1):
                 pinned = _pinned(url, trusted=trusted)
                 with client.stream(

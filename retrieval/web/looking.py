@@ -92,8 +92,7 @@ async def _ranked(
 ) -> tuple[Evidence, ...]:
     """The passages that fit best: by words, and the best of those by meaning too, joined as those of documents are."""
     chunks = await _in_thread(_chunks, [document.pk for document in documents])
-    scored = await _in_thread(lexical.bm25, question, [str(collection.pk)])
-    words = {id: score for id, score in scored.items() if id in chunks}
+    words = (await _in_thread(lexical.bm25, question, [str(collection.pk)])).of(chunks)
     best = [*words, *(id for id in chunks if id not in words)][:RANKED]
     meaning = await _meaning(question, [chunks[id] for id in best])
     scores = search.join(words, meaning) if words or meaning else {}

@@ -12,7 +12,7 @@ from django.http import Http404
 
 from retrieval import access, guide, ingest, leaning, lexical, tasks
 from retrieval.chunks import estimate
-from retrieval.models import Chunk, Collection, Document, Posting
+from retrieval.models import Chunk, Collection, Document, Posting, Residue
 from workspace.accounts.models import Person
 from workspace.hosts import link
 
@@ -157,6 +157,35 @@ def test_vectors_go_with_their_document(
     assert index.vectors == {}
 
 
+def test_what_deleted_documents_leave_in_files_is_written_over_once_whatever_is_killed(
+    document: Document, index: Index, monkeypatch: pytest.MonkeyPatch, settings: Any,
+    django_capture_on_commit_callbacks: Any,
+) -> None:  # fmt: skip
+    renewed: list[str] = []
+    queued: list[str] = []
+    monkeypatch.setattr(link, "renew", renewed.append)
+    monkeypatch.setattr(tasks.renew_index, "delay", queued.append)
+    ingest.ingest(document)
+    name = str(document.collection_id)
+    document.delete()  # and the server is killed: no task of it is ever begun
+    assert index.vectors and not renewed
+    tasks.requeue_unfinished()
+    assert queued == [name]
+
+    settings.LOCAL_MODELS = False
+    with monkeypatch.context() as away:
+        away.setattr(link, "renew", _away)
+        tasks.renew_index(name)
+    assert index.vectors == {} and Residue.objects.count() == 1, "it is tried again"
+    for _ in range(2):
+        tasks.renew_index(name)
+    assert renewed == [name] and not Residue.objects.exists()
+
+
+def _away(index: str) -> None:
+    raise link.HostUnavailable("the index host does not answer")
+
+
 @pytest.fixture
 def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(guide, "FOLDER", tmp_path)
@@ -206,7 +235,7 @@ def test_the_bundled_guide_answers_by_words(question: str, page: str) -> None:
     guide.ensure()
     guide.ingest_words()
     collection = Collection.objects.get(built_in=True)
-    best = next(iter(lexical.bm25(question, [str(collection.pk)])))
+    [best] = lexical.bm25(question, [str(collection.pk)]).best(1)
     assert Chunk.objects.get(pk=best).document.title == page
     assert all(estimate(text) <= 240 for text in Chunk.objects.values_list("text", flat=True))
 

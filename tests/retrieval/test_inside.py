@@ -31,6 +31,7 @@ MAY_CONNECT = {
     "workspace/providers/replay.py": "nobody: recorded answers",
     "retrieval/spaces.py": "an embedding model whose address an admin sets",
     "retrieval/reranking.py": "a reranker whose address an admin sets",
+    "workspace/tls.py": "nobody: it reads certificates",
     "workspace/http_latency.py": "the address that whoever runs the command names",
     "workspace/hosts/downloads.py": "the hub that an admin's settings name",
 }

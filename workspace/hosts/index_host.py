@@ -8,6 +8,7 @@ them: Chroma's own embedder would reach for the network. Texts stay in our datab
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -25,9 +26,11 @@ from chromadb.config import Settings
 from chromadb.errors import NotFoundError
 from numpy.typing import NDArray
 
+from workspace.hosts import leftovers
 from workspace.hosts.child import answering, serve
 
 READERS = 4  # threads that search: Chroma searches without Python's lock
+COPIED = 500  # vectors at a time: what is written meanwhile waits for so many
 
 
 class Index:
@@ -40,12 +43,14 @@ class Index:
         self._client: ClientAPI | None = None
         self._opening = threading.Lock()
         self._handles: dict[str, Collection] = {}  # looking one up costs as much as a small search
+        self._copies: dict[str, Collection] = {}  # of collections that are being written anew
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=256 * 2**20)
         app.router.add_get("/health", self._health)
         app.router.add_post("/collections", answering(self._list))
         app.router.add_post("/query", answering(self._query))
+        app.router.add_post("/collections/{id}/renew", answering(self._renew))
         for name in ("upsert", "delete", "count", "ids", "drop"):
             app.router.add_post(f"/collections/{{id}}/{name}", answering(self._handler(getattr(self, f"_{name}"))))
         return app
@@ -63,7 +68,7 @@ class Index:
         """The ids of all collections that hold or held a vector."""
         loop = asyncio.get_running_loop()
         found = await loop.run_in_executor(self._thread, lambda: [one.name for one in self._open().list_collections()])
-        return web.json_response({"ids": [name.removeprefix("c-") for name in found]})
+        return web.json_response({"ids": [name.removeprefix("c-") for name in found if name.startswith("c-")]})
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.json_response({"state": "ready"})
@@ -75,7 +80,7 @@ class Index:
 
     def _connect(self) -> ClientAPI:
         quiet = Settings(anonymized_telemetry=False)
-        if not self._place.startswith(("http://", "https://")):
+        if not _is_remote(self._place):
             return chromadb.PersistentClient(self._place, settings=quiet)
         url = urlsplit(self._place)
         return chromadb.HttpClient(
@@ -83,12 +88,14 @@ class Index:
         )
 
     def _upsert(self, id: str, body: dict[str, Any]) -> dict[str, Any]:
-        collection = self._open().get_or_create_collection(
-            f"c-{id}", metadata={"hnsw:space": "cosine"}, embedding_function=None
-        )
-        metadatas = [{"document": body["document"]}] * len(body["ids"])
-        collection.upsert(ids=body["ids"], embeddings=body["vectors"], metadatas=metadatas)
+        metadatas: Any = [{"document": body["document"]}] * len(body["ids"])
+        for collection in (self._made(f"c-{id}"), self._copies.get(id)):
+            if collection:
+                collection.upsert(ids=body["ids"], embeddings=body["vectors"], metadatas=metadatas)
         return {"count": len(body["ids"])}
+
+    def _made(self, name: str) -> Collection:
+        return self._open().get_or_create_collection(name, metadata={"hnsw:space": "cosine"}, embedding_function=None)
 
     async def _query(self, request: web.Request) -> web.Response:
         """The nearest of several collections, side by side: a request for each costs more than its search."""
@@ -122,12 +129,54 @@ class Index:
         return scores
 
     def _delete(self, id: str, body: dict[str, Any]) -> dict[str, Any]:
-        if collection := self._fresh(id):
-            if ids := body.get("ids"):
+        for collection in (self._fresh(id), self._copies.get(id)):
+            if collection and (ids := body.get("ids")):
                 collection.delete(ids=ids)
-            else:
+            elif collection:
                 collection.delete(where={"document": body["document"]})
         return {}
+
+    async def _renew(self, request: web.Request) -> web.Response:
+        """Write a collection anew without what was deleted from it, and remove what is left of that in the files.
+        Others search the old one meanwhile, and what they write goes into both."""
+        id, loop = request.match_info["id"], asyncio.get_running_loop()
+        ids = await loop.run_in_executor(self._thread, self._begin_copy, id)
+        for start in range(0, len(ids), COPIED):
+            await loop.run_in_executor(self._thread, self._copy, id, ids[start : start + COPIED])
+        await loop.run_in_executor(self._thread, self._exchange, id)
+        return web.json_response({"count": len(ids)})
+
+    def _begin_copy(self, id: str) -> list[str]:
+        """The ids to copy. A copy that was begun before and not ended is begun again."""
+        self._copies.pop(id, None)
+        with contextlib.suppress(NotFoundError, ValueError):
+            self._open().delete_collection(f"copy-{id}")
+        old = self._fresh(id)
+        if old is None:
+            return []
+        self._copies[id] = self._made(f"copy-{id}")
+        return list(old.get(include=[])["ids"])
+
+    def _copy(self, id: str, ids: list[str]) -> None:
+        if (old := self._fresh(id)) and (copy := self._copies.get(id)):
+            found = old.get(ids=ids, include=["embeddings", "metadatas"])  # without what was deleted meanwhile
+            if found["ids"]:
+                copy.upsert(ids=found["ids"], embeddings=found["embeddings"], metadatas=found["metadatas"])
+
+    def _exchange(self, id: str) -> None:
+        """The copy takes the old one's place; whoever has a handle on the old one looks again."""
+        old, copy = self._fresh(id), self._copies.pop(id, None)
+        if old and copy:
+            old.modify(name=f"old-{id}")
+            copy.modify(name=f"c-{id}")
+            self._handles[id] = copy
+            self._open().delete_collection(f"old-{id}")
+        self._remove_leftovers()
+
+    def _remove_leftovers(self) -> None:
+        """The files of a Chroma server are its own."""
+        if not _is_remote(self._place):
+            leftovers.remove(Path(self._place))
 
     def _ids(self, id: str, body: dict[str, Any]) -> dict[str, Any]:
         """Every vector's id with its document's."""
@@ -139,6 +188,7 @@ class Index:
         if self._fresh(id):
             self._handles.pop(id, None)
             self._open().delete_collection(f"c-{id}")
+            self._remove_leftovers()
         return {}
 
     def _count(self, id: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -156,6 +206,10 @@ class Index:
             except (NotFoundError, ValueError):
                 return None
         return self._handles.get(id)
+
+
+def _is_remote(place: str) -> bool:
+    return place.startswith(("http://", "https://"))
 
 
 def _cosines(found: Any, vector: NDArray[np.float64]) -> dict[str, float]:

@@ -9,7 +9,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 PATIENCE = (0.2, 1.0, 5.0, 15.0)  # seconds before the first, second, ... restart in a row
 HEALTHY_AFTER = 30.0  # seconds of life after which a death counts as the first again
 SHARE = 0.6  # of the memory, for local models, while no budget is set
+# Chroma writes the room of a graph to its file before it is filled, and with it what some freed memory held: vectors
+# that were deleted. So its process overwrites what it frees (glibc).
+OVERWRITING = {"MALLOC_PERTURB_": "90"}
 FIRST_TO_GO = 800  # oom_score_adj of the model host: the kernel takes it before the server
 
 
@@ -33,6 +36,7 @@ class Child:
     name: str
     arguments: tuple[str, ...]
     oom_score_adj: int = 0
+    environment: Mapping[str, str] = field(default_factory=dict)
     process: asyncio.subprocess.Process | None = None
     since: float = 0.0
     restarts: int = 0
@@ -51,7 +55,7 @@ class Supervisor:
                 (str(socket_of(MODEL_HOST)), str(settings.DATA_DIR), str(memory_budget())),
                 oom_score_adj=FIRST_TO_GO,
             ),
-            Child(INDEX_HOST, (str(socket_of(INDEX_HOST)), chroma)),
+            Child(INDEX_HOST, (str(socket_of(INDEX_HOST)), chroma), environment=OVERWRITING),
         ]
         self._children = [child for child in children if child.name in hosts]
         self._tasks: list[asyncio.Task[None]] = []
@@ -108,6 +112,7 @@ class Supervisor:
                 **os.environ,
                 "TOKENIZERS_PARALLELISM": "false",
                 "ANONYMIZED_TELEMETRY": "false",
+                **child.environment,
             },
         )
         if child.oom_score_adj:

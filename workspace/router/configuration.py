@@ -68,14 +68,15 @@ class Route:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """``digest`` is of what the file means: neither comments nor spaces change it. ``autocomplete`` names the model
-    that finishes sentences in the composer, ``judge`` the one that reads what answers rest on; ``hedge`` says when a
-    slow model is raced, and how often at most."""
+    that finishes sentences in the composer, ``judge`` the one that reads what answers rest on, ``rewriter``
+    the one that completes follow-up questions; ``hedge`` says when a slow model is raced, and how often at most."""
 
     routes: tuple[Route, ...]
     fallback: str
     digest: str
     autocomplete: str = ""
     judge: str = ""
+    rewriter: str = ""
     hedge: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -152,6 +153,7 @@ class _File:
             fallback=file.get("fallback", ""),
             autocomplete=file.get("autocomplete", ""),
             judge=file.get("judge", ""),
+            rewriter=file.get("rewriter", ""),
             hedge=file.get("hedge", {}),
             digest=sha256(canonical(node.plain())),
         )
@@ -365,5 +367,6 @@ FILE_KEYS: dict[str, Check] = {
     "fallback": _File.model,
     "autocomplete": _File.model,
     "judge": _File.model,
+    "rewriter": _File.model,
     "hedge": lambda file, node: file.options(HEDGE_KEYS, node),
 }

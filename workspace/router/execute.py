@@ -19,13 +19,13 @@ from channels.db import database_sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
-from retrieval import followup, presets, support
+from retrieval import presets, support
 from retrieval.search import Found, attached, search
 from retrieval.web import looking
 from workspace.blobs import read_blob
 from workspace.providers.base import Call, ProviderError
 from workspace.router import catalog as catalogs
-from workspace.router import money, rollout, situation
+from workspace.router import money, rewriting, rollout, situation
 from workspace.router.attempt import Calling
 from workspace.router.catalog import Candidate, Catalog, Template
 from workspace.router.chain import Chain, Next
@@ -35,6 +35,7 @@ from workspace.router.health import health
 from workspace.router.joining import Joiner
 from workspace.router.prompts import Prompt, build, variables_of
 from workspace.router.race import allowance, race
+from workspace.router.rewriting import Whole
 from workspace.router.rollout import Shadow
 from workspace.router.situation import Situation
 from workspace.types import (
@@ -456,7 +457,10 @@ async def look_up(request: Request) -> Found:
     if request.evidence is not None:
         return Found(request.evidence)
     preset = await database_sync_to_async(presets.current)(grounding.collections)
-    asked = followup.complete(request.prompt, _before(request.messages)) if preset.follow_up else request.prompt
+    whole = Whole(request.prompt)
+    if preset.follow_up:
+        whole = await rewriting.complete(request, _before(request.messages))
+    asked = whole.question
     places: list[Awaitable[Found | looking.Looked]] = []
     if grounding.attached:
         places.append(attached(asked, grounding.attached, preset=preset))
@@ -467,8 +471,9 @@ async def look_up(request: Request) -> Found:
     found = await asyncio.gather(*places)
     searched = tuple(line for place in found for line in place.searched)
     notes = [place.note for place in found]
+    if asked != request.prompt or whole.by:
+        searched = ({"asked": request.prompt, "query": asked, **whole.by}, *searched)
     if asked != request.prompt:
-        searched = ({"asked": request.prompt, "query": asked}, *searched)
         notes.insert(0, f"Searched for “{asked}”")
     states = tuple(state for place in found if isinstance(place, Found) for state in place.collections)
     return Found(_numbered(found), ". ".join(filter(None, dict.fromkeys(notes))), searched, states)

@@ -32,6 +32,7 @@ FILE_EXAMPLES = {
     "fallback": '"quotes"',
     "autocomplete": '"any"',
     "judge": '"any"',
+    "rewriter": '"any"',
     "hedge": '{"after_s": 2, "percent": 5}',
 }
 
@@ -52,6 +53,10 @@ def schema(models: Collection[str]) -> dict[str, Any]:
             "judge": {
                 **model,
                 "description": "Reads each grounded answer again and says which of its sentences the passages support.",
+            },
+            "rewriter": {
+                **model,
+                "description": "Completes what leans on earlier questions, for the search. Left out: rules do.",
             },
             "hedge": {
                 **_object(

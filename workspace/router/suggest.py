@@ -11,17 +11,16 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from workspace.providers.base import ProviderError
+from workspace.router import aside, money, situation
 from workspace.router import catalog as catalogs
-from workspace.router import money, situation
 from workspace.router.attempt import single
 from workspace.router.decide import QUOTES, NoModel, decide
 from workspace.router.health import health
-from workspace.router.money import Spent
 from workspace.router.prompts import AUTOCOMPLETE
-from workspace.types import Attempt, Delta, PromptMessage, Request, text_part
+from workspace.types import Delta, PromptMessage, Request, text_part
 from workspace.writes import writer
 
-ROUTE = "autocomplete"  # what its calls are called in the day's sums
+NAME = "autocomplete"  # what its calls are called in the day's sums
 LEAST = 8  # characters before anything is suggested
 LOOKED_AT = 600  # the last characters that the model is shown
 MOST = 80  # characters of a suggestion
@@ -64,7 +63,7 @@ async def suggest(draft: str, asker: Request) -> AsyncGenerator[str, None]:
     except ProviderError as error:
         health.note(candidate, error.failure)
     finally:
-        await writer.submit(lambda: money.settle(_spent(asker.person_id, calling.attempt())))
+        await writer.submit(lambda: money.settle(aside.spent(asker.person_id, calling.attempt(), name=NAME)))
 
 
 def _one_line(text: str, draft: str) -> str:
@@ -75,16 +74,3 @@ def _one_line(text: str, draft: str) -> str:
     if not line.strip():
         return ""
     return line.lstrip() if draft[-1:].isspace() else line
-
-
-def _spent(person_id: str, attempt: Attempt) -> Spent:
-    usage = attempt.usage
-    return Spent(
-        person_id=person_id,
-        model=attempt.model,
-        route=ROUTE,
-        tokens_input=usage.input if usage else 0,
-        tokens_output=usage.output if usage else 0,
-        cost=attempt.cost,
-        runs=1,
-    )
