@@ -22,6 +22,9 @@ from workspace.router.models import Run
 from workspace.router.states import LIVE
 
 MOST = 20_000  # messages copied at once
+SAME = (
+    "role", "author_id", "author_name", "parts", "grounding", "reasoning", "persona_id", "variables", "digest",
+)  # fmt: skip
 
 
 @transaction.atomic
@@ -59,7 +62,7 @@ def fork(chat: Chat, person: Person, message: Message, owner: Person) -> Chat:
     flags = Checkpoint.objects.filter(chat=chat, message__in=ids, removed=False) if len(ids) < 900 else []
     twin = {copy.origin_id: copy for copy in copies}
     for one in flags:
-        said = {"name": one.name, "note": one.note, "author": one.author}
+        said = {"name": one.name, "note": one.note, "author": one.author, "author_name": one.author_name}
         Checkpoint.objects.create(chat=made, message=twin[one.message_id], **said)
     tree.stand(made, owner, copies[-1])
     before, after = {"chat": [str(made.pk), True]}, {"chat": [str(made.pk), False]}
@@ -122,7 +125,7 @@ def _write(chat: Chat, sources: Sequence[Message], parent: Message | None) -> li
 
 
 def _copy(chat: Chat, one: Message, parent: Message | None, run: Run | None) -> Message:
-    same = {name: getattr(one, name) for name in ("role", "author_id", "parts", "grounding", "reasoning", "digest")}
+    same = {name: getattr(one, name) for name in SAME}
     depth = parent.depth + 1 if parent else 0
     copy = Message(chat=chat, parent=parent, run=run, origin=one, depth=depth, settled=one.settled, **same)
     if copy.settled:

@@ -13,7 +13,7 @@ from django.test import Client
 from chat import chain, record, steps, tree
 from chat.models import Branch, Chat, Checkpoint, Message, Place, Step
 from workspace.accounts.models import Person, Role
-from workspace.router.models import Run
+from workspace.router.models import PromptTemplate, Run
 from workspace.types import canonical, sha256
 
 pytestmark = pytest.mark.django_db
@@ -156,6 +156,16 @@ def test_an_answer_is_brought_in_with_its_question_and_origin(client: Client, ta
     assert "on this branch already" in page(client, talked.chat)
     undo_last(client, talked.chat)
     assert thread(client, talked.chat) == ["tea", "milk"] and Message.objects.filter(chat=talked.chat).count() == 8
+
+
+def test_what_is_brought_keeps_who_asked_and_on_which_terms(client: Client, talked: Talked) -> None:
+    persona = PromptTemplate.objects.create(name="teacher")
+    said = {"author": None, "author_name": "somebody else", "variables": {"audience": "all"}, "persona": persona}
+    Message.objects.filter(pk=talked.sugar.pk).update(**said)
+    post(client, talked.chat, "merge/", message=talked.sugar_answer.pk)
+    post(client, talked.chat, "fork/", message=talked.sugar_answer.pk)
+    copies = Message.objects.filter(origin=talked.sugar)
+    assert len(copies) == 2 and all(getattr(one, name) == said[name] for one in copies for name in said)
 
 
 def test_a_whole_run_of_messages_is_brought_from_where_it_left(client: Client, talked: Talked) -> None:
