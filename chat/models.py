@@ -208,6 +208,7 @@ class Checkpoint(models.Model):
     note = models.TextField(blank=True)
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="checkpoints")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    author_name = models.CharField(max_length=150, blank=True, help_text="In an imported chat: of somebody not here.")
     removed = models.BooleanField(default=False)
     created = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -266,7 +267,8 @@ class Comparison(models.Model):
 
 class Lane(models.Model):
     """One run of a comparison. ``asked`` is what makes it differ: ``model``, ``parameters``, ``system``,
-    ``configuration`` (of the router), each where it was given."""
+    ``configuration`` (of the router) and ``persona``, each where it was given; the last two are names in an imported
+    chat, of nothing here."""
 
     comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="lanes")
     place = models.PositiveSmallIntegerField(help_text="0 is lane A. Random where the comparison is blind.")
@@ -284,7 +286,8 @@ class Lane(models.Model):
 
 class Vote(models.Model):
     """What one person thought of a comparison: a best lane, a tie, or all bad. ``blind`` says what they knew;
-    ``digests`` are of the answers they saw, by lane."""
+    ``digests`` are of the answers they saw, by lane. In an imported chat ``person_name`` is of somebody not here, if it
+    came along."""
 
     class Choice(models.TextChoices):
         BEST = "best"
@@ -293,12 +296,13 @@ class Vote(models.Model):
 
     comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="votes")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    person_name = models.CharField(max_length=150, blank=True)
     choice = models.CharField(max_length=4, choices=Choice)
     lane = models.ForeignKey(Lane, null=True, on_delete=models.CASCADE, related_name="+")
     reasons = models.JSONField(default=list)
     blind = models.BooleanField()
     digests = models.JSONField()
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints = [
@@ -315,10 +319,11 @@ class Thumb(models.Model):
 
     lane = models.ForeignKey(Lane, on_delete=models.CASCADE, related_name="thumbs")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    person_name = models.CharField(max_length=150, blank=True)
     up = models.BooleanField()
     reasons = models.JSONField(default=list)
     blind = models.BooleanField()
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["lane", "person"], name="one_thumb_each")]

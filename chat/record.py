@@ -43,6 +43,7 @@ from workspace.types import (
 )
 
 TITLE = 60  # characters of a question that name its chat
+OF_ROWS = ("persona", "configuration")  # a name in their place came in a file, and names nothing here
 HISTORY = 400  # messages of a branch a prompt is built from; the window then decides how many fit
 
 
@@ -340,7 +341,8 @@ def as_lane(request: Request, answer: Message) -> Request:
     if lane is None:
         return request
     grounding = replace(request.grounding, offered=())  # what is searched is one thing for all lanes
-    return replace(request, **lane.asked, grounding=grounding, quoted=True, alone=True)
+    asked = {name: value for name, value in lane.asked.items() if name not in OF_ROWS or isinstance(value, int)}
+    return replace(request, **asked, grounding=grounding, quoted=True, alone=True)
 
 
 def refuse_withheld(answer: Message | None) -> None:
