@@ -242,6 +242,22 @@ def test_the_story_tells_each_step_and_undoes_what_was_asked(client: Client, tal
     assert Place.objects.get(person=talked.owner).tip_id == talked.milk_answer.pk, "where they stood at first"
 
 
+def test_a_map_is_drawn_while_somebody_asks(
+    client: Client, talked: Talked, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks where a person stands finds, at that very moment, one message more."""
+    really = tree.place_of
+
+    def place_of(chat: Chat, person: Person) -> Message | None:
+        _, answer = talked.turn(talked.milk_answer, f"cream {Message.objects.count()}")
+        tree.stand(chat, person, answer)
+        return really(chat, person)
+
+    monkeypatch.setattr(tree, "place_of", place_of)
+    for show in ("all", "branches", "mine", "steps"):
+        assert "Why cream" in page(client, talked.chat, f"?show={show}")
+
+
 def test_readers_look_and_fork_and_change_nothing(talked: Talked) -> None:
     reader = Person.objects.create_user("reader", role=Role.MEMBER)
     talked.chat.shares.create(person=reader, may_write=False)
