@@ -7,7 +7,7 @@ return values; nothing here starts a run or tells anybody.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from django.utils import timezone
 from chat import access, chain, tree
 from chat.frames import Continue, Frame, Refused, Retry, Send
 from chat.models import Chat, Lane, Message, MessageBlob
+from chat.tree import Told
 from retrieval.access import collections_of, documents_of
 from retrieval.citations import without
 from workspace.accounts.models import Person
@@ -293,15 +294,15 @@ def place_answer(
 
 
 def request_for(person: Person, chat: Chat, question: Message, *, model: str, so_far: str = "") -> Request:
-    history = tree.said(question, HISTORY) if question.parent_id else [question]
-    grounded = tree.grounded(history)
     readable = tuple(str(collection.pk) for collection in collections_of(person))
     named = question.grounding.get("collections")
     chosen = readable if named is None else tuple(one for one in readable if one in named)
     return replace(
         _asked_by(person),
         messages=tuple(
-            PromptMessage(role=_role(m), parts=parts) for m in history if (parts := _told_parts(m, grounded))
+            PromptMessage(role=_role(told.role), parts=parts)
+            for told in tree.said(question, HISTORY)
+            if (parts := _told_parts(told))
         ),
         chat_id=str(chat.pk),
         model=model,
@@ -327,12 +328,11 @@ def _attached(person: Person, question: Message) -> tuple[str, ...]:
     return tuple(one for one in dict.fromkeys(named) if one in readable)
 
 
-def _told_parts(message: Message, grounded: Collection[UUID]) -> tuple[Part, ...]:
+def _told_parts(told: Told) -> tuple[Part, ...]:
     """A message as a later prompt repeats it: the numbers that it cites were issued for it alone."""
-    parts = parts_of(message)
-    if message.run_id not in grounded:
-        return parts
-    return tuple(replace(part, text=without(part.text)) if part.kind == "text" else part for part in parts)
+    if not told.grounded:
+        return told.parts
+    return tuple(replace(part, text=without(part.text)) if part.kind == "text" else part for part in told.parts)
 
 
 def as_lane(request: Request, answer: Message) -> Request:
@@ -356,8 +356,8 @@ def _asked_by(person: Person) -> Request:
     return Request(messages=(), person_id=str(person.pk), user=person.username, groups=groups)
 
 
-def _role(message: Message) -> Role:
-    return "person" if message.role == Message.Role.PERSON else "model"
+def _role(role: str) -> Role:
+    return "person" if role == Message.Role.PERSON else "model"
 
 
 def _opened_before(chat: Chat, message: Message) -> Opened:
