@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from chat import chain, record, steps, tree
+from chat import authority, chain, steps, tree
 from chat.frames import Refused
 from chat.models import Chat, Checkpoint, Message, MessageBlob, Step
 from workspace.accounts.models import Person
@@ -33,7 +33,7 @@ def merge(chat: Chat, person: Person, message: Message, into: Message | None, *,
     from where its own branch left that one. Whoever brings goes with it."""
     if into is not None and into.role == Message.Role.PERSON:
         into = into.parent
-    parent = record.parent_of(chat, into.pk if into else None)
+    parent = authority.parent_of(chat, into.pk if into else None)
     there = set(tree.ids_above(parent)) if parent else set()
     if message.pk in there:
         raise Refused("there_already", "That message is on this branch already.", "Choose one of another branch.")
@@ -92,7 +92,7 @@ def _run_of(message: Message, there: set[UUID], *, whole: bool) -> list[Message]
 
 def _refuse_open(messages: Sequence[Message]) -> None:
     for one in messages:
-        record.refuse_withheld(one)
+        authority.refuse_withheld(one)
         if one.run and one.run.state in LIVE:
             raise Refused("still_writing", "An answer there is still being written.", "Wait for it, or stop it.")
 

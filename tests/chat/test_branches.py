@@ -10,7 +10,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from chat import chain, record, steps, tree
+from chat import chain, requests, steps, tree
 from chat.models import Branch, Chat, Checkpoint, Message, Place, Step
 from workspace.accounts.models import Person, Role
 from workspace.router.models import PromptTemplate, Run
@@ -299,6 +299,6 @@ def test_asking_in_a_long_chat_costs_the_same_few_queries(talked: Talked, django
     above = talked.turn(above, "grounds", evidence=[{"number": 1}])[1]
     question = talked.add(above, "And now?")
     with django_assert_max_num_queries(10):
-        request = record.request_for(talked.owner, talked.chat, question, model="")
+        request = requests.request_for(talked.owner, talked.chat, question, model="")
     assert len(request.messages) == 67 and request.messages[-1].parts[0].text == "And now?"
     assert [told.grounded for told in tree.said(question, 3)] == [False, True, False]

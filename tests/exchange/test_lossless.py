@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from chat import chain, record
+from chat import chain, record, requests
 from chat.compare.leaderboard import Wanted, leaderboard
 from chat.exchange.incoming import bring_in
 from chat.exchange.nodes import Unreadable
@@ -306,7 +306,7 @@ def test_what_a_lane_was_given_is_named_and_names_nothing_here(alice: Person, bo
     assert file_of(made, alice) == data
     lane = Lane.objects.filter(comparison__chat=made).first()
     assert lane and lane.asked == {"model": "plain", "system": "Be brief.", "persona": "teacher"}
-    request = record.as_lane(Request(messages=()), lane.answer)
+    request = requests.as_lane(Request(messages=()), lane.answer)
     assert (request.model, request.system, request.persona) == ("plain", "Be brief.", None)
 
 
