@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import Model
 
 from chat.models import Chat, Message
-from retrieval.models import CollectionState
+from retrieval.models import Collection, CollectionState
 from workspace.router import pins
 from workspace.types import canonical, sha256
 
@@ -90,6 +90,8 @@ class Versions:
             row = CollectionState.objects.filter(collection=one["id"], number=one["state"]).first()
             if row and (row.digest != one["digest"] or sha256(canonical(row.documents)) != row.digest):
                 yield f"the state of the collection “{one['name']}” was altered"
+            if row is None and Collection.objects.filter(pk=one["id"]).exists():  # else it went with its collection
+                yield f"the state of the collection “{one['name']}” is missing"
 
 
 def verify_chat(chat: Chat, known: Versions) -> Iterator[Fault]:

@@ -22,7 +22,7 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.http import Http404
 
-from chat import access, live, record, turns
+from chat import access, authority, live, requests, turns
 from chat.compare.board import board_of
 from chat.compare.lanes import told_elsewhere
 from chat.frames import Compare, Continue, Fuse, Join, Open, Refused, Retry, Send, Stop, Suggest, dump, parse, refusal
@@ -123,7 +123,7 @@ class WorkspaceConsumer(AsyncWebsocketConsumer):
             case Stop():
                 await turns.stop(person_id, frame)
             case Suggest():
-                self._suggesting.begin(await database_sync_to_async(record.asker)(person_id), frame)
+                self._suggesting.begin(await database_sync_to_async(requests.asker)(person_id), frame)
 
     async def _begun(self, client_id: UUID, opened: turns.Opened) -> None:
         """Who begins a chat does not listen to it yet, and who asks twice has to be told again."""
@@ -302,7 +302,7 @@ def _is_told(frame: bytes, reached: dict[UUID, int]) -> bool:
 
 def _may_open(person_id: UUID, chat_id: UUID) -> tuple[UUID | None, bool]:
     """The chat's newest message, and whether the person may write there."""
-    person = record.person_now(person_id)
+    person = authority.person_now(person_id)
     try:
         chat = access.chat_for(person, chat_id)
     except Http404:

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils import timezone
 
-from chat import chain, record, steps, tree
+from chat import authority, chain, steps, tree
 from chat.frames import Refused
 from chat.models import Chat, Checkpoint, Message, MessageBlob, Step
 from workspace.accounts.models import Person
@@ -22,6 +22,9 @@ from workspace.router.models import Run
 from workspace.router.states import LIVE
 
 MOST = 20_000  # messages copied at once
+SAME = (
+    "role", "author_id", "author_name", "parts", "grounding", "reasoning", "persona_id", "variables", "digest",
+)  # fmt: skip
 
 
 @transaction.atomic
@@ -30,7 +33,7 @@ def merge(chat: Chat, person: Person, message: Message, into: Message | None, *,
     from where its own branch left that one. Whoever brings goes with it."""
     if into is not None and into.role == Message.Role.PERSON:
         into = into.parent
-    parent = record.parent_of(chat, into.pk if into else None)
+    parent = authority.parent_of(chat, into.pk if into else None)
     there = set(tree.ids_above(parent)) if parent else set()
     if message.pk in there:
         raise Refused("there_already", "That message is on this branch already.", "Choose one of another branch.")
@@ -59,7 +62,7 @@ def fork(chat: Chat, person: Person, message: Message, owner: Person) -> Chat:
     flags = Checkpoint.objects.filter(chat=chat, message__in=ids, removed=False) if len(ids) < 900 else []
     twin = {copy.origin_id: copy for copy in copies}
     for one in flags:
-        said = {"name": one.name, "note": one.note, "author": one.author}
+        said = {"name": one.name, "note": one.note, "author": one.author, "author_name": one.author_name}
         Checkpoint.objects.create(chat=made, message=twin[one.message_id], **said)
     tree.stand(made, owner, copies[-1])
     before, after = {"chat": [str(made.pk), True]}, {"chat": [str(made.pk), False]}
@@ -89,7 +92,7 @@ def _run_of(message: Message, there: set[UUID], *, whole: bool) -> list[Message]
 
 def _refuse_open(messages: Sequence[Message]) -> None:
     for one in messages:
-        record.refuse_withheld(one)
+        authority.refuse_withheld(one)
         if one.run and one.run.state in LIVE:
             raise Refused("still_writing", "An answer there is still being written.", "Wait for it, or stop it.")
 
@@ -122,7 +125,7 @@ def _write(chat: Chat, sources: Sequence[Message], parent: Message | None) -> li
 
 
 def _copy(chat: Chat, one: Message, parent: Message | None, run: Run | None) -> Message:
-    same = {name: getattr(one, name) for name in ("role", "author_id", "parts", "grounding", "reasoning", "digest")}
+    same = {name: getattr(one, name) for name in SAME}
     depth = parent.depth + 1 if parent else 0
     copy = Message(chat=chat, parent=parent, run=run, origin=one, depth=depth, settled=one.settled, **same)
     if copy.settled:

@@ -183,9 +183,9 @@ class _Shape:
 
     @classmethod
     def of(cls, chat: Chat, person: Person, *, pruned: bool) -> _Shape:
+        tip = tree.place_of(chat, person)  # before the rows: what somebody says meanwhile stands among them
         rows = Message.objects.filter(chat=chat).order_by("depth", "pk").values_list("pk", "parent_id", "author_id")
         shape = cls(list(rows), list(Branch.objects.filter(chat=chat).order_by("pk")), pruned=pruned)
-        tip = tree.place_of(chat, person)
         shape.tip = tip.pk if tip else None
         at = shape.tip
         while at is not None:

@@ -79,6 +79,7 @@ def _drawn(request: HttpRequest, chat: Chat, person: Person) -> dict[str, Any]:
     wanted = request.GET.get("from", "")
     first = min(int(wanted), len(drawn.rows)) if wanted.isascii() and wanted.isdigit() else drawn.first
     shown = history.load(drawn.rows[first : first + history.WINDOW])
+    brought = "" if by else brought_lines(history.brought(chat, drawn.rows))
     return {
         "map": drawn,
         "rows": shown,
@@ -86,7 +87,8 @@ def _drawn(request: HttpRequest, chat: Chat, person: Person) -> dict[str, Any]:
         "rest": len(drawn.rows) - first - len(shown),
         "next": first + len(shown),
         "earlier": max(0, first - history.WINDOW),
-        "brought": "" if by else brought_lines(history.brought(chat, drawn.rows)),
+        "brought": brought,
+        "columns": drawn.width + bool(brought),  # the dashed lines run beside the last
         "height": len(drawn.rows) * ROW,
     }
 

@@ -13,6 +13,7 @@ from django.db import models
 from django.utils import timezone
 
 from workspace.ids import new_id
+from workspace.wire import LANE_LETTERS
 
 
 class Chat(models.Model):
@@ -208,6 +209,7 @@ class Checkpoint(models.Model):
     note = models.TextField(blank=True)
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="checkpoints")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    author_name = models.CharField(max_length=150, blank=True, help_text="In an imported chat: of somebody not here.")
     removed = models.BooleanField(default=False)
     created = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -271,8 +273,8 @@ class Comparison(models.Model):
 
 class Lane(models.Model):
     """One run of a comparison. ``asked`` is what makes it differ: ``model``, ``parameters``, ``system``,
-    ``configuration`` (of the router), each where it was given. One that failed and was asked again is ``replaced``: a
-    newer lane stands in its place."""
+    ``configuration`` (of the router) and ``persona``, each where it was given; the last two are names in an imported
+    chat, of nothing here. One that failed and was asked again is ``replaced``: a newer lane stands in its place."""
 
     comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="lanes")
     place = models.PositiveSmallIntegerField(help_text="0 is lane A. Random where the comparison is blind.")
@@ -290,12 +292,13 @@ class Lane(models.Model):
 
     @property
     def letter(self) -> str:
-        return "ABCDEFGH"[self.place]
+        return LANE_LETTERS[self.place]
 
 
 class Vote(models.Model):
     """What one person thought of a comparison: a best lane, a tie, or all bad. ``blind`` says what they knew;
-    ``digests`` are of the answers they saw, by lane."""
+    ``digests`` are of the answers they saw, by lane. In an imported chat ``person_name`` is of somebody not here, if it
+    came along."""
 
     class Choice(models.TextChoices):
         BEST = "best"
@@ -304,12 +307,13 @@ class Vote(models.Model):
 
     comparison = models.ForeignKey(Comparison, on_delete=models.CASCADE, related_name="votes")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    person_name = models.CharField(max_length=150, blank=True)
     choice = models.CharField(max_length=4, choices=Choice)
     lane = models.ForeignKey(Lane, null=True, on_delete=models.CASCADE, related_name="+")
     reasons = models.JSONField(default=list)
     blind = models.BooleanField()
     digests = models.JSONField()
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints = [
@@ -326,10 +330,11 @@ class Thumb(models.Model):
 
     lane = models.ForeignKey(Lane, on_delete=models.CASCADE, related_name="thumbs")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    person_name = models.CharField(max_length=150, blank=True)
     up = models.BooleanField()
     reasons = models.JSONField(default=list)
     blind = models.BooleanField()
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["lane", "person"], name="one_thumb_each")]

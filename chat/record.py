@@ -7,43 +7,30 @@ return values; nothing here starts a run or tells anybody.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from django.core.exceptions import PermissionDenied
-from django.http import Http404
 from django.utils import timezone
 
-from chat import access, chain, tree
+from chat import access, authority, chain, requests, tree
 from chat.frames import Continue, Frame, Refused, Retry, Send
-from chat.models import Chat, Lane, Message, MessageBlob
-from retrieval.access import collections_of, documents_of
-from retrieval.citations import without
+from chat.models import Chat, Message, MessageBlob
 from workspace.accounts.models import Person
-from workspace.accounts.rights import may_chat
 from workspace.router import run_rows
 from workspace.router.decide import stored
-from workspace.router.models import PromptTemplate, Run
-from workspace.router.personas import offered_to
 from workspace.router.run_rows import Outcome
-from workspace.router.states import LIVE, SETTLED
+from workspace.router.states import SETTLED
 from workspace.types import (
     Decision,
-    Evidence,
-    Grounding,
     Part,
-    PromptMessage,
     Request,
-    Role,
     canonical,
     sha256,
     text_part,
 )
 
 TITLE = 60  # characters of a question that name its chat
-HISTORY = 400  # messages of a branch a prompt is built from; the window then decides how many fit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,27 +51,29 @@ class Opened:
 
 
 def open_send(person_id: UUID, send: Send) -> Opened:
-    person = author(person_id)
+    person = authority.author(person_id)
     chat = chat_of(person, send)
     if before := Message.objects.filter(chat=chat, client_id=send.client_id).first():
         return _opened_before(chat, before)
-    question = place_question(person, chat, parent_of(chat, send.parent), send)
+    question = place_question(person, chat, authority.parent_of(chat, send.parent), send)
     answer = place_answer(person, chat, question)
     tree.stand(chat, person, answer)
-    request = request_for(person, chat, question, model=send.model)
+    request = requests.request_for(person, chat, question, model=send.model)
     return Opened(chat=chat, answer=answer, question=question, request=request)
 
 
 def open_retry(person_id: UUID, retry: Retry) -> Opened:
-    person = author(person_id)
+    person = authority.author(person_id)
     old = _answer(person, retry)
-    refuse_withheld(old)
+    authority.refuse_withheld(old)
     if before := Message.objects.filter(chat_id=old.chat_id, client_id=retry.client_id).select_related("run").first():
         return _opened_before(old.chat, before)
     question = _question_of(old)
     answer = place_answer(person, old.chat, question, client_id=retry.client_id)
     tree.stand(old.chat, person, answer)
-    request = replace(request_for(person, old.chat, question, model=retry.model), instead_of=_left(old, retry.model))
+    request = replace(
+        requests.request_for(person, old.chat, question, model=retry.model), instead_of=_left(old, retry.model)
+    )
     return Opened(chat=old.chat, answer=answer, question=question, request=request, sibling_of=old.pk, asked=False)
 
 
@@ -96,7 +85,7 @@ def _left(old: Message, model: str) -> str:
 
 
 def open_continue(person_id: UUID, ask: Continue) -> Opened:
-    person = author(person_id)
+    person = authority.author(person_id)
     answer = _answer(person, ask)
     run = answer.run
     assert run is not None
@@ -104,22 +93,17 @@ def open_continue(person_id: UUID, ask: Continue) -> Opened:
         raise Refused("not_interrupted", "That answer is not interrupted.", "Retry it for another one.")
     question = _question_of(answer)
     model = run.decision["model"] if run.decision else ""
-    request = request_for(person, answer.chat, question, model=model, so_far=run.text)
+    request = requests.request_for(person, answer.chat, question, model=model, so_far=run.text)
     return Opened(
         chat=answer.chat,
         answer=answer,
         question=question,
-        request=replace(as_lane(request, answer), evidence=read_before(run)),
+        request=replace(requests.as_lane(request, answer), evidence=requests.read_before(run)),
         is_lane=hasattr(answer, "lane"),
         asked=False,
         seq=run.seq,
         reasoning=run.reasoning,
     )
-
-
-def read_before(run: Run) -> tuple[Evidence, ...] | None:
-    """What an answer was written from: its numbers must go on meaning the same passages."""
-    return tuple(Evidence(**passage) for passage in run.evidence) or None
 
 
 def open_background(answer_id: UUID) -> Opened | None:
@@ -130,7 +114,7 @@ def open_background(answer_id: UUID) -> Opened | None:
     if not run_rows.take_row(run.pk):
         return None
     question = _question_of(message)
-    request = request_for(run.person, message.chat, question, model="", so_far=run.text)
+    request = requests.request_for(run.person, message.chat, question, model="", so_far=run.text)
     return Opened(
         chat=message.chat,
         answer=message,
@@ -152,11 +136,6 @@ def stop_queued(answer_id: UUID, run_id: UUID) -> bool:
     return True
 
 
-def asker(person_id: UUID) -> Request:
-    """A request that says who asks, and asks nothing."""
-    return _asked_by(author(person_id))
-
-
 def settle_answer(answer_id: UUID, outcome: Outcome) -> None:
     """The answer becomes immutable, but an interrupted one may still be continued."""
     parts = [plain_part(text_part(outcome.text))] if outcome.text else []
@@ -173,24 +152,11 @@ def answer(answer_id: UUID) -> Message:
     return Message.objects.select_related(*related).get(pk=answer_id)
 
 
-def in_background(run: Run) -> bool:
-    """Whether nobody waits for it: the chat goes on meanwhile."""
-    return (run.decision or {}).get("mode") == "background"
-
-
 def running_answer(person_id: UUID, ask: Frame) -> UUID:
     """The run behind an answer that the person may stop."""
-    run_id = _answer(author(person_id), ask).run_id
+    run_id = _answer(authority.author(person_id), ask).run_id
     assert run_id is not None
     return run_id
-
-
-def person_now(person_id: UUID) -> Person:
-    """The person as the database has them now: a socket may be older than a demotion."""
-    person = Person.objects.filter(pk=person_id, is_active=True).first()
-    if person is None:
-        raise Refused("signed_out", "You are signed out.", "Sign in again.")
-    return person
 
 
 def parts_of(message: Message) -> tuple[Part, ...]:
@@ -212,7 +178,7 @@ def plain_part(part: Part) -> dict[str, Any]:
 def chat_of(person: Person, send: Send) -> Chat:
     """The chat a question goes into. A new one's id follows from the question's, so one sent twice begins one chat."""
     if send.chat is not None:
-        chat = writable_chat(person, send.chat)
+        chat = authority.writable_chat(person, send.chat)
         Chat.objects.filter(pk=chat.pk).update(touched=timezone.now())
         return chat
     chat_id = uuid.uuid5(person.pk, str(send.client_id))
@@ -224,7 +190,7 @@ def chat_of(person: Person, send: Send) -> Chat:
 def place_question(
     person: Person, chat: Chat, parent: Message | None, send: Send, *, client_id: UUID | None = None
 ) -> Message:
-    blobs = found(
+    blobs = authority.found(
         lambda: access.attached_blobs(person, list(send.blobs)),
         "An attached image is not here any more.",
         "Attach it again.",
@@ -242,7 +208,7 @@ def place_question(
         parts=parts,
         grounding=_grounding(send),
         reasoning=send.reasoning,
-        persona=persona_of(person, send.persona),
+        persona=authority.persona_of(person, send.persona),
         variables=dict(send.variables) if send.persona else {},
         digest=sha256(canonical(parts)),
         depth=parent.depth + 1 if parent else 0,
@@ -253,16 +219,6 @@ def place_question(
     if blobs:
         MessageBlob.objects.bulk_create([MessageBlob(message=question, blob=blob) for blob in blobs])
     return question
-
-
-def persona_of(person: Person, id: int | None) -> PromptTemplate | None:
-    """A persona that the person may choose; ``None`` is the workspace's own prompt."""
-    if id is None:
-        return None
-    found = offered_to(person).filter(pk=min(id, 2**62)).first()
-    if found is None:
-        raise Refused("no_persona", "That persona is not here any more.", "Choose another one.")
-    return found
 
 
 def _grounding(send: Send) -> dict[str, Any]:
@@ -291,73 +247,6 @@ def place_answer(
     return answer
 
 
-def request_for(person: Person, chat: Chat, question: Message, *, model: str, so_far: str = "") -> Request:
-    history = tree.said(question, HISTORY) if question.parent_id else [question]
-    grounded = tree.grounded(history)
-    readable = tuple(str(collection.pk) for collection in collections_of(person))
-    named = question.grounding.get("collections")
-    chosen = readable if named is None else tuple(one for one in readable if one in named)
-    return replace(
-        _asked_by(person),
-        messages=tuple(
-            PromptMessage(role=_role(m), parts=parts) for m in history if (parts := _told_parts(m, grounded))
-        ),
-        chat_id=str(chat.pk),
-        model=model,
-        grounding=Grounding(
-            collections=chosen if question.grounding.get("documents") else (),
-            attached=_attached(person, question),
-            offered=readable,
-            web=bool(question.grounding.get("web")),
-        ),
-        requires_reasoning=question.reasoning,
-        persona=question.persona_id,
-        variables=question.variables,
-        so_far=so_far,
-    )
-
-
-def _attached(person: Person, question: Message) -> tuple[str, ...]:
-    """The documents that lie beside a question, for it alone or for the chat, which the person may still read."""
-    named = [*question.grounding.get("attached", ()), *question.grounding.get("kept", ())]
-    if not named:
-        return ()
-    readable = {str(pk) for pk in documents_of(person).filter(pk__in=named).values_list("pk", flat=True)}
-    return tuple(one for one in dict.fromkeys(named) if one in readable)
-
-
-def _told_parts(message: Message, grounded: Collection[UUID]) -> tuple[Part, ...]:
-    """A message as a later prompt repeats it: the numbers that it cites were issued for it alone."""
-    parts = parts_of(message)
-    if message.run_id not in grounded:
-        return parts
-    return tuple(replace(part, text=without(part.text)) if part.kind == "text" else part for part in parts)
-
-
-def as_lane(request: Request, answer: Message) -> Request:
-    """The request of an answer that is a lane of a comparison: as it was asked there, by nobody else."""
-    lane = Lane.objects.filter(answer=answer).first()
-    if lane is None:
-        return request
-    grounding = replace(request.grounding, offered=())  # what is searched is one thing for all lanes
-    return replace(request, **lane.asked, grounding=grounding, quoted=True, alone=True)
-
-
-def refuse_withheld(answer: Message | None) -> None:
-    """Nobody goes on with a lane of a blind comparison before the vote."""
-    if answer and answer.run and answer.run.withheld:
-        raise Refused("withheld", "This comparison is blind, and open.", "Vote first, or reveal it without a vote.")
-
-
-def _asked_by(person: Person) -> Request:
-    groups = tuple(person.groups.values_list("name", flat=True))
-    return Request(messages=(), person_id=str(person.pk), user=person.username, groups=groups)
-
-
-def _role(message: Message) -> Role:
-    return "person" if message.role == Message.Role.PERSON else "model"
-
-
 def _opened_before(chat: Chat, message: Message) -> Opened:
     """What the same frame opened the first time."""
     asked = message.role == Message.Role.PERSON
@@ -373,54 +262,11 @@ def _question_of(answer: Message) -> Message:
     return answer.parent
 
 
-def author(person_id: UUID) -> Person:
-    person = person_now(person_id)
-    if not may_chat(person):
-        raise Refused("viewer", "Your role may read chats, not write in them.", "Ask the owner for the role of member.")
-    return person
-
-
-def parent_of(chat: Chat, id: UUID | None) -> Message | None:
-    """The answer that a question follows."""
-    if id is None:
-        return None
-    parent = Message.objects.filter(chat=chat, pk=id).select_related("run").first()
-    if parent is None or parent.role != Message.Role.MODEL:
-        raise Refused("wrong_parent", "The message follows one that is not in this chat.", "Reload the page.")
-    if parent.run and parent.run.state in LIVE and not in_background(parent.run):
-        raise Refused("still_writing", "The answer before it is still being written.", "Wait for it, or stop it.")
-    refuse_withheld(parent)
-    return parent
-
-
-def writable(person: Person, chat_id: UUID, id: UUID) -> Message:
-    """A message of that very chat, in which the person may write."""
-    message: Message = found(
-        lambda: access.message_to_write(person, chat_id, id), "That answer is not here.", "Reload the page."
-    )
-    return message
-
-
-def writable_chat(person: Person, id: UUID) -> Chat:
-    chat: Chat = found(lambda: access.chat_to_write(person, id), "That chat is not here.", "Start a new chat.")
-    return chat
-
-
 def _answer(person: Person, ask: Any) -> Message:
-    message = writable(person, ask.chat, ask.message)
+    message = authority.writable(person, ask.chat, ask.message)
     if message.run_id is None:
         raise Refused("not_an_answer", "That message is a question.", "Choose the answer below it.")
     return message
-
-
-def found(look: Callable[[], Any], cause: str, action: str) -> Any:
-    try:
-        return look()
-    except Http404:
-        raise Refused("not_found", cause, action) from None
-    except PermissionDenied:
-        cause, action = "This chat is shared with you for reading.", "Ask its owner to let you write."
-        raise Refused("read_only", cause, action) from None
 
 
 def _title(text: str) -> str:

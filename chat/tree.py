@@ -7,15 +7,17 @@ bound, and siblings are asked for the shown messages alone.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
+import orjson
 from django.db import connection
 from django.db.models import Q, QuerySet
 
 from chat.models import Branch, Chat, Message, Place
 from workspace.accounts.models import Person
-from workspace.router.models import Run
+from workspace.types import Part, text_part
 
 PAGE = 14  # messages of a path shown at once; older ones come as somebody scrolls
 MORE = 40  # of them, each time
@@ -40,7 +42,36 @@ WITH RECURSIVE down(id) AS (
   FROM down WHERE down.id IS NOT NULL
 ) SELECT id FROM down WHERE id IS NOT NULL
 """
+
+# So many steps of the path to a tip, by their depths.
+_BETWEEN = """
+WITH RECURSIVE up(id, parent_id, depth) AS (
+  SELECT id, parent_id, depth FROM chat_message WHERE id = %s
+  UNION ALL
+  SELECT m.id, m.parent_id, m.depth FROM chat_message m JOIN up ON m.id = up.parent_id WHERE up.depth > %s
+) SELECT id FROM up WHERE depth <= %s ORDER BY depth
+"""
+
+# What was said on the way to a tip: words that are still in a run too, and whether it read passages.
+_SAID = """
+WITH RECURSIVE up(id, parent_id, n) AS (
+  SELECT id, parent_id, 1 FROM chat_message WHERE id = %s
+  UNION ALL
+  SELECT m.id, m.parent_id, up.n + 1 FROM chat_message m JOIN up ON m.id = up.parent_id WHERE up.n < %s
+) SELECT m.role, m.parts, CASE WHEN CAST(m.parts AS text) = '[]' THEN r.text END, CAST(r.evidence AS text) <> '[]'
+FROM up JOIN chat_message m ON m.id = up.id LEFT JOIN router_run r ON r.id = m.run_id ORDER BY up.n DESC
+"""
 ALL = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a prompt repeats of a message. ``grounded``: its numbers in brackets are of passages that it alone was
+    given."""
+
+    role: str
+    parts: tuple[Part, ...]
+    grounded: bool
 
 
 def path(chat: Chat, tip: Message | None, limit: int = PAGE) -> list[Message]:
@@ -51,24 +82,19 @@ def path(chat: Chat, tip: Message | None, limit: int = PAGE) -> list[Message]:
     return list(with_runs(messages).order_by("depth"))
 
 
-def said(tip: Message, limit: int) -> list[Message]:
-    """The messages that lead to ``tip``, oldest first, at most ``limit``, for their words alone: an answer's run is
-    loaded only where its words are still in it."""
-    messages = list(
-        Message.objects.filter(pk__in=_ids(_UP, tip.pk, limit)).only("role", "parts", "run_id").order_by("depth")
-    )
-    open_ones = [one.run_id for one in messages if one.run_id and not one.parts]
-    runs = Run.objects.only("text").in_bulk(open_ones) if open_ones else {}
-    for one in messages:
-        if one.run_id in runs:
-            one.run = runs[one.run_id]
-    return messages
+def said(tip: Message, limit: int) -> list[Told]:
+    """The messages that lead to ``tip``, oldest first, at most ``limit``, for their words alone: one query, and none of
+    the passages. It is on the path of every question."""
+    rows = _rows(_SAID, tip.pk, limit)
+    return [
+        Told(role, tuple(Part(**part) for part in orjson.loads(parts)) or _open(text), bool(grounded))
+        for role, parts, text, grounded in rows
+    ]
 
 
-def grounded(messages: Sequence[Message]) -> set[UUID]:
-    """The runs behind these messages that were given evidence: one query, and none of the passages."""
-    runs = Run.objects.filter(pk__in=[one.run_id for one in messages if one.run_id])
-    return set(runs.exclude(evidence=[]).values_list("pk", flat=True))
+def _open(text: str | None) -> tuple[Part, ...]:
+    """An answer that is not settled has its words in its run."""
+    return (text_part(text),) if text else ()
 
 
 def with_runs(messages: QuerySet[Message]) -> QuerySet[Message]:
@@ -135,9 +161,18 @@ def ids_below(message: Message) -> list[UUID]:
     return _ids(_DOWN, message.pk)
 
 
+def ids_between(tip: Message, first: int, last: int) -> list[UUID]:
+    """The ids of the path to a message from one depth to another, oldest first."""
+    return _ids(_BETWEEN, tip.pk, first, last)
+
+
 def _ids(sql: str, *values: UUID | int) -> list[UUID]:
+    return [Message._meta.pk.to_python(row[0]) for row in _rows(sql, *values)]
+
+
+def _rows(sql: str, *values: UUID | int) -> list[tuple[Any, ...]]:
     key = Message._meta.pk
     prepared = [key.get_db_prep_value(v, connection) if isinstance(v, UUID) else v for v in values]
     with connection.cursor() as cursor:
         cursor.execute(sql, prepared)
-        return [key.to_python(row[0]) for row in cursor.fetchall()]
+        return cursor.fetchall()

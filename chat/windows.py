@@ -50,12 +50,12 @@ def around(chat: Chat, person: Person, *, at: str | None = None, since: str | No
     end = tree.path(chat, tip)
     if not at or at in {str(one.pk) for one in end}:
         return Window(end, tip.pk)
-    ids = tree.ids_above(tip)[::-1]
-    place = next((number for number, id in enumerate(ids) if str(id) == at), None)
-    if place is None:
+    depth = _depth(chat, at)
+    if depth is None:
         return Window(end, tip.pk)
-    first = max(0, place - tree.ABOVE)
-    return Window(_loaded(chat, ids[first : first + tree.PAGE]), tip.pk)
+    first = max(0, depth - tree.ABOVE)
+    ids = tree.ids_between(tip, first, first + tree.PAGE - 1)
+    return Window(_loaded(chat, ids) if at in map(str, ids) else end, tip.pk)
 
 
 def beside(chat: Chat, person: Person, message: Message, side: str) -> Window:
@@ -64,11 +64,10 @@ def beside(chat: Chat, person: Person, message: Message, side: str) -> Window:
         above = message.parent
         return Window(tree.path(chat, above, tree.MORE) if above else [], message.pk)
     tip = tree.place_of(chat, person)
-    ids = tree.ids_above(tip)[::-1] if tip else []
+    ids = tree.ids_between(tip, message.depth, message.depth + tree.MORE) if tip else []
     if message.pk not in ids:
         return NOTHING
-    first = ids.index(message.pk) + 1
-    return Window(_loaded(chat, ids[first : first + tree.MORE]), tip.pk if tip else None)
+    return Window(_loaded(chat, ids[1:]), tip.pk if tip else None)
 
 
 def thread(window: Window, person: Person) -> dict[str, Any]:
@@ -85,6 +84,13 @@ def _from(ids: Sequence[UUID], since: str) -> list[UUID]:
     """From a message on, oldest first; nothing where it is not among them."""
     place = next((number for number, id in enumerate(ids) if str(id) == since), None)
     return list(ids[place::-1]) if place is not None else []
+
+
+def _depth(chat: Chat, id: str) -> int | None:
+    try:
+        return Message.objects.filter(chat=chat, pk=UUID(id)).values_list("depth", flat=True).first()
+    except ValueError:
+        return None
 
 
 def _loaded(chat: Chat, ids: Sequence[UUID]) -> list[Message]:

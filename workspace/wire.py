@@ -100,7 +100,8 @@ class RunEventKind(StrEnum):
 MAX_FRAME = 2_000_000  # bytes; larger ones are refused unread
 MAX_DRAFT = 1_000  # the last characters of a draft that a suggestion follows
 MAX_COLLECTIONS = 100  # that a question may name
-MAX_LANES = 8  # of a comparison
+LANE_LETTERS = "ABCDEFGH"
+MAX_LANES = len(LANE_LETTERS)  # of a comparison
 MAX_SYSTEM = 20_000  # characters of an instruction that a lane is given
 MAX_VARIABLES = 20  # of a persona
 MAX_VALUE = 2_000  # characters of a variable's value

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from uuid import UUID
 
-from chat import record
+from chat import authority, record, requests
 from chat.compare.rows import OpenedComparison, OpenedLane, comparison_to_write, refuse_configurations
 from chat.frames import Join, LaneAsk, Refused
 from chat.models import Comparison, Lane
@@ -24,7 +24,7 @@ AGAIN = (RunState.FAILED, RunState.STOPPED)  # one that is interrupted is contin
 
 def open_join(person_id: UUID, ask: Join) -> OpenedComparison:
     """A lane with the question and the evidence of the others. Raises Refused."""
-    person = record.author(person_id)
+    person = authority.author(person_id)
     comparison = comparison_to_write(person, ask.chat, ask.comparison)
     if comparison.lanes.filter(answer__client_id=ask.client_id).exists():
         return _opened(comparison, (), fresh=False)
@@ -36,15 +36,15 @@ def open_join(person_id: UUID, ask: Join) -> OpenedComparison:
         lane = _one_more(person, comparison, ask.lane, ask.client_id)
     question = lane.answer.parent
     assert question is not None
-    base = record.request_for(person, comparison.chat, question, model="")
-    request = record.as_lane(base, lane.answer)
+    base = requests.request_for(person, comparison.chat, question, model="")
+    request = requests.as_lane(base, lane.answer)
     opened = OpenedLane(lane=lane, answer=lane.answer, request=_reading(lane, request))
     return _opened(comparison, (opened,))
 
 
 def _one_more(person: Person, comparison: Comparison, asked: LaneAsk, client_id: UUID) -> Lane:
     refuse_configurations(person, (asked,))
-    record.persona_of(person, asked.persona)
+    authority.persona_of(person, asked.persona)
     place = comparison.standing.count()
     if place >= MAX_LANES:
         raise Refused("lanes", f"A comparison has at most {MAX_LANES} lanes.", "Begin another one with this question.")
@@ -68,7 +68,7 @@ def _reading(lane: Lane, request: Request) -> Request:
     if not (request.grounding.collections or request.grounding.attached or request.grounding.web):
         return request
     runs = list(Run.objects.filter(message__lane__comparison=lane.comparison).exclude(message=lane.answer))
-    read: tuple[Evidence, ...] | None = next((record.read_before(run) for run in runs if run.evidence), None)
+    read: tuple[Evidence, ...] | None = next((requests.read_before(run) for run in runs if run.evidence), None)
     if read is None and any(run.state in LIVE for run in runs):
         raise Refused("still_looking", "No lane has its passages yet.", "Wait a moment, and try again.")
     if read is None and any(run.state == RunState.DONE for run in runs):

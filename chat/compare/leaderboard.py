@@ -16,6 +16,8 @@ from itertools import combinations
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from chat.compare.style import NAMES, differences, style_of
 from chat.compare.topics import TOPICS, topic_of
 from chat.models import Lane, Message, Vote
@@ -87,7 +89,7 @@ def leaderboard(groups: set[str], wanted: Wanted) -> Leaderboard:
     known = {c.name: c.mark for c in catalog.load_sync().candidates.values() if may_use(c, groups)}
     related = ("comparison__question", "lane")
     all_votes = list(
-        Vote.objects.filter(blind=wanted.blind).select_related(*related).order_by("-created", "-pk")[:MOST]
+        _cast_here().filter(blind=wanted.blind).select_related(*related).order_by("-created", "-pk")[:MOST]
     )
     about = {vote.pk: _topic(vote.comparison.question) for vote in all_votes}
     votes = [vote for vote in all_votes if wanted.topic in ("", about[vote.pk])]
@@ -114,6 +116,11 @@ def leaderboard(groups: set[str], wanted: Wanted) -> Leaderboard:
         ties=sum(vote.choice == Vote.Choice.TIE for vote in votes),
         all_bad=sum(vote.choice == Vote.Choice.BAD for vote in votes),
     )
+
+
+def _cast_here() -> QuerySet[Vote]:
+    """Votes for answers that were written here: anybody may write a file with others, and votes for them."""
+    return Vote.objects.exclude(comparison__lanes__answer__run__imported=True)
 
 
 def _topic(question: Message) -> str:

@@ -25,7 +25,7 @@ _KNOWN = (
 )  # fmt: skip
 _SIZES = "opus|sonnet|haiku|flash|pro|ultra|nano|mini|turbo|large|medium|small"
 _VERSION = rf"(?:[-‑ ]?v?\d\w*(?:[.:-]\w+)*)?(?:[- ](?:{_SIZES})\b)*"
-_UNDER_WAY = re.compile(rf"[A-Za-z0-9._:/‑-]{{1,{LONGEST}}}\Z|[A-Za-z]+ [A-Za-z0-9.]*\Z")
+_UNDER_WAY = re.compile(rf"[\w.:/‑-]{{1,{LONGEST}}}(?: [\w.]*)?\Z")
 _DISTINCT = re.compile(r"[\d._:/-]")
 
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from chat import record, tree
+from chat import authority, record, requests, tree
 from chat.frames import Compare, Continue, Fuse, LaneAsk, Refused
 from chat.models import Chat, Comparison, Fusion, Lane, Message, Thumb, Vote
 from chat.record import Opened
@@ -53,7 +53,7 @@ class OpenedComparison:
 
 def open_compare(person_id: UUID, ask: Compare) -> OpenedComparison:
     """One question under each place that is gone on from, and an answer in each lane: in random order when blind."""
-    person = record.author(person_id)
+    person = authority.author(person_id)
     chat = record.chat_of(person, ask)
     comparisons = Comparison.objects.filter(chat=chat).select_related("question__author")
     if before := comparisons.filter(question__client_id=ask.client_id).first():
@@ -61,23 +61,23 @@ def open_compare(person_id: UUID, ask: Compare) -> OpenedComparison:
     refuse_configurations(person, ask.lanes)
     lanes = list(ask.lanes)
     for lane in lanes:
-        record.persona_of(person, lane.persona)
+        authority.persona_of(person, lane.persona)
     if ask.blind:
         random.SystemRandom().shuffle(lanes)
     questions: dict[UUID | None, Message] = {}
     for parent in dict.fromkeys(lane.parent or ask.parent for lane in ask.lanes):
         client_id = None if questions else ask.client_id
-        place = record.parent_of(chat, parent)
+        place = authority.parent_of(chat, parent)
         questions[parent] = record.place_question(person, chat, place, ask, client_id=client_id or new_id())
     first = next(iter(questions.values()))
     comparison = Comparison.objects.create(chat=chat, question=first, person=person, blind=ask.blind)
-    bases = {parent: record.request_for(person, chat, asked, model="") for parent, asked in questions.items()}
+    bases = {parent: requests.request_for(person, chat, asked, model="") for parent, asked in questions.items()}
     opened = []
     for place_, lane in enumerate(lanes):
         parent = lane.parent or ask.parent
         answer = record.place_answer(person, chat, questions[parent], withheld=ask.blind)
         row = Lane.objects.create(comparison=comparison, place=place_, answer=answer, asked=lane.asked)
-        opened.append(OpenedLane(lane=row, answer=answer, request=record.as_lane(bases[parent], answer)))
+        opened.append(OpenedLane(lane=row, answer=answer, request=requests.as_lane(bases[parent], answer)))
     tree.stand(chat, person, opened[0].answer)
     base = next(iter(bases.values()))
     return OpenedComparison(
@@ -101,7 +101,7 @@ def open_continue(person_id: UUID, ask: Continue) -> list[Opened]:
 
 def open_fuse(person_id: UUID, ask: Fuse) -> Opened:
     """One more answer to the question, made of lanes; it reads what they read."""
-    person = record.author(person_id)
+    person = authority.author(person_id)
     comparison = comparison_to_write(person, ask.chat, ask.comparison)
     if comparison.is_withheld:
         raise Refused("withheld", "This comparison is blind, and open.", "Vote first, or reveal it without a vote.")
@@ -116,7 +116,7 @@ def open_fuse(person_id: UUID, ask: Fuse) -> Opened:
     fusion = Fusion.objects.create(answer=answer, instruction=ask.instruction or FUSE)
     fusion.lanes.set(lanes)
     tree.stand(comparison.chat, person, answer)
-    request = fused(record.request_for(person, comparison.chat, question, model=ask.model), fusion)
+    request = fused(requests.request_for(person, comparison.chat, question, model=ask.model), fusion)
     return Opened(
         chat=comparison.chat,
         answer=answer,
@@ -151,7 +151,7 @@ def fused(request: Request, fusion: Fusion) -> Request:
     last = request.messages[-1]
     parts = (*last.parts, text_part(f"{fusion.instruction}\n\n{told}"))
     runs = [lane.answer.run for lane in lanes if lane.answer.run]
-    evidence = next((record.read_before(run) for run in runs if run.evidence), None)
+    evidence = next((requests.read_before(run) for run in runs if run.evidence), None)
     return replace(
         request,
         messages=(*request.messages[:-1], PromptMessage(role=last.role, parts=parts)),
@@ -208,8 +208,8 @@ def thumb(
     person: Person, chat_id: UUID, answer_id: UUID, *, up: bool, reasons: Collection[str], toggle: bool = True
 ) -> Lane:
     """Like or dislike one lane, and say why. The same again takes it back, unless only its reasons change."""
-    lane = record.found(
-        lambda: Lane.objects.select_related("comparison").get(answer=record.writable(person, chat_id, answer_id)),
+    lane = authority.found(
+        lambda: Lane.objects.select_related("comparison").get(answer=authority.writable(person, chat_id, answer_id)),
         "That lane is not here.",
         "Reload the page.",
     )
@@ -225,7 +225,7 @@ def thumb(
 
 def comparison_to_write(person: Person, chat_id: UUID, id: UUID) -> Comparison:
     """A comparison of that very chat, in which the person may write."""
-    chat = record.writable_chat(person, chat_id)
+    chat = authority.writable_chat(person, chat_id)
     comparison = Comparison.objects.select_related("chat", "question").filter(chat=chat, pk=id).first()
     if comparison is None:
         raise Refused("not_found", "That comparison is not here.", "Reload the page.")

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import DataError, transaction
 from django.utils import timezone
 
 from chat import chain, record, tree
@@ -32,6 +32,8 @@ from chat.models import (
     Lane,
     Message,
     MessageBlob,
+    Thumb,
+    Vote,
 )
 from workspace import blobs
 from workspace.accounts.models import Person
@@ -41,7 +43,6 @@ from workspace.router.models import Run
 from workspace.router.personas import offered_to
 from workspace.router.states import SETTLED
 from workspace.types import Manifest, canonical, sha256, text_part
-from workspace.wire import MAX_LANES
 
 BATCH = 500
 ABANDONED = timedelta(hours=1)  # an import that has not ended by then never will
@@ -73,8 +74,11 @@ def bring_in(
             with transaction.atomic():
                 made.append(_chat(person, one, name))
             messages += len(one.nodes)
-    except BaseException:
+    except BaseException as broken:
         _drop([chat.pk for chat in made])
+        if isinstance(broken, DataError):  # PostgreSQL keeps no null character; SQLite, where it may come from, does
+            cause = "The file holds a character that the database does not take."
+            raise Unreadable(cause, "Take it out where the chat is, and export it again.") from None
         raise
     with transaction.atomic():
         for row in Imported.objects.filter(chat__in=made):
@@ -212,8 +216,8 @@ def _point(person: Person, chat: Chat, one: Conversation, made: Mapping[str, Mes
     for line in kept.get("checkpoint", ()):
         Checkpoint.objects.create(
             chat=chat, name=str(line["name"])[:80], note=str(line.get("note") or "")[:2_000],
-            message=made[str(line["message"])], author=person if line.get("author") == person.username else None,
-            created=moment(line.get("created")) or timezone.now(),
+            message=made[str(line["message"])], created=moment(line.get("created")) or timezone.now(),
+            **_named(person, line.get("author"), "author"),
         )  # fmt: skip
     for line in kept.get("branch", ()):
         name = str(line.get("name") or "")[:80]
@@ -244,20 +248,39 @@ def _comparison(person: Person, chat: Chat, line: Mapping[str, Any], made: Mappi
         created=moment(line.get("created")) or timezone.now(),
     )  # fmt: skip
     lanes = {}
-    place = 0
     for one in line["lanes"]:
-        replaced = one.get("replaced") is True
-        if place == MAX_LANES:
-            break
         answer = made[str(one["message"])]
         if answer.run_id is None:
             raise Unreadable("A lane of the file is no answer.", "Take another copy of it.")
-        asked = {name: value for name, value in dict(one.get("asked") or {}).items() if name in ("model", "parameters")}
-        lanes[str(one["message"])] = Lane.objects.create(
-            comparison=comparison, place=place, answer=answer, asked=asked, replaced=replaced
+        # A number would be one of rows here, which the file knows nothing of.
+        asked = {name: value for name, value in dict(one.get("asked") or {}).items() if not isinstance(value, int)}
+        lane = lanes[str(one["message"])] = Lane.objects.create(
+            comparison=comparison,
+            place=one["place"],
+            answer=answer,
+            asked=asked,
+            replaced=one.get("replaced") is True,
         )
-        place += not replaced
+        for thumb in one.get("thumbs", ()):
+            Thumb.objects.create(lane=lane, up=thumb["up"], **_thought(person, thumb))
+    for vote in line.get("votes", ()):
+        lane_ = None if vote["lane"] is None else lanes[str(vote["lane"])]
+        said = {"choice": vote["choice"], "lane": lane_, "digests": vote["digests"]}
+        Vote.objects.create(comparison=comparison, **said, **_thought(person, vote))
     return lanes
+
+
+def _thought(person: Person, line: Mapping[str, Any]) -> dict[str, Any]:
+    """What a vote and a thumb have alike."""
+    same = {"reasons": line["reasons"], "blind": line["blind"], "created": moment(line["created"])}
+    return {**same, **_named(person, line["by"], "person")}
+
+
+def _named(person: Person, name: Any, field: str) -> dict[str, Any]:
+    """Whose it is: the person's own, or somebody's of that name who is nobody here."""
+    if name == person.username:
+        return {field: person}
+    return {f"{field}_name": name[:150] if isinstance(name, str) else ""}
 
 
 def _blob(person: Person, line: Mapping[str, Any]) -> Iterator[str]:
@@ -295,5 +318,7 @@ def _cost(value: Any) -> Decimal | None:
 
 
 def _title(one: Conversation) -> str:
+    if one.source == "Onepane":
+        return one.title[:200]
     title = " ".join(one.title.replace("\x00", "").split())
     return title[:200] or next((" ".join(node.text.split())[:60] for node in one.nodes if node.text), "Imported chat")

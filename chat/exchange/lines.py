@@ -15,11 +15,13 @@ from typing import Any
 import orjson
 
 from chat.exchange.nodes import MOST_NODES, Conversation, Node, Unreadable, moment
-from chat.exchange.shapes import conforms
+from chat.exchange.shapes import Asked, Thumbed, Voted, conforms
 from workspace.types import Evidence, Failure, Manifest, Part, canonical, sha256
+from workspace.wire import LANE_LETTERS, MAX_LANES
 
 KIND = "onepane.chat"
-VERSION = 1
+VERSION = 2  # the first had no votes
+READABLE = (1, 2)
 STATES = ("done", "stopped", "failed", "interrupted")
 ALTERED = "Take another copy of it. A file that was changed by hand is not taken."
 
@@ -58,7 +60,7 @@ def _conversation(lines: list[bytes], end: Mapping[str, Any]) -> Conversation:
     if sha256(b"".join(lines)) != end.get("digest"):
         raise Unreadable("The file is not what was exported: its digest does not fit.", ALTERED)
     head, *rest = [_value(line) for line in lines] or [{}]
-    if head.get("kind") != KIND or head.get("version") != VERSION:
+    if head.get("kind") != KIND or head.get("version") not in READABLE:
         raise Unreadable("The file is of a version that is not known here.", "Bring Onepane up to date.")
     kinds: dict[str, list[Mapping[str, Any]]] = {}
     for line in rest:
@@ -72,6 +74,8 @@ def _conversation(lines: list[bytes], end: Mapping[str, Any]) -> Conversation:
     links: dict[int, str] = {}
     nodes = tuple(_node(line, place, links, blobs) for place, line in enumerate(messages))
     kept = {name: [_pointer(line, len(messages)) for line in kinds.get(name, [])] for name in POINTERS}
+    for line in kept["comparison"]:
+        _check_comparison(line, messages)
     return Conversation(
         title=str(head.get("title") or ""),
         nodes=nodes,
@@ -153,6 +157,51 @@ def _pointer(line: Mapping[str, Any], messages: int) -> Mapping[str, Any]:
     if not all(type(number) is int and 0 <= number < messages for number in numbers):
         raise Unreadable(f"A {line['kind']} of the file points at no message.", ALTERED)
     return line
+
+
+def _check_comparison(line: Mapping[str, Any], messages: list[Mapping[str, Any]]) -> None:
+    """Its lanes are answers, what they were given is of the shape it has here, and every vote is for what they said."""
+    lanes = line.get("lanes")
+    if not isinstance(lanes, list) or not lanes or not _are_places(lanes):
+        raise Unreadable("A comparison of the file makes no sense.", ALTERED)
+    answers = [messages[one["message"]] for one in lanes]
+    said = {(LANE_LETTERS[one["place"]], answer["digest"]) for one, answer in zip(lanes, answers, strict=True)}
+    digests = {one["message"]: answer["digest"] for one, answer in zip(lanes, answers, strict=True)}
+    votes, thumbs = line.get("votes", []), [one.get("thumbs", []) for one in lanes]
+    good = (
+        all(answer["role"] == "model" for answer in answers)
+        and all(conforms(one.get("asked", {}), Asked) for one in lanes)
+        and conforms(votes, tuple[Voted, ...])
+        and all(conforms(each, tuple[Thumbed, ...]) for each in thumbs)
+        and all(_is_once_each(each) for each in (votes, *thumbs))
+        and all(
+            vote["digests"].items() <= said  # a lane may have come after a vote
+            and (
+                digests.get(vote["lane"]) in vote["digests"].values()
+                if vote["choice"] == "best"
+                else vote["lane"] is None
+            )
+            for vote in votes
+        )
+    )
+    if not good:
+        raise Unreadable("A vote or a lane of a comparison in the file makes no sense.", ALTERED)
+
+
+def _are_places(lanes: list[Mapping[str, Any]]) -> bool:
+    """Each has one lane that stands; those that were asked again stood in one."""
+    standing = [one.get("place") for one in lanes if not one.get("replaced")]
+    return (
+        len(standing) <= MAX_LANES
+        and standing == [*range(len(standing))]
+        and all(one.get("place") in standing for one in lanes)
+    )
+
+
+def _is_once_each(thoughts: list[Mapping[str, Any]]) -> bool:
+    """Nobody has two votes."""
+    names = [one["by"] for one in thoughts if one["by"]]
+    return len(names) == len(set(names)) and all(moment(one["created"]) for one in thoughts)
 
 
 def _blob(line: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """A chat as lines of our own format: every branch of it, or one, with all that made its answers.
 
-What a blind comparison withholds is left out until the vote; so are votes, which are their voters' own.
+What a blind comparison withholds is left out until the vote. Votes come along, but whose they are is told of the
+reader's own alone.
 """
 
 from __future__ import annotations
@@ -11,19 +12,32 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Prefetch
+
 from chat import record
 from chat.exchange import lines
-from chat.models import Branch, Chat, Checkpoint, Comparison, Fusion, Lane, Message, MessageBlob
+from chat.models import (
+    Branch,
+    Chat,
+    Checkpoint,
+    Comparison,
+    Fusion,
+    Lane,
+    Message,
+    MessageBlob,
+    Thumb,
+    Vote,
+)
 from workspace import blobs
 from workspace.accounts.models import Person
-from workspace.router.models import Run
+from workspace.router.models import PromptTemplate, RouterVersion, Run
 from workspace.router.states import SETTLED
 
 RELATED = ("author", "persona", "run")
 
 
-def file_of(chat: Chat, path: list[Message] | None = None) -> bytes:
-    """The whole chat, or the messages of ``path`` alone."""
+def file_of(chat: Chat, reader: Person, path: list[Message] | None = None) -> bytes:
+    """The whole chat, or the messages of ``path`` alone, as ``reader`` may have it."""
     messages = path if path is not None else _all(chat)
     kept: list[Message] = []
     numbers: dict[UUID, int] = {}
@@ -33,7 +47,7 @@ def file_of(chat: Chat, path: list[Message] | None = None) -> bytes:
             numbers[message.pk] = len(kept)
             kept.append(message)
     head = {"title": chat.title, "created": when(chat.created), "messages": len(kept)}
-    return lines.write(head, _lines(chat, kept, numbers))
+    return lines.write(head, [*_lines(chat, kept, numbers), *_compared(chat, reader, numbers)])
 
 
 def when(moment: datetime | None) -> str | None:
@@ -56,35 +70,72 @@ def _lines(chat: Chat, messages: list[Message], numbers: dict[UUID, int]) -> Ite
         yield {"kind": "blob", "digest": digest, "media_type": media_type, "data": data}
     for message in messages:
         yield _message(message, numbers)
-    for one in Checkpoint.objects.filter(chat=chat, message__in=numbers).select_related("author").order_by("pk"):
-        yield {
-            "kind": "checkpoint", "name": one.name, "note": one.note, "message": numbers[one.message_id],
-            "author": name_of(one.author), "created": when(one.created),
-        }  # fmt: skip
-    for branch in Branch.objects.filter(chat=chat, start__in=numbers).order_by("start_id"):
-        said = {"name": branch.name, "starred": branch.starred, "pruned": branch.pruned}
-        yield {"kind": "branch", "message": numbers[branch.start_id], **said}
+    flags = Checkpoint.objects.filter(chat=chat, removed=False).select_related("author").order_by("pk")
+    for one in flags:
+        if one.message_id in numbers:
+            yield {
+                "kind": "checkpoint", "name": one.name, "note": one.note, "message": numbers[one.message_id],
+                "author": name_of(one.author, one.author_name), "created": when(one.created),
+            }  # fmt: skip
+    branches = {one.start_id: one for one in Branch.objects.filter(chat=chat)}
+    for message in messages:
+        if branch := branches.get(message.pk):
+            said = {"name": branch.name, "starred": branch.starred, "pruned": branch.pruned}
+            yield {"kind": "branch", "message": numbers[message.pk], **said}
     for message in messages:
         if message.origin_id in numbers:
             yield {"kind": "origin", "message": numbers[message.pk], "of": numbers[message.origin_id]}
-    for comparison in Comparison.objects.filter(chat=chat, question__in=numbers).order_by("pk"):
-        lanes = list(comparison.lanes.order_by("place", "pk"))
-        if not comparison.is_withheld and all(lane.answer_id in numbers for lane in lanes):
+
+
+def _compared(chat: Chat, reader: Person, numbers: dict[UUID, int]) -> Iterator[dict[str, Any]]:
+    """Comparisons with what people thought of them, and what was made of their lanes; each by its place in the file."""
+    comparisons = Comparison.objects.filter(chat=chat).prefetch_related(
+        Prefetch("lanes", Lane.objects.order_by("place", "pk")),
+        Prefetch("lanes__thumbs", Thumb.objects.select_related("person").order_by("created", "pk")),
+        Prefetch("votes", Vote.objects.select_related("person", "lane").order_by("created", "pk")),
+    )
+    whole = [one for one in comparisons if all(lane.answer_id in numbers for lane in one.lanes.all())]
+    for comparison in sorted(whole, key=lambda one: numbers[one.question_id]):
+        if not comparison.is_withheld:
             yield {
                 "kind": "comparison", "question": numbers[comparison.question_id], "blind": comparison.blind,
                 "revealed": when(comparison.revealed), "created": when(comparison.created),
-                "lanes": [_lane(one, numbers) for one in lanes],
+                "lanes": [_lane(lane, reader, numbers) for lane in comparison.lanes.all()],
+                "votes": [
+                    {
+                        **_thought(vote, reader), "choice": vote.choice, "digests": vote.digests,
+                        "lane": numbers[vote.lane.answer_id] if vote.lane else None,
+                    }
+                    for vote in comparison.votes.all()
+                ],
             }  # fmt: skip
-    for fusion in Fusion.objects.filter(answer__in=numbers).order_by("answer_id"):
-        answers = list(fusion.lanes.order_by("pk").values_list("answer_id", flat=True))
+    fusions = Fusion.objects.filter(answer__chat=chat).prefetch_related(Prefetch("lanes", Lane.objects.order_by("pk")))
+    for fusion in sorted((one for one in fusions if one.answer_id in numbers), key=lambda one: numbers[one.answer_id]):
+        answers = [lane.answer_id for lane in fusion.lanes.all()]
         if all(answer in numbers for answer in answers):
-            told = {"instruction": fusion.instruction, "lanes": [numbers[answer] for answer in answers]}
+            told = {"instruction": fusion.instruction, "lanes": sorted(numbers[answer] for answer in answers)}
             yield {"kind": "fusion", "message": numbers[fusion.answer_id], **told}
 
 
-def _lane(lane: Lane, numbers: dict[UUID, int]) -> dict[str, Any]:
-    told = {"place": lane.place, "message": numbers[lane.answer_id], "asked": lane.asked}
+def _lane(lane: Lane, reader: Person, numbers: dict[UUID, int]) -> dict[str, Any]:
+    thumbs = [{**_thought(one, reader), "up": one.up} for one in lane.thumbs.all()]
+    told = {"place": lane.place, "message": numbers[lane.answer_id], "asked": _asked(lane), "thumbs": thumbs}
     return {**told, **({"replaced": True} if lane.replaced else {})}
+
+
+def _asked(lane: Lane) -> dict[str, Any]:
+    """What a lane was given, where rows are named instead."""
+    asked = dict(lane.asked)
+    if isinstance(asked.get("persona"), int):
+        asked["persona"] = PromptTemplate.objects.filter(pk=asked["persona"]).values_list("name", flat=True).first()
+    if isinstance(asked.get("configuration"), int):
+        asked["configuration"] = str(RouterVersion.objects.filter(pk=asked["configuration"]).first() or "")
+    return {name: value for name, value in asked.items() if value}
+
+
+def _thought(one: Vote | Thumb, reader: Person) -> dict[str, Any]:
+    by = one.person_name or (name_of(one.person) if one.person_id == reader.pk else None)
+    return {"by": by or None, "reasons": one.reasons, "blind": one.blind, "created": when(one.created)}
 
 
 def _message(message: Message, numbers: dict[UUID, int]) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def export(request: HttpRequest, id: UUID, form: str) -> HttpResponse:
         raise Http404
     if form == "jsonl":
         path = _path(chat, tip) if "branch" in request.GET else None
-        return _file(chat, form, outgoing.file_of(chat, path))
+        return _file(chat, form, outgoing.file_of(chat, person, path))
     said = story.told(_path(chat, tip))
     if form == "md":
         return _file(chat, form, story.markdown(str(chat), said).encode())

@@ -5,12 +5,47 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Collection, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
 
 DEEPEST = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a lane of a comparison was given; persona and configuration by their names."""
+
+    model: str = ""
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    system: str = ""
+    persona: str | int = ""  # in the first version a number, which said nothing elsewhere
+    configuration: str | int = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thumbed:
+    """Of a lane; ``by`` is told of whoever took the chat away alone."""
+
+    by: str | None
+    up: bool
+    reasons: tuple[str, ...]
+    blind: bool
+    created: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voted:
+    """Of a comparison: for the ``lane`` of that message, a tie, or all bad; of answers with these digests."""
+
+    by: str | None
+    choice: typing.Literal["best", "tie", "bad"]
+    lane: int | None
+    reasons: tuple[str, ...]
+    blind: bool
+    digests: Mapping[str, str]
+    created: str
 
 
 def conforms(value: Any, shape: Any, *, also: Collection[str] = (), depth: int = 0) -> bool:

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from chat import access, chain, record, tree
+from chat import access, authority, chain, record, tree
 from chat.frames import Refused
 from chat.models import Message, Replay, Replayed
 from chat.replay import plan
@@ -115,7 +115,7 @@ def _open(id: int) -> tuple[UUID, Request, Decision | None] | None:
     try:
         if person is None or not access.may_write(person, one.message.chat):
             raise Refused("read_only", "Whoever asked may not write in this chat any more.", "")
-        record.refuse_withheld(one.message)
+        authority.refuse_withheld(one.message)
         request, decided = plan.request_of(person, one.message, Change.of(one.replay.change))
     except Refused as refused:
         words = f"{refused.failure.cause} {refused.failure.action}".strip()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chat import access, consumers, record, standing, uploads, views
+from chat import access, authority, consumers, standing, uploads, views
 from chat.consumers import WorkspaceConsumer
 from chat.models import Blob, Chat, Message
 from retrieval import access as documents
@@ -38,7 +38,7 @@ def everybody_writes(patch: pytest.MonkeyPatch) -> None:
 
 
 def every_role_writes(patch: pytest.MonkeyPatch) -> None:
-    for module in (access, record, uploads, views):
+    for module in (access, authority, uploads, views):
         patch.setattr(module, "may_chat", lambda person: True)
 
 
@@ -98,7 +98,7 @@ def anybody_opens(patch: pytest.MonkeyPatch) -> None:
 
 
 def people_as_they_were(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(record, "author", lambda person_id: Person.objects.get(pk=person_id))
+    patch.setattr(authority, "author", lambda person_id: Person.objects.get(pk=person_id))
 
 
 def sockets_for_nobody(patch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from workspace.router.configuration import FILE_KEYS, ROUTE_KEYS, parse
 from workspace.router.editor_pages import guide
 from workspace.router.facts import FACTS, LOOKUPS
 from workspace.router.models import PromptTemplate, RouterConfiguration
+from workspace.router.personas import offered_to
 from workspace.router.schema import FILE_EXAMPLES, ROUTE_EXAMPLES
 from workspace.router.seed import ensure_defaults
 
@@ -52,6 +53,37 @@ def seen(client: Client) -> str:
     found = re.search(r'name="seen" value="([\d.]+)"', client.get(address("change")).text)
     assert found
     return found[1]
+
+
+def test_a_persona_of_the_workspace_is_described_offered_and_taken_back(owner: Client, bob: Person) -> None:
+    """What people see where they choose it changes at once; what a model is told makes a version."""
+    add = reverse("admin:router_prompttemplate_add")
+    fields = {
+        "name": "teacher", "title": "Teacher", "about": "Explains", "offered": "on", "system": "Teach {audience}.",
+        "variables": "audience = beginners", "note": "", **NO_VERSIONS_TOUCHED,
+    }  # fmt: skip
+    assert "admin" in owner.post(add, fields)["Location"]
+    row = PromptTemplate.objects.select_related("current").get(name="teacher")
+    assert row.current and (row.current.number, row.current.variables) == (1, {"audience": "beginners"})
+    assert [(str(one), one.about) for one in offered_to(bob)] == [("Teacher", "Explains")]
+
+    change = reverse("admin:router_prompttemplate_change", args=[row.pk])
+    page = owner.get(change).text
+    assert 'value="Teacher"' in page and "audience = beginners" in page and 'name="name"' not in page
+    seen_ = re.search(r'name="seen" value="([\d.]+)"', page)
+    steady = {**fields, "seen": seen_[1] if seen_ else "", "_save": "1"}
+    assert owner.post(change, {**steady, "title": "Coach", "name": "other"}).status_code == 302
+    row.refresh_from_db()
+    assert (row.name, str(row), row.versions.count()) == ("teacher", "Coach", 1), "how it is called makes no version"
+    seen_ = re.search(r'name="seen" value="([\d.]+)"', owner.get(change).text)
+    steady |= {"title": "Coach", "variables": "audience = experts", "seen": seen_[1] if seen_ else ""}
+    assert owner.post(change, steady).status_code == 302
+    row = PromptTemplate.objects.select_related("current").get(pk=row.pk)
+    assert row.current and (row.current.number, row.current.variables) == (2, {"audience": "experts"})
+    seen_ = re.search(r'name="seen" value="([\d.]+)"', owner.get(change).text)
+    withdrawn = {name: value for name, value in steady.items() if name != "offered"}
+    owner.post(change, {**withdrawn, "seen": seen_[1] if seen_ else ""})
+    assert list(offered_to(bob)) == [] and row.versions.count() == 2, "nobody may choose it; what it said stays"
 
 
 def save(client: Client, source: str, *, button: str = "_save", **more: Any) -> Any:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -173,6 +174,41 @@ def test_a_report_of_a_measurement_and_what_it_leads_to(owner: Page, site: Serve
         found += wrong(owner, address)
     owner.goto(home(site) + report + "items/2/")
     expect(owner.get_by_role("heading", name=f"Which answer is better, says {JUDGE}")).to_be_visible()
+    assert not found, "\n".join(found)
+
+
+def test_a_replay_its_report_and_a_shared_branch(owner: Page, site: Served) -> None:
+    owner.goto(home(site))
+    ask(owner, "Count.", model="counting")
+    expect_state(answers(owner).first, "done")
+    chat = owner.url.partition("?")[0].partition("#")[0]
+    owner.goto(f"{chat}replay/")
+    expect(owner.get_by_role("button", name="Replay", exact=True)).to_be_visible()
+    found = wrong(owner, "what can be replayed")
+    owner.get_by_role("button", name="Replay", exact=True).click()
+    expect(owner.get_by_text("the same, byte for byte").first).to_be_visible()
+    found += wrong(owner, "what drifted")
+    owner.goto(f"{chat}links/")
+    owner.get_by_role("button", name="Make a link").click()
+    link = owner.locator("#made")
+    expect(link).to_be_visible()
+    found += wrong(owner, "links")
+    owner.goto(link.input_value())
+    expect(owner.get_by_text("word15")).to_be_visible()
+    found += wrong(owner, "a branch that is shared")
+    assert not found, "\n".join(found)
+
+
+def test_what_came_of_an_import(owner: Page, site: Served, tmp_path: Path) -> None:
+    found = []
+    good = [{"name": "Tea", "uuid": "1", "chat_messages": [{"uuid": "a", "sender": "human", "text": "Why?"}]}]
+    for name, text, words in (("broken.json", "{", "not JSON"), ("good.json", json.dumps(good), "1 chat")):
+        go(owner, site, "/import/")
+        (tmp_path / name).write_text(text)
+        owner.locator("input[type=file]").set_input_files(tmp_path / name)
+        owner.get_by_role("button", name="Import", exact=True).click()
+        expect(owner.locator("main")).to_contain_text(words)
+        found += wrong(owner, name)
     assert not found, "\n".join(found)
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from channels.db import database_sync_to_async
 from django.test import Client
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chat import live
@@ -49,6 +49,7 @@ def test_what_the_question_or_the_evidence_says_stays() -> None:
     assert mask("Claude Monet painted it.", (), "Who was Claude Monet?") == "Claude Monet painted it."
 
 
+@example(["OpenAI", "3.5 ", "Sonnet"])
 @given(
     st.lists(
         st.sampled_from(["I ", "am ", "Claude ", "3.5 ", "Sonnet", ". ", "GPT", "-4o", " by ", "OpenAI", "\n", "字"])

@@ -10,10 +10,10 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from chat import chain, record, steps, tree
+from chat import chain, requests, steps, tree
 from chat.models import Branch, Chat, Checkpoint, Message, Place, Step
 from workspace.accounts.models import Person, Role
-from workspace.router.models import Run
+from workspace.router.models import PromptTemplate, Run
 from workspace.types import canonical, sha256
 
 pytestmark = pytest.mark.django_db
@@ -158,6 +158,16 @@ def test_an_answer_is_brought_in_with_its_question_and_origin(client: Client, ta
     assert thread(client, talked.chat) == ["tea", "milk"] and Message.objects.filter(chat=talked.chat).count() == 8
 
 
+def test_what_is_brought_keeps_who_asked_and_on_which_terms(client: Client, talked: Talked) -> None:
+    persona = PromptTemplate.objects.create(name="teacher")
+    said = {"author": None, "author_name": "somebody else", "variables": {"audience": "all"}, "persona": persona}
+    Message.objects.filter(pk=talked.sugar.pk).update(**said)
+    post(client, talked.chat, "merge/", message=talked.sugar_answer.pk)
+    post(client, talked.chat, "fork/", message=talked.sugar_answer.pk)
+    copies = Message.objects.filter(origin=talked.sugar)
+    assert len(copies) == 2 and all(getattr(one, name) == said[name] for one in copies for name in said)
+
+
 def test_a_whole_run_of_messages_is_brought_from_where_it_left(client: Client, talked: Talked) -> None:
     more, more_answer = talked.turn(talked.sugar_answer, "honey")
     post(client, talked.chat, "merge/", message=more_answer.pk, whole="1", into=talked.milk_answer.pk)
@@ -232,6 +242,22 @@ def test_the_story_tells_each_step_and_undoes_what_was_asked(client: Client, tal
     assert Place.objects.get(person=talked.owner).tip_id == talked.milk_answer.pk, "where they stood at first"
 
 
+def test_a_map_is_drawn_while_somebody_asks(
+    client: Client, talked: Talked, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looks where a person stands finds, at that very moment, one message more."""
+    really = tree.place_of
+
+    def place_of(chat: Chat, person: Person) -> Message | None:
+        _, answer = talked.turn(talked.milk_answer, f"cream {Message.objects.count()}")
+        tree.stand(chat, person, answer)
+        return really(chat, person)
+
+    monkeypatch.setattr(tree, "place_of", place_of)
+    for show in ("all", "branches", "mine", "steps"):
+        assert "Why cream" in page(client, talked.chat, f"?show={show}")
+
+
 def test_readers_look_and_fork_and_change_nothing(talked: Talked) -> None:
     reader = Person.objects.create_user("reader", role=Role.MEMBER)
     talked.chat.shares.create(person=reader, may_write=False)
@@ -273,6 +299,6 @@ def test_asking_in_a_long_chat_costs_the_same_few_queries(talked: Talked, django
     above = talked.turn(above, "grounds", evidence=[{"number": 1}])[1]
     question = talked.add(above, "And now?")
     with django_assert_max_num_queries(10):
-        request = record.request_for(talked.owner, talked.chat, question, model="")
+        request = requests.request_for(talked.owner, talked.chat, question, model="")
     assert len(request.messages) == 67 and request.messages[-1].parts[0].text == "And now?"
-    assert tree.grounded([above, talked.milk_answer, question]) == {above.run_id}
+    assert [told.grounded for told in tree.said(question, 3)] == [False, True, False]

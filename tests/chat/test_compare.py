@@ -15,6 +15,7 @@ from chat.models import Comparison, Fusion, Lane, Message, Thumb, Vote
 from tests.scripted import Scripted, add_model, broken, say
 from tests.tab import Tab, tab
 from workspace.accounts.models import Person
+from workspace.router import personas
 from workspace.router.configuration import save_version
 from workspace.router.models import Run
 
@@ -87,6 +88,42 @@ async def test_each_lane_is_given_what_it_differs_in_and_nobody_takes_over(alice
     assert given.parameters == {"temperature": 0.2} and given.system.startswith("Answer in one word.")
     for name, run in runs.items():
         assert run and run.manifest and {a["model"] for a in run.manifest["attempts"]} == {name}
+
+
+async def test_lanes_are_told_by_personas_of_their_own(alice: Person, bob: Person) -> None:
+    """One as beside the message, one by another, one by an instruction, which stands in place of any."""
+    made = database_sync_to_async(personas.keep)
+    pirate, teacher, bobs = [
+        await made(
+            owner, None, title=title, about="", system=f"You are a {title}, {{mood}}.", variables={"mood": "calm"}
+        )
+        for owner, title in ((alice, "pirate"), (alice, "teacher"), (bob, "spy"))
+    ]
+    for _ in NAMES:
+        say("Yes.")
+    asked = [
+        {"model": NAMES[0]},
+        {"model": NAMES[1], "persona": teacher.pk},
+        {"model": NAMES[2], "system": "Be brief."},
+    ]
+    async with tab(alice) as page:
+        said = {"text": "Which?", "persona": pirate.pk, "variables": {"mood": "merry"}}
+        await page.tell("compare", client_id=uuid4(), lanes=asked, **said)
+        begun = await page.hear("compared")
+        await ends(page, 3)
+        for lane, beside in ((bobs.pk, pirate.pk), (teacher.pk, bobs.pk), (999, None)):
+            lanes_ = [{"model": NAMES[0], "persona": lane}, {"model": NAMES[1]}]
+            await page.tell("compare", client_id=uuid4(), text="Which?", persona=beside, lanes=lanes_)
+            assert (await page.hear("refused"))["code"] == "no_persona"
+    told = {call.model: call.system for call in Scripted.calls}
+    assert told[NAMES[0]].startswith("You are a pirate, merry.")
+    assert told[NAMES[1]].startswith("You are a teacher, merry."), "the chat's values are for all lanes"
+    assert told[NAMES[2]].startswith("Be brief.")
+    found = await stored(begun["chat"])
+    manifests = {lane.asked["model"]: lane.answer.run.manifest for lane in found if lane.answer.run}
+    named = [(manifests[name] or {}).get("prompt_template_version") for name in NAMES]
+    assert named == [pirate.current_id, teacher.current_id, None]
+    assert await Comparison.objects.acount() == 1, "what was refused left nothing"
 
 
 async def test_evidence_is_gathered_once_for_all_lanes(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,8 @@ from django.test import Client
 
 from chat.models import Chat, Message, Replay
 from chat.replay import drift, making
+from retrieval.models import Collection
+from retrieval.search import Found
 from tests.scripted import Scripted, add_model, broken, say
 from tests.tab import tab
 from workspace.accounts.models import Person
@@ -19,7 +21,7 @@ from workspace.router import catalog
 from workspace.router.configuration import save_version
 from workspace.router.models import PromptTemplateVersion
 from workspace.router.seed import ensure_defaults
-from workspace.types import Usage
+from workspace.types import Evidence, Usage, sha256
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("live", "scripted", "unqueued")]
 
@@ -37,12 +39,12 @@ def models(transactional_db: Any) -> None:
     add_model("other", price="1")
 
 
-async def talked(person: Person, *questions: str) -> Chat:
+async def talked(person: Person, *questions: str, **fields: Any) -> Chat:
     async with tab(person) as page:
         chat = parent = None
         for text in questions:
             say(f"About {text}.", Usage(input=5, output=3))
-            await page.tell("send", client_id=uuid4(), chat=chat, parent=parent, text=text, model="plain")
+            await page.tell("send", client_id=uuid4(), chat=chat, parent=parent, text=text, model="plain", **fields)
             started = await page.hear("started")
             chat, parent = started["chat"], started["answer"]
             await page.hear("settled")
@@ -114,6 +116,39 @@ async def test_the_report_names_the_one_thing_that_was_changed(alice: Person) ->
     _, [one] = await replayed(alice, chat, "About tea.", what="router", router=str(version))
     assert [each.name for each in one.changed] == ["router version"]
     assert [each.name for each in one.followed] == ["model"]
+
+
+async def test_other_evidence_is_searched_or_none_is_given_and_the_report_names_it(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it was, nothing is searched: the passages of then are given again, whatever the documents say now."""
+    then, now = passage("It boils."), passage("It freezes.")
+    searched: list[str] = []
+    holds = [then]
+
+    async def search(question: str, **_: Any) -> Found:
+        searched.append(question)
+        return Found(tuple(holds))
+
+    monkeypatch.setattr("workspace.router.execute.search", search)
+    await Collection.objects.acreate(name="Kettles", owner=alice)
+    chat = await talked(alice, "tea", documents=True)
+    assert (searched, [e.text for e in Scripted.calls[-1].evidence]) == (["tea"], ["It boils."]), "the premise"
+    holds[:] = [now]
+    for form, given, changed, looked in (
+        ({}, ["It boils."], [], 1),
+        ({"what": "evidence", "evidence": "again"}, ["It freezes."], ["evidence"], 2),
+        ({"what": "evidence", "evidence": "none"}, [], ["evidence"], 2),
+    ):
+        _, [one] = await replayed(alice, chat, "About tea.", **form)
+        assert [e.text for e in Scripted.calls[-1].evidence] == given
+        assert ([each.name for each in one.changed], one.followed, len(searched)) == (changed, [], looked)
+        assert one.same and one.new and [e["text"] for e in one.new.evidence] == given
+
+
+def passage(text: str) -> Evidence:
+    ids = {"chunk_id": str(uuid4()), "document_id": str(uuid4())}
+    return Evidence(number=1, title="Kettles", text=text, digest=sha256(text), start=0, end=9, score=0.9, **ids)
 
 
 async def test_old_versions_are_asked_though_newer_ones_are_in_use(alice: Person) -> None:

@@ -3,12 +3,14 @@
 No message is lost or changed, every parent was there before its child, every digest verifies, everybody stands on a
 message of the chat, and undoing what was done leads back.
 
-Another way to change a chat (an import, a share) is one more rule: let it return the messages it added by adding them
-to ``self.said`` with ``self._learn()``; the invariants do the rest.
+Another way to change a chat is one more rule; the invariants do the rest.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -26,18 +28,26 @@ from hypothesis.stateful import (
 )
 
 from chat import chain, copies, history, record, steps, tree
-from chat.frames import Refused, Retry, Send
+from chat.compare import rows
+from chat.exchange.incoming import bring_in
+from chat.exchange.nodes import Conversation, Unreadable
+from chat.exchange.outgoing import file_of
+from chat.exchange.reading import parse
+from chat.frames import Compare, LaneAsk, Refused, Retry, Send
 from chat.models import Branch, Chat, Checkpoint, Message, Place, Step
 from workspace.accounts.models import Person, Role
 from workspace.router import run_rows
-from workspace.router.models import Run
+from workspace.router.models import Run, RunEvent
 from workspace.router.run_rows import Outcome
 from workspace.router.states import RunState
 from workspace.types import Manifest, sha256
+from workspace.wire import RunEventKind
 
 pytestmark = pytest.mark.django_db
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20)
+CHATS = 4  # and no more: the original, its copies, and what came in again
+MOST = 10_000_000
 NUMBERS = st.integers(min_value=0, max_value=10**6)  # picks one of however many there are
 
 
@@ -48,17 +58,20 @@ class Crash(Exception):
 class Tree(RuleBasedStateMachine):
     """One chat and its copies, two people. Answers settle at once, later, or never: their process died."""
 
+    steps = 0
+
     @initialize()
     def begin(self) -> None:
+        Tree.steps -= 1  # what is looked at after this one is no step
         self.savepoint = transaction.atomic()
         self.savepoint.__enter__()
         self.people = [Person.objects.create_user(f"p{uuid4().hex}", role=Role.MEMBER) for _ in range(2)]
         self.said: dict[UUID, tuple[Any, ...]] = {}  # what each settled message is, once and for all
         self.all: dict[UUID, UUID | None] = {}  # every message and its parent
+        self.chats: list[Chat] = []  # the first is the one that people change
         opened = record.open_send(self.people[0].pk, Send(client_id=uuid4(), text="Begin", model="none"))
-        self.chats = [opened.chat]
         self._settle(opened.answer)
-        self.chats[0].shares.create(person=self.people[1], may_write=True)
+        self._also(opened.chat)
 
     def teardown(self) -> None:
         if hasattr(self, "savepoint"):
@@ -78,10 +91,27 @@ class Tree(RuleBasedStateMachine):
 
     @rule(who=NUMBERS, where=NUMBERS, settles=st.booleans())
     def retry(self, who: int, where: int, settles: bool) -> None:
-        answers = self._messages(role="model")
+        answers = self._messages(role="model") or self._messages()  # a copy may end at its first question
         frame = Retry(client_id=uuid4(), chat=self.chat.pk, message=answers[where % len(answers)].pk)
         if opened := self._do(lambda: record.open_retry(self._person(who).pk, frame)):
             self._settle(opened.answer, settles=settles)
+
+    @rule(who=NUMBERS, where=NUMBERS, blind=st.booleans(), choice=NUMBERS)
+    def compare_and_vote(self, who: int, where: int, blind: bool, choice: int) -> None:
+        person, answers = self._person(who), [*self._messages(role="model"), None]
+        parent = answers[where % len(answers)]
+        frame = Compare(
+            client_id=uuid4(), chat=self.chat.pk, parent=parent.pk if parent else None, text="Which?", blind=blind,
+            lanes=(LaneAsk(model="none"), LaneAsk(model="other", system="Be brief.")),
+        )  # fmt: skip
+        if opened := self._do(lambda: rows.open_compare(person.pk, frame)):
+            lanes = [one.answer for one in opened.lanes]
+            for answer in lanes:
+                self._settle(answer)
+            chosen = [*lanes, None][choice % 3]
+            for voter in [person, *self.people][: choice % 4]:
+                said = {"choice": "best" if chosen else "tie", "lane": chosen.pk if chosen else None}
+                self._do(partial(rows.vote, voter, self.chat.pk, opened.comparison.pk, reasons=["clearer"], **said))
 
     @rule(who=NUMBERS, which=NUMBERS, exact=st.booleans())
     def switch(self, who: int, which: int, exact: bool) -> None:
@@ -121,12 +151,44 @@ class Tree(RuleBasedStateMachine):
         source, target = self._one(which), self._one(into)
         self._do(lambda: copies.merge(self.chat, self._person(who), source, target, whole=whole))
 
-    @precondition(lambda self: len(self.chats) < 4)
+    @precondition(lambda self: len(self.chats) < CHATS)
     @rule(who=NUMBERS, which=NUMBERS, to=NUMBERS)
     def fork(self, who: int, which: int, to: int) -> None:
         made = self._do(lambda: copies.fork(self.chat, self._person(who), self._one(which), self._person(to)))
         if made:
-            self.chats.append(made)
+            self._also(made)
+
+    @rule(who=NUMBERS, which=NUMBERS, stays=st.booleans())
+    def export_and_import(self, who: int, which: int, stays: bool) -> None:
+        """The same bytes again, whoever brings them in; what came in is one more chat, with its place in the tests."""
+        chat, person = self.chats[which % len(self.chats)], self._person(who)
+        data = file_of(chat, chat.owner)
+        begun = transaction.savepoint()
+        [made] = bring_in(person, parse(data, MOST), again=True).chats
+        assert file_of(made, person) == data
+        assert faults(made) == []
+        if stays and len(self.chats) < CHATS:
+            self._also(made)
+            transaction.savepoint_commit(begun)
+        else:
+            transaction.savepoint_rollback(begun)
+
+    @rule(who=NUMBERS, which=NUMBERS, at=NUMBERS)
+    def import_breaks(self, who: int, which: int, at: int) -> None:
+        """A file that was changed, and one whose reading ends after its first chat, leave nothing."""
+        chat = self.chats[which % len(self.chats)]
+        data, before = file_of(chat, chat.owner), self._counts()
+        at %= len(data)
+        with pytest.raises(Unreadable):
+            parse(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :], MOST)
+
+        def cut() -> Iterator[Conversation]:
+            yield from parse(data, MOST)
+            raise Crash
+
+        with pytest.raises(Crash):
+            bring_in(self._person(who), cut(), again=True)
+        assert self._counts() == before
 
     @rule(who=NUMBERS, which=NUMBERS)
     def undo(self, who: int, which: int) -> None:
@@ -139,9 +201,9 @@ class Tree(RuleBasedStateMachine):
     def crash(self, who: int, where: int, text: str, at: str) -> None:
         """The process dies before what it does is committed: all of it never was."""
         person, before = self._person(who), self._everything()
-        parents = [one for one in self._messages(role="model") if one.settled]
+        parents = [None, *(one for one in self._messages(role="model") if one.settled)]
         parent = parents[where % len(parents)]
-        frame = Send(client_id=uuid4(), chat=self.chat.pk, parent=parent.pk, text=text)
+        frame = Send(client_id=uuid4(), chat=self.chat.pk, parent=parent.pk if parent else None, text=text)
         deeds = {
             "send": lambda: record.open_send(person.pk, frame),
             "merge": lambda: copies.merge(self.chat, person, self._one(where), parent, whole=True),
@@ -157,14 +219,26 @@ class Tree(RuleBasedStateMachine):
         except Crash:
             assert self._everything() == before
 
-    @rule()
-    def die_and_come_back(self) -> None:
-        """Answers whose process died are found, keep their words, and are settled by whoever goes on with them."""
-        Run.objects.filter(message__chat__in=self.chats, state=RunState.RUNNING).update(owner="dead")
-        run_rows.reap(all_but="another")
-        for run in Run.objects.filter(message__chat=self.chats[0], state=RunState.INTERRUPTED)[:1]:
+    @rule(text=TEXTS, goes_on=st.booleans())
+    def die_and_come_back(self, text: str, goes_on: bool) -> None:
+        """Answers whose process died are found as a server finds them that starts, and keep what was journalled of
+        them. Who goes on with one settles it."""
+        live = Run.objects.filter(message__chat__in=self.chats, state=RunState.RUNNING)
+        running = dict(live.values_list("pk", "seq"))
+        for id, seq in running.items():
+            RunEvent.objects.create(run_id=id, seq=seq + 1, kind=RunEventKind.DELTA, data=json.dumps([text]))
+        Run.objects.filter(pk__in=running).update(owner="dead")
+        assert set(run_rows.reap(all_but="another")) == set(running)
+        for run in Run.objects.filter(pk__in=running):
+            assert (run.state, run.text.endswith(text), run.owner) == (RunState.INTERRUPTED, True, "dead")
+        for run in Run.objects.filter(message__chat__in=self.chats, state=RunState.INTERRUPTED)[: int(goes_on)]:
             assert run_rows.reopen_row(run.pk)
-            self._settle(Message.objects.get(run=run))
+            self._settle(Message.objects.get(run=run), so_far=run.text)
+
+    @rule()
+    def go_to_another_chat(self) -> None:
+        """A copy, or what came in: from here on it is the one that people change."""
+        self.chats.append(self.chats.pop(0))
 
     # --- What always holds
 
@@ -172,6 +246,7 @@ class Tree(RuleBasedStateMachine):
     def nothing_is_lost_or_changed(self) -> None:
         if not hasattr(self, "all"):
             return
+        Tree.steps += 1
         now = {m.pk: m for m in Message.objects.filter(chat__in=self.chats).select_related("run")}
         for id, parent in self.all.items():
             assert id in now and now[id].parent_id == parent
@@ -184,9 +259,10 @@ class Tree(RuleBasedStateMachine):
         if not hasattr(self, "all"):
             return
         for chat in self.chats:
-            assert [fault.what for fault in chain.verify_chat(Chat.objects.get(pk=chat.pk), chain.Versions())] == []
-        for one in Message.objects.filter(chat__in=self.chats, parent__isnull=False).select_related("parent"):
-            assert one.parent and one.parent.chat_id == one.chat_id and one.depth == one.parent.depth + 1
+            assert faults(chat) == []
+        below = Message.objects.filter(chat__in=self.chats, parent__isnull=False)
+        for chat_, depth, above, over in below.values_list("chat", "depth", "parent__chat", "parent__depth"):
+            assert (chat_, depth) == (above, over + 1)
 
     @invariant()
     def everybody_stands_in_the_chat_and_the_map_shows_all_of_it(self) -> None:
@@ -199,9 +275,10 @@ class Tree(RuleBasedStateMachine):
         tip = tree.place_of(chat, person)
         path = tree.path(chat, tip, tree.ALL)
         assert [one.depth for one in path] == list(range(len(path)))
-        drawn = history.the_map(chat, person, pruned=True, opened=set(self.all))
-        shown = [row.id for row in drawn.rows if not row.is_fold]
-        assert len(shown) == len(set(shown)) == drawn.messages == Message.objects.filter(chat=chat).count()
+        every = set(Message.objects.filter(chat=chat).values_list("pk", flat=True))
+        drawn = history.the_map(chat, person, pruned=True, opened=every)
+        shown = [row.id for row in drawn.rows]
+        assert len(shown) == len(every) == drawn.messages and set(shown) == every
         assert tip is None or sum(row.here for row in drawn.rows) == 1
 
     # --- How
@@ -209,6 +286,12 @@ class Tree(RuleBasedStateMachine):
     @property
     def chat(self) -> Chat:
         return self.chats[0]
+
+    def _also(self, chat: Chat) -> None:
+        """One more chat, in which both may write."""
+        self.chats.append(chat)
+        other = next(one for one in self.people if one.pk != chat.owner_id)
+        chat.shares.create(person=other, may_write=True)
 
     def _person(self, number: int) -> Person:
         return self.people[number % 2]
@@ -231,11 +314,11 @@ class Tree(RuleBasedStateMachine):
             assert self._everything() == before
             return None
 
-    def _settle(self, answer: Message, *, settles: bool = True) -> None:
+    def _settle(self, answer: Message, *, settles: bool = True, so_far: str = "") -> None:
         assert answer.run_id
         if not settles:
             return
-        text = f"Answer {answer.pk.hex[-6:]}."
+        text = f"{so_far}Answer {answer.pk.hex[-6:]}."
         manifest, asked = Manifest(model="none", text_digest=sha256(text)), str(self.people[0].pk)
         outcome = Outcome(answer.run_id, RunState.DONE, text, "", manifest, None, 1, asked)
         with transaction.atomic():
@@ -245,6 +328,9 @@ class Tree(RuleBasedStateMachine):
     def _learn(self, now: dict[UUID, Message]) -> None:
         self.all = {id: one.parent_id for id, one in now.items()}
         self.said = {id: _said(one) for id, one in now.items() if one.settled}
+
+    def _counts(self) -> list[int]:
+        return [table.objects.count() for table in (Chat, Message, Run, Branch, Checkpoint, Place)]
 
     def _everything(self) -> tuple[Any, ...]:
         return (
@@ -256,26 +342,33 @@ class Tree(RuleBasedStateMachine):
         )
 
 
+def faults(chat: Chat) -> list[str]:
+    return [fault.what for fault in chain.verify_chat(Chat.objects.get(pk=chat.pk), chain.Versions())]
+
+
 def _said(one: Message) -> tuple[Any, ...]:
     run = one.run
     words, made = (run.text, str(run.manifest)) if run else ("", "")
     return one.role, str(one.parts), one.digest, one.chain, one.origin_id, words, made
 
 
-def run(examples: int, each: int) -> None:
+def run(steps: int, each: int) -> None:
+    """So many steps or a few more, in chats of ``each``: Hypothesis may end one before."""
+    Tree.steps = 0
     chosen = settings(
-        max_examples=examples, stateful_step_count=each, deadline=None, suppress_health_check=list(HealthCheck),
-        database=None,
+        max_examples=steps // each + 1, stateful_step_count=each, deadline=None, database=None,
+        suppress_health_check=list(HealthCheck),
     )  # fmt: skip
-    run_state_machine_as_test(Tree, settings=chosen)
+    while Tree.steps < steps:
+        run_state_machine_as_test(Tree, settings=chosen)
 
 
 @pytest.mark.timeout(300)
 def test_the_tree_stays_whole_over_300_steps() -> None:
-    run(10, 30)
+    run(300, 30)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(3_600)
 def test_the_tree_stays_whole_over_10000_steps() -> None:
-    run(100, 100)
+    run(10_000, 100)

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from chat import chain, record
+from chat import chain, record, requests
+from chat.compare.leaderboard import Wanted, leaderboard
 from chat.exchange.incoming import bring_in
 from chat.exchange.nodes import Unreadable
 from chat.exchange.outgoing import file_of
@@ -30,12 +31,14 @@ from chat.models import (
     Lane,
     Message,
     MessageBlob,
+    Thumb,
+    Vote,
 )  # fmt: skip
 from workspace import blobs
 from workspace.accounts.models import Person
 from workspace.ids import new_id
-from workspace.router.models import Run
-from workspace.types import Evidence, Manifest, Usage, canonical, sha256, text_part
+from workspace.router.models import PromptTemplate, Run
+from workspace.types import Evidence, Manifest, Request, Usage, canonical, sha256, text_part
 
 pytestmark = pytest.mark.django_db
 MOST = 10_000_000
@@ -90,6 +93,14 @@ def answer(chat: Chat, person: Person, question: Message, text: str, at: int) ->
     return message
 
 
+def cast(comparison: Comparison, person: Person, lane: Lane | None, **fields: Any) -> Vote:
+    answers = comparison.lanes.select_related("answer")
+    return Vote.objects.create(
+        comparison=comparison, person=person, choice="best" if lane else "tie", lane=lane,
+        digests={one.letter: one.answer.digest for one in answers}, **{"blind": False, **fields},
+    )  # fmt: skip
+
+
 def again(person: Person, data: bytes) -> Chat:
     [chat] = bring_in(person, parse(data, MOST), again=True).chats
     return Chat.objects.get(pk=chat.pk)
@@ -104,9 +115,9 @@ TURNS = st.lists(st.tuples(st.integers(0, 50), TEXT), max_size=8)
 def test_any_tree_goes_out_and_comes_in_as_it_was(alice: Person, turns: list[tuple[int, str]]) -> None:
     with transaction.atomic():
         chat = grow(alice, [(0, "First"), *turns])
-        data = file_of(chat)
+        data = file_of(chat, alice)
         other = again(alice, data)
-        assert file_of(other) == data
+        assert file_of(other, alice) == data
         assert (other.title, other.created, other.pk != chat.pk) == (chat.title, chat.created, True)
         assert list(chain.verify()) == []
         transaction.set_rollback(True)
@@ -136,15 +147,24 @@ def test_what_points_at_messages_and_pictures_come_along(alice: Person, bob: Per
     comparison = Comparison.objects.create(chat=chat, question=question, person=alice)
     made = Lane.objects.create
     lanes = [made(comparison=comparison, place=0, answer=a, replaced=a != answers[-1]) for a in answers]  # asked again
+    cast(comparison, alice, lanes[1], reasons=["clearer"])
+    cast(comparison, bob, None)
+    Thumb.objects.create(lane=lanes[0], person=alice, up=False, reasons=["too long"], blind=False, created=BEGAN)
+    Thumb.objects.create(lane=lanes[0], person=bob, up=True, blind=False)
     fusion = Fusion.objects.create(answer=chat.messages.filter(role="model").last(), instruction="Join them")
     fusion.lanes.set(lanes)
 
-    data = file_of(chat)
+    data = file_of(chat, alice)
     other = again(bob, data)
+    assert file_of(other, bob) == data, "though Bob brought it in"
+    assert file_of(again(alice, data), alice) == data
     assert [(one.name, one.note) for one in other.checkpoints.all()] == [("Agreed", "By all")]
     assert (other.branches.get().name, other.branches.get().starred) == ("main", True)
     asked = other.comparisons.get().lanes.values_list("place", "replaced")
     assert list(asked) == [(0, True)] * (len(answers) - 1) + [(0, False)] and len(answers) == 2
+    votes = [(one.person, one.person_name, one.choice, one.reasons) for one in other.comparisons.get().votes.all()]
+    assert votes == [(None, "alice", "best", ["clearer"]), (None, "", "tie", [])], "whose Bob's is, Alice's file hides"
+    assert [one.up for one in Thumb.objects.filter(lane__comparison__chat=other).order_by("pk")] == [False, True]
     assert Fusion.objects.get(answer__chat=other).lanes.count() == 2
     assert other.messages.filter(origin__chat=other).count() == 1
     assert Attachment.objects.filter(person=bob, blob=blob).exists()
@@ -176,7 +196,7 @@ def linked(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_a_file_that_was_changed_is_refused_whatever_was_changed(alice: Person) -> None:
-    data = file_of(grow(alice, [(0, "First"), (1, "Second")]))
+    data = file_of(grow(alice, [(0, "First"), (1, "Second")]), alice)
     before = Chat.objects.count(), Run.objects.count()
     for position in range(0, len(data), 211):
         changed = data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
@@ -204,7 +224,7 @@ def test_a_file_that_was_changed_is_refused_whatever_was_changed(alice: Person) 
     ],
 )
 def test_a_file_that_was_forged_is_refused(alice: Person, where: tuple[str, ...], value: Any, words: str) -> None:
-    lines = lines_of(file_of(grow(alice, [(0, "First")])))
+    lines = lines_of(file_of(grow(alice, [(0, "First")]), alice))
     assert parse(whole(linked(lines)), MOST), "the premise: made anew it is taken"
     target = lines[2]
     for name in where[:-1]:
@@ -215,9 +235,96 @@ def test_a_file_that_was_forged_is_refused(alice: Person, where: tuple[str, ...]
     assert words in refused.value.cause
 
 
+def compared(alice: Person, bob: Person) -> list[dict[str, Any]]:
+    """The lines of a chat with a comparison of two lanes, on which both have voted: the comparison is the last but
+    one."""
+    chat = grow(alice, [(1, "Which?")])
+    answers = list(chat.messages.filter(role="model").order_by("pk"))
+    comparison = Comparison.objects.create(chat=chat, question=answers[0].parent, person=alice)
+    lanes = [
+        Lane.objects.create(comparison=comparison, place=n, answer=one, asked={"model": "plain"})
+        for n, one in enumerate(answers)
+    ]
+    cast(comparison, alice, lanes[0])
+    cast(comparison, bob, None)
+    return lines_of(file_of(chat, alice))
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        (("votes", 0, "digests"), {"A": "0" * 64, "B": "0" * 64}),
+        (("votes", 0, "lane"), 0),
+        (("votes", 0, "lane"), None),
+        (("votes", 1, "lane"), 1),
+        (("votes", 0, "choice"), "worst"),
+        (("votes", 0, "reasons"), "clearer"),
+        (("votes", 0, "created"), "yesterday"),
+        (("votes", 1, "by"), "alice"),
+        (("lanes", 0, "message"), 0),
+        (("lanes", 0, "thumbs"), [{"up": True}]),
+        (("lanes", 0, "asked"), {"parameters": {"temperature": "<b>"}}),
+        (("lanes", 0, "asked"), {"person_id": "1"}),
+        (("lanes", 0, "place"), 7),
+        (("lanes", 1, "place"), 0),
+        (("lanes", 1, "replaced"), True),
+        (("lanes",), []),
+        (("lanes",), "AB"),
+    ],
+)
+def test_a_vote_that_was_forged_is_refused(alice: Person, bob: Person, where: tuple[Any, ...], value: Any) -> None:
+    """Also where all digests of the file were made anew: it must be for what the lanes say."""
+    lines = compared(alice, bob)
+    assert parse(whole(lines), MOST), "the premise: made anew it is taken"
+    target = lines[-2]
+    for name in where[:-1]:
+        target = target[name]
+    target[where[-1]] = value
+    with pytest.raises(Unreadable):
+        parse(whole(lines), MOST)
+
+
+def test_a_file_of_the_first_version_has_no_votes_and_is_taken(alice: Person, bob: Person) -> None:
+    lines = compared(alice, bob)
+    lines[0]["version"] = 1
+    del lines[-2]["votes"]
+    for lane in lines[-2]["lanes"]:
+        del lane["thumbs"]
+        lane["asked"] |= {"persona": 7, "configuration": 3}  # rows of where it came from
+    chat = again(alice, whole(lines))
+    assert chat.comparisons.get().votes.count() == 0
+    assert {str(one.asked) for one in Lane.objects.filter(comparison__chat=chat)} == {"{'model': 'plain'}"}
+    lines[0]["version"] = 3
+    with pytest.raises(Unreadable, match="version"):
+        parse(whole(lines), MOST)
+
+
+def test_what_a_lane_was_given_is_named_and_names_nothing_here(alice: Person, bob: Person) -> None:
+    persona = PromptTemplate.objects.create(name="teacher", title="Teacher")
+    lines = compared(alice, bob)
+    chat = again(alice, whole(lines))
+    lane = Lane.objects.filter(comparison__chat=chat).first()
+    assert lane
+    Lane.objects.filter(pk=lane.pk).update(asked={"model": "plain", "system": "Be brief.", "persona": persona.pk})
+    data = file_of(chat, alice)
+    made = again(alice, data)
+    assert file_of(made, alice) == data
+    lane = Lane.objects.filter(comparison__chat=made).first()
+    assert lane and lane.asked == {"model": "plain", "system": "Be brief.", "persona": "teacher"}
+    request = requests.as_lane(Request(messages=()), lane.answer)
+    assert (request.model, request.system, request.persona) == ("plain", "Be brief.", None)
+
+
+def test_votes_in_a_file_count_in_no_ranking(alice: Person, bob: Person) -> None:
+    lines = compared(alice, bob)
+    before = leaderboard(set(), Wanted(blind=False)).votes
+    again(alice, whole(lines))
+    assert (before, leaderboard(set(), Wanted(blind=False)).votes, Vote.objects.count()) == (2, 2, 4)
+
+
 def test_nothing_is_half_imported(alice: Person) -> None:
     """The last chat of a file breaks while it is written."""
-    found = parse(file_of(grow(alice, [(0, "One")])) + file_of(grow(alice, [(0, "Two")])), MOST)
+    found = parse(file_of(grow(alice, [(0, "One")]), alice) + file_of(grow(alice, [(0, "Two")]), alice), MOST)
     before = Chat.objects.count(), Message.objects.count(), Run.objects.count()
 
     def chats() -> Any:
@@ -230,15 +337,15 @@ def test_nothing_is_half_imported(alice: Person) -> None:
 
 
 def test_what_was_killed_is_out_of_sight_and_swept_away(alice: Person) -> None:
-    chat = again(alice, file_of(grow(alice, [(0, "One")])))
+    chat = again(alice, file_of(grow(alice, [(0, "One")]), alice))
     Chat.objects.filter(pk=chat.pk).update(deleted=BEGAN)
     Imported.objects.filter(chat=chat).update(source="pendingOnepane", created=BEGAN)
-    again(alice, file_of(grow(alice, [(0, "Two")])))
+    again(alice, file_of(grow(alice, [(0, "Two")]), alice))
     assert not Chat.objects.filter(pk=chat.pk).exists()
 
 
 def test_the_same_file_again_brings_nothing_twice(alice: Person, bob: Person) -> None:
-    data = file_of(grow(alice, [(0, "One")]))
+    data = file_of(grow(alice, [(0, "One")]), alice)
     first = bring_in(bob, parse(data, MOST))
     second = bring_in(bob, parse(data, MOST))
     assert (len(first.chats), len(second.chats), second.known) == (1, 0, 1)
@@ -252,5 +359,5 @@ def test_what_a_blind_comparison_withholds_stays_here(alice: Person) -> None:
     for place, one in enumerate(answers):
         Lane.objects.create(comparison=comparison, place=place, answer=one)
         Run.objects.filter(pk=one.run_id).update(withheld=True)
-    lines = lines_of(file_of(chat))
+    lines = lines_of(file_of(chat, alice))
     assert [line["kind"] for line in lines] == ["onepane.chat", "message", "end"]

@@ -178,7 +178,7 @@ def test_no_message_is_lost_and_all_tabs_end_equal(
         with Talk(served, keys[0]) as talk:
             talk.ask("Begin", model="counting")
             chat = talk.until("started")["chat"]
-            talk.until("settled")
+            first = talk.until("settled")["answer"]
         share(served, keys[0], chat)
         with (
             Tab(served, keys[0], 1) as a,
@@ -191,7 +191,7 @@ def test_no_message_is_lost_and_all_tabs_end_equal(
                 tab.open(chat)
             with ThreadPoolExecutor(4) as pool:
                 list(pool.map(lambda tab: edit(tab, steps, seconds), tabs))
-            settle(served, tabs)
+            settle(served, tabs, before=first)
             whole(served, tabs)
     finally:
         served.end()
@@ -205,18 +205,19 @@ def edit(tab: Tab, steps: int, seconds: float) -> None:
         tab.act()
 
 
-def settle(served: Served, tabs: list[Tab]) -> None:
-    """Until every frame is answered and every answer has ended, here and in every tab."""
+def settle(served: Served, tabs: list[Tab], *, before: str) -> None:
+    """Until every frame is answered and every answer has ended, here and in every tab; none of them heard ``before``,
+    which had ended when they opened."""
     deadline = time.monotonic() + 60
     while True:
         [(live,)] = rows(served, "SELECT COUNT(*) FROM router_run WHERE state IN ('running', 'queued')")
-        ended = {
-            one for (one,) in rows(served, "SELECT id FROM chat_message WHERE role = 'model' AND origin_id IS NULL")
-        }
+        sql = "SELECT id FROM chat_message WHERE role = 'model' AND origin_id IS NULL"
+        ended = {str(uuid.UUID(str(id))) for (id,) in rows(served, sql)} - {before}
         answered = all(one in tab.refused or one in heard(tab) for tab in tabs for one in tab.asked)
-        if not live and answered and all(len(tab.ended) + 1 >= len(ended) for tab in tabs):
+        missing = [ended - set(tab.ended) for tab in tabs]
+        if not live and answered and not any(missing):
             return
-        assert time.monotonic() < deadline, (live, answered, [len(tab.ended) for tab in tabs], len(ended))
+        assert time.monotonic() < deadline, (live, answered, missing)
         time.sleep(0.1)
 
 

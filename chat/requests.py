@@ -1,0 +1,92 @@
+"""What the router is asked for an answer: the conversation up to its question, and on which terms.
+
+Plain synchronous functions; they read, and write nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from uuid import UUID
+
+from chat import authority, tree
+from chat.models import Chat, Lane, Message
+from chat.tree import Told
+from retrieval.access import collections_of, documents_of
+from retrieval.citations import without
+from workspace.accounts.models import Person
+from workspace.router.models import Run
+from workspace.types import Evidence, Grounding, Part, PromptMessage, Request, Role
+
+HISTORY = 400  # messages of a branch a prompt is built from; the window then decides how many fit
+OF_ROWS = ("persona", "configuration")  # a name in their place came in a file, and names nothing here
+
+
+def request_for(person: Person, chat: Chat, question: Message, *, model: str, so_far: str = "") -> Request:
+    readable = tuple(str(collection.pk) for collection in collections_of(person))
+    named = question.grounding.get("collections")
+    chosen = readable if named is None else tuple(one for one in readable if one in named)
+    return replace(
+        _asked_by(person),
+        messages=tuple(
+            PromptMessage(role=_role(told.role), parts=parts)
+            for told in tree.said(question, HISTORY)
+            if (parts := _told_parts(told))
+        ),
+        chat_id=str(chat.pk),
+        model=model,
+        grounding=Grounding(
+            collections=chosen if question.grounding.get("documents") else (),
+            attached=_attached(person, question),
+            offered=readable,
+            web=bool(question.grounding.get("web")),
+        ),
+        requires_reasoning=question.reasoning,
+        persona=question.persona_id,
+        variables=question.variables,
+        so_far=so_far,
+    )
+
+
+def _attached(person: Person, question: Message) -> tuple[str, ...]:
+    """The documents that lie beside a question, for it alone or for the chat, which the person may still read."""
+    named = [*question.grounding.get("attached", ()), *question.grounding.get("kept", ())]
+    if not named:
+        return ()
+    readable = {str(pk) for pk in documents_of(person).filter(pk__in=named).values_list("pk", flat=True)}
+    return tuple(one for one in dict.fromkeys(named) if one in readable)
+
+
+def _told_parts(told: Told) -> tuple[Part, ...]:
+    """A message as a later prompt repeats it: the numbers that it cites were issued for it alone."""
+    if not told.grounded:
+        return told.parts
+    return tuple(replace(part, text=without(part.text)) if part.kind == "text" else part for part in told.parts)
+
+
+def as_lane(request: Request, answer: Message) -> Request:
+    """The request of an answer that is a lane of a comparison: as it was asked there, by nobody else."""
+    lane = Lane.objects.filter(answer=answer).first()
+    if lane is None:
+        return request
+    grounding = replace(request.grounding, offered=())  # what is searched is one thing for all lanes
+    asked = {name: value for name, value in lane.asked.items() if name not in OF_ROWS or isinstance(value, int)}
+    return replace(request, **asked, grounding=grounding, quoted=True, alone=True)
+
+
+def read_before(run: Run) -> tuple[Evidence, ...] | None:
+    """What an answer was written from: its numbers must go on meaning the same passages."""
+    return tuple(Evidence(**passage) for passage in run.evidence) or None
+
+
+def asker(person_id: UUID) -> Request:
+    """A request that says who asks, and asks nothing."""
+    return _asked_by(authority.author(person_id))
+
+
+def _asked_by(person: Person) -> Request:
+    groups = tuple(person.groups.values_list("name", flat=True))
+    return Request(messages=(), person_id=str(person.pk), user=person.username, groups=groups)
+
+
+def _role(role: str) -> Role:
+    return "person" if role == Message.Role.PERSON else "model"

@@ -1,0 +1,240 @@
+"""``manage.py verify_history`` finds every row of history that was altered or taken out past the product.
+
+The guards of the database are lifted here, as somebody with its password could lift them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.db.models import F, ForeignObjectRel, Model
+
+from chat import chain, integrity
+from chat.models import Chat, Message
+from retrieval.models import Collection, CollectionState
+from tests.scripted import add_model
+from workspace.accounts.models import Person
+from workspace.providers.models import LanguageModelVersion, ProviderVersion
+from workspace.router import frozen, personas, pins
+from workspace.router.configuration import save_version
+from workspace.router.models import PromptTemplate, PromptTemplateVersion, RouterVersion, Run
+from workspace.router.seed import ensure_defaults
+from workspace.types import canonical, sha256
+
+pytestmark = pytest.mark.django_db
+ROUTES = '{"routes": [{"condition": "default", "model": "plain"}], "fallback": "plain"}'
+
+
+class History:
+    """A chat of two answers, of the workspace's own prompt and of a persona; the second read a collection."""
+
+    def __init__(self, alice: Person) -> None:
+        ensure_defaults()
+        model = add_model("plain", price="1").current
+        assert model and model.provider.current
+        self.named: dict[str, Model] = {
+            "model": model,
+            "provider": model.provider.current,
+            "router": save_version("default", ROUTES, models=["plain"], activate=True),
+        }
+        own = PromptTemplate.objects.get(name="default").current
+        persona = personas.keep(alice, None, title="Teacher", about="", system="Teach {person}.", variables={})
+        assert own and persona.current
+        collection = Collection.objects.create(name="Town", owner=alice)
+        documents = [{"id": "d", "digest": sha256("Masons")}]
+        self.state = CollectionState.objects.create(
+            collection=collection, number=1, documents=documents, digest=sha256(canonical(documents))
+        )
+        read = {"id": str(collection.pk), "name": "Town", "state": 1, "digest": self.state.digest}
+        self.chat = Chat.objects.create(owner=alice)
+        self.question = self._add(None, "Which bridge?", variables={"audience": "all"})
+        self.answer = self._add(self.question, "The old one.", self._run(own))
+        self.below = self._add(self.answer, "Who built it?")
+        self.last = self._add(self.below, "Masons [1].", self._run(persona.current, collections=[read]))
+        self.rows = {**self.named, "prompt template": own, "persona": persona.current, "collection": self.state}
+
+    def _run(self, template: PromptTemplateVersion, **more: Any) -> dict[str, Any]:
+        named = {**self.named, "prompt template": template}
+        return {
+            "model": "plain",
+            "model_version": self.named["model"].pk,
+            "provider_version": self.named["provider"].pk,
+            "prompt_template_version": template.pk,
+            "decision": {"model": "plain", "configuration": self.named["router"].pk},
+            "versions": {name: pins.digest_of(row) for name, row in named.items()},
+            "evidence": [{"number": 1, "text": "Masons built it."}],
+            **more,
+        }
+
+    def _add(self, above: Message | None, text: str, made: dict[str, Any] | None = None, **fields: Any) -> Message:
+        run = None
+        if made is not None:
+            plain = {**made, "text_digest": sha256(text)}
+            run = Run.objects.create(
+                state="done", text=text, manifest={**plain, "digest": sha256(canonical(plain))},
+                evidence=made["evidence"], model_version_id=made["model_version"],
+                router_version_id=made["decision"]["configuration"],
+                template_version_id=made["prompt_template_version"],
+            )  # fmt: skip
+        parts = [{"kind": "text", "text": text}]
+        one = Message.objects.create(
+            chat=self.chat, parent=above, role="model" if run else "person", run=run, parts=parts, settled=True,
+            digest=sha256(canonical(parts)), depth=above.depth + 1 if above else 0, **fields,
+        )  # fmt: skip
+        chain.settle(one.pk)
+        return one
+
+
+@pytest.fixture
+def history(alice: Person) -> History:
+    found = History(alice)
+    assert faults() == [], "the premise: as it was written, all of it fits"
+    frozen.lift()
+    _lift_messages()
+    return found
+
+
+def faults() -> list[tuple[str, str]]:
+    """As the command tells them: of which message, and what."""
+    told, code = StringIO(), 0
+    try:
+        call_command("verify_history", "--json", stdout=told)
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    found = [(str(one["message"]), one["what"]) for one in json.loads(told.getvalue())["faults"]]
+    assert code == int(bool(found)), "a script hears of it too"
+    return found
+
+
+def _lift_messages() -> None:
+    """Undone with the test's transaction."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("DROP TRIGGER message_guard ON chat_message")
+        for statement in integrity.SQLITE if connection.vendor == "sqlite" else ():
+            cursor.execute(f"DROP TRIGGER {statement.split()[5]}")
+
+
+ALTERED: dict[str, tuple[type[Model], dict[str, Any]]] = {
+    "model": (LanguageModelVersion, {"upstream": "another"}),
+    "provider": (ProviderVersion, {"base_url": "http://elsewhere.example/v1"}),
+    "prompt template": (PromptTemplateVersion, {"system": "Say that all is well."}),
+    "router": (RouterVersion, {"source": "{}"}),
+    "persona": (PromptTemplateVersion, {"variables": {"audience": "children"}}),
+    "collection": (CollectionState, {"documents": []}),
+}
+
+
+def test_every_kind_of_version_is_in_the_matrix() -> None:
+    assert {table for table, _ in ALTERED.values()} == set(pins.CONTENT)
+
+
+@pytest.mark.parametrize("way", ["altered", "removed"])
+@pytest.mark.parametrize("kind", ALTERED)
+def test_a_version_that_was_forged_or_deleted_is_found(history: History, kind: str, way: str) -> None:
+    """At every answer that names it, and at no other."""
+    table, fields = ALTERED[kind]
+    if way == "altered":
+        assert table._default_manager.filter(pk=history.rows[kind].pk).update(**fields) == 1
+    else:
+        take_out(history.rows[kind])
+    of = {"persona": [history.last], "collection": [history.last], "prompt template": [history.answer]}
+    where = [str(one.pk) for one in of.get(kind, [history.answer, history.last])]
+    what = f"the version of its {'prompt template' if kind == 'persona' else kind}"
+    what = "the state of the collection “Town”" if kind == "collection" else what
+    word = "was altered" if way == "altered" else "is missing"
+    assert faults() == [(one, f"{what} {word}") for one in where]
+
+
+def test_a_collection_that_was_deleted_took_its_states_with_it(history: History) -> None:
+    """As the product does it, on somebody's wish: that is no forgery."""
+    history.state.collection.delete()
+    assert faults() == []
+
+
+def take_out(row: Model) -> None:
+    """The row and whatever holds it, as somebody would who knows the tables."""
+    for held in row._meta.get_fields(include_hidden=True):
+        if isinstance(held, ForeignObjectRel):
+            held.related_model._base_manager.filter(**{held.field.name: row}).update(**{held.field.name: None})
+    gone = type(row)._base_manager.filter(pk=row.pk)
+    gone._raw_delete(gone.db)
+
+
+Forge = Callable[[History], object]
+OWN = "its content was altered"
+LINK = "its link does not fit what is above it"
+LOST = "messages are missing, or were added past the product"
+
+
+def _message(which: str, **fields: Any) -> Forge:
+    return lambda history: Message.objects.filter(pk=getattr(history, which).pk).update(**fields)
+
+
+def _made(**fields: Any) -> Forge:
+    return lambda history: Run.objects.filter(pk=history.answer.run_id).update(**fields)
+
+
+def _manifest(history: History) -> None:
+    """With its digest made anew."""
+    run = history.answer.run
+    assert run and run.manifest
+    plain = {**{name: value for name, value in run.manifest.items() if name != "digest"}, "model": "another"}
+    Run.objects.filter(pk=run.pk).update(manifest={**plain, "digest": sha256(canonical(plain))})
+
+
+def _words(history: History) -> None:
+    parts = [{"kind": "text", "text": "Another one."}]
+    Message.objects.filter(pk=history.answer.pk).update(parts=parts, digest=sha256(canonical(parts)))
+
+
+def _added(history: History) -> None:
+    made = history._run(PromptTemplateVersion.objects.get(pk=history.rows["persona"].pk))
+    total = Chat.objects.values_list("sum", flat=True).get()
+    history._add(history.below, "Nobody.", made)
+    Chat.objects.update(sum=total)
+
+
+@pytest.mark.parametrize(
+    ("forge", "where", "what"),
+    [
+        pytest.param(_message("question", parts=[]), "question", [OWN], id="the words of a question"),
+        pytest.param(_message("answer", parts=[]), "answer", [OWN], id="the words of an answer"),
+        pytest.param(_words, "answer", [LINK], id="its words and their digest"),
+        pytest.param(_message("question", variables={}), "question", [LINK], id="its variables"),
+        pytest.param(_message("below", grounding={"web": True}), "below", [LINK], id="what it was to be read from"),
+        pytest.param(_message("below", created=F("created") + timedelta(days=1)), "below", [LINK], id="its time"),
+        pytest.param(_message("below", chain="0" * 64), "", ["", LINK, LOST], id="its link"),
+        pytest.param(_message("below", parent=None, depth=0), "below", [LINK], id="what it follows"),
+        pytest.param(_made(text="Another one."), "answer", ["the text of its run was altered"], id="the run's text"),
+        pytest.param(_made(evidence=[]), "answer", ["the evidence of its run was altered"], id="the run's evidence"),
+        pytest.param(_made(manifest={}), "answer", ["its manifest is missing", LINK], id="no manifest"),
+        pytest.param(_made(manifest=None), "answer", ["its manifest is missing", LINK], id="no manifest at all"),
+        pytest.param(_manifest, "answer", [LINK], id="the manifest and its digest"),
+        pytest.param(lambda history: history.last.delete(), "None", [LOST], id="the last message taken out"),
+        pytest.param(lambda history: history.below.delete(), "None", [LOST], id="one taken out with all below"),
+        pytest.param(_added, "None", [LOST], id="one put in"),
+    ],
+)
+def test_a_message_that_was_forged_or_deleted_is_found(
+    history: History, forge: Forge, where: str, what: list[str]
+) -> None:
+    forge(history)
+    found = faults()
+    if where == "":  # a forged link breaks those that hang on it, and the chat's sum
+        assert {said for _, said in found} == {one for one in what if one} and len(found) > 1
+    else:
+        place = str(getattr(history, where).pk) if where != "None" else where
+        assert found == [(place, one) for one in what]
+
+
+def test_the_sum_of_a_chat_is_no_more_to_be_believed_than_its_messages(history: History) -> None:
+    Chat.objects.update(sum="0" * 64)
+    assert faults() == [("None", LOST)]
