@@ -24,7 +24,7 @@ from chat.models import Lane, Message
 from chat.record import Opened
 from workspace.accounts.sessions import topic_of as topic_of_person
 from workspace.hub import hub
-from workspace.router.execute import look_up
+from workspace.router.grounding import look_up
 from workspace.router.runs import LiveRun, registry
 from workspace.wire import Tell
 from workspace.writes import writer

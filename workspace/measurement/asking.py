@@ -19,7 +19,7 @@ from workspace.measurement import metrics
 from workspace.measurement.metrics import Cell
 from workspace.measurement.models import Completion, Gathered, Item, Measurement, Outcome
 from workspace.router import catalog, run_rows
-from workspace.router.execute import look_up
+from workspace.router.grounding import look_up
 from workspace.router.prompts import EVIDENCE_PLACE
 from workspace.router.run_rows import Outcome as Settled
 from workspace.router.runs import Numbered, registry

@@ -10,32 +10,30 @@ import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncGenerator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from channels.db import database_sync_to_async
 from django.conf import settings
 from django.utils import timezone
 
-from retrieval import presets, support
-from retrieval.search import Found, attached, search
-from retrieval.web import looking
+from retrieval import support
+from retrieval.search import Found
 from workspace.blobs import read_blob
 from workspace.providers.base import Call, ProviderError
 from workspace.router import catalog as catalogs
-from workspace.router import money, rewriting, rollout, situation
+from workspace.router import money, rollout, situation
 from workspace.router.attempt import Calling
 from workspace.router.catalog import Candidate, Catalog, Template
 from workspace.router.chain import Chain, Next
 from workspace.router.configuration import Route
 from workspace.router.decide import QUOTES, NoModel, decide, still_fit
+from workspace.router.grounding import look_up
 from workspace.router.health import health
 from workspace.router.joining import Joiner
 from workspace.router.prompts import Prompt, build, variables_of
 from workspace.router.race import allowance, race
-from workspace.router.rewriting import Whole
 from workspace.router.rollout import Shadow
 from workspace.router.situation import Situation
 from workspace.types import (
@@ -50,7 +48,6 @@ from workspace.types import (
     Failure,
     Finished,
     Manifest,
-    PromptMessage,
     Reasoning,
     Request,
     StepTaken,
@@ -60,7 +57,6 @@ from workspace.types import (
     canonical,
     plain,
     sha256,
-    text_of,
 )
 from workspace.writes import writer
 
@@ -448,60 +444,3 @@ def _sum_of(attempts: Sequence[Attempt]) -> Usage:
         reasoning=sum(usage.reasoning for usage in told),
         estimated=any(usage.estimated and (usage.input or usage.output) for usage in told),
     )
-
-
-async def look_up(request: Request) -> Found:
-    """The evidence of a request: what was given with it, or what its documents and the web hold. Several models asked
-    with the same ``Request.evidence`` read the same."""
-    grounding = request.grounding
-    if request.evidence is not None:
-        return Found(request.evidence)
-    preset = await database_sync_to_async(presets.current)(grounding.collections)
-    whole = Whole(request.prompt)
-    if preset.follow_up:
-        whole = await rewriting.complete(request, _before(request.messages))
-    asked = whole.question
-    places: list[Awaitable[Found | looking.Looked]] = []
-    if grounding.attached:
-        places.append(attached(asked, grounding.attached, preset=preset))
-    if grounding.collections:
-        places.append(search(asked, collections=grounding.collections, preset=preset))
-    if grounding.web:
-        places.append(looking.look(asked, person_id=request.person_id))
-    found = await asyncio.gather(*places)
-    searched = tuple(line for place in found for line in place.searched)
-    notes = [place.note for place in found]
-    if asked != request.prompt or whole.by:
-        searched = ({"asked": request.prompt, "query": asked, **whole.by}, *searched)
-    if asked != request.prompt:
-        notes.insert(0, f"Searched for “{asked}”")
-    states = tuple(state for place in found if isinstance(place, Found) for state in place.collections)
-    return Found(_numbered(found), ". ".join(filter(None, dict.fromkeys(notes))), searched, states)
-
-
-def _numbered(found: Sequence[Found | looking.Looked]) -> tuple[Evidence, ...]:
-    """The passages of all places; one that two of them found stands once."""
-    passages: dict[str, Evidence] = {}
-    for place in found:
-        for one in place.evidence:
-            passages.setdefault(one.chunk_id, one)
-    return tuple(replace(one, number=number) for number, one in enumerate(passages.values(), start=1))
-
-
-def _before(messages: Sequence[PromptMessage]) -> list[tuple[str, str]]:
-    """The earlier questions of a conversation with what was answered."""
-    turns: list[tuple[str, str]] = []
-    for message in messages[:-1]:
-        text = text_of(message.parts)
-        if message.role == "person":
-            turns.append((text, ""))
-        elif turns:
-            turns[-1] = (turns[-1][0], text)
-    return turns
-
-
-async def run(request: Request) -> AsyncGenerator[Event, None]:
-    """The one door to every model: what a request becomes, as events."""
-    async with contextlib.aclosing(Execution(request).events()) as events:
-        async for event in events:
-            yield event
