@@ -140,7 +140,7 @@ async def test_evidence_is_gathered_once_for_all_lanes(alice: Person, monkeypatc
         looked.append(question)
         return Found((passage,))
 
-    monkeypatch.setattr("workspace.router.execute.search", search)
+    monkeypatch.setattr("workspace.router.grounding.search", search)
     from retrieval.models import Collection
 
     await Collection.objects.acreate(name="Orchard", owner=alice)

@@ -87,7 +87,7 @@ async def test_who_joins_reads_what_the_others_read(alice: Person, monkeypatch: 
         await held.wait()
         return Found((passage,) if "Nothing" not in question else ())
 
-    monkeypatch.setattr("workspace.router.execute.search", search)
+    monkeypatch.setattr("workspace.router.grounding.search", search)
     await Collection.objects.acreate(name="Orchard", owner=alice)
     async with tab(alice) as page:
         begun = await two(page, "It boils [1].", "It boils [1].", documents=True)

@@ -43,7 +43,7 @@ def grounded(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     async def found(*_: Any, **__: Any) -> search.Found:
         return search.Found((passage,))
 
-    monkeypatch.setattr("workspace.router.execute.search", found)
+    monkeypatch.setattr("workspace.router.grounding.search", found)
     Collection.objects.create(owner=alice, name="Boats")
     add_model("writer", price="1")
     add_model("judge", price="2")

@@ -130,7 +130,7 @@ async def test_other_evidence_is_searched_or_none_is_given_and_the_report_names_
         searched.append(question)
         return Found(tuple(holds))
 
-    monkeypatch.setattr("workspace.router.execute.search", search)
+    monkeypatch.setattr("workspace.router.grounding.search", search)
     await Collection.objects.acreate(name="Kettles", owner=alice)
     chat = await talked(alice, "tea", documents=True)
     assert (searched, [e.text for e in Scripted.calls[-1].evidence]) == (["tea"], ["It boils."]), "the premise"

@@ -40,7 +40,7 @@ def searched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(question)
         return search.Found(())
 
-    monkeypatch.setattr("workspace.router.execute.search", found)
+    monkeypatch.setattr("workspace.router.grounding.search", found)
     return asked
 
 
