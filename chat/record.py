@@ -1,6 +1,6 @@
 """The rows of a turn: what opens with it in one transaction, and what settles with its run.
 
-Plain synchronous functions, called in the writer's thread. They decide authority, refuse in words, and
+Plain synchronous functions, called in the writer's thread. They refuse in words (``chat/authority.py``), and
 return values; nothing here starts a run or tells anybody.
 """
 
