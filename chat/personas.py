@@ -83,7 +83,10 @@ def _show(request: HttpRequest, person: Person, row: PromptTemplate | None, *, r
         typed = {name: request.POST.get(name, "") for name in typed}
     previewed = []
     if typed["system"] and not refused:
-        variables = personas.declared(typed["variables"])
+        try:
+            variables = personas.declared(typed["variables"])
+        except NotKept as wrong:
+            variables, refused = {}, str(wrong)
         told = personas.previews(typed["system"].replace("\r\n", "\n"), variables, person=person.username)
         previewed = [(title, text, estimate_tokens(text)) for title, text in told]
     context = {

@@ -77,6 +77,8 @@ def test_a_persona_of_the_workspace_is_described_offered_and_taken_back(owner: C
     assert (row.name, str(row), row.versions.count()) == ("teacher", "Coach", 1), "how it is called makes no version"
     seen_ = re.search(r'name="seen" value="([\d.]+)"', owner.get(change).text)
     steady |= {"title": "Coach", "variables": "audience = experts", "seen": seen_[1] if seen_ else ""}
+    refused = owner.post(change, {**steady, "variables": "audience: experts"})
+    assert refused.status_code == 200 and "“audience: experts” is no variable" in refused.text
     assert owner.post(change, steady).status_code == 302
     row = PromptTemplate.objects.select_related("current").get(pk=row.pk)
     assert row.current and (row.current.number, row.current.variables) == (2, {"audience": "experts"})

@@ -148,6 +148,17 @@ def test_a_persona_has_versions_variables_and_a_preview(alice: Person, bob: Pers
     row.refresh_from_db()
     assert row.current and row.current.number == 1 and row.versions.count() == 2
     assert client.post(address, {**form, "system": " "}).status_code == 400
+    for line, told in (
+        ("Audience: all", "is no variable"),
+        ("date = now", "{date} stands for itself"),
+        ("a = 1\na = 2", "{a} is there twice"),
+        (f"a = {'x' * 5_000}", "Shorten it"),
+        ("\n".join(f"v{n} = {n}" for n in range(21)), "At most 20"),
+    ):
+        for wanted in ({}, {"preview": "1"}):
+            refused = client.post(address, {**form, "variables": line, **wanted})
+            assert refused.status_code == 400 and told in refused.content.decode(), line
+            assert line[:20] in refused.content.decode(), "what was typed stays"
     other = signed_in(bob)
     assert other.get(address).status_code == 404 and "Teacher" not in other.get("/personas/").content.decode()
     client.post(address, {"delete": "1"})

@@ -56,10 +56,23 @@ def versions_for(person: Person) -> QuerySet[PromptTemplateVersion]:
 
 
 def declared(lines: str) -> dict[str, str]:
-    """``audience = beginners``, one a line. What is no such line is left out."""
-    found = [_LINE.fullmatch(line.strip()) for line in lines.splitlines()]
-    pairs = {one[1]: one[2][:MAX_VALUE] for one in found if one and one[1] not in ("evidence", *BUILT_IN)}
-    return dict(list(pairs.items())[:MAX_VARIABLES])
+    """``audience = beginners``, one a line. Raises NotKept for a line that is not so."""
+    pairs: dict[str, str] = {}
+    for line in filter(None, map(str.strip, lines.splitlines())):
+        found = _LINE.fullmatch(line)
+        if found is None:
+            raise NotKept(f"“{line[:60]}” is no variable. Write a name in small letters, =, and what it stands for.")
+        name, value = found.groups()
+        if name in ("evidence", *BUILT_IN):
+            raise NotKept(f"{{{name}}} stands for itself. Take another name.")
+        if name in pairs:
+            raise NotKept(f"{{{name}}} is there twice. Leave one of them out.")
+        if len(value) > MAX_VALUE:
+            raise NotKept(f"What {{{name}}} stands for is over {MAX_VALUE:,} characters. Shorten it.")
+        pairs[name] = value
+    if len(pairs) > MAX_VARIABLES:
+        raise NotKept(f"These are {len(pairs)} variables. At most {MAX_VARIABLES} are kept.")
+    return pairs
 
 
 def written(variables: Mapping[str, str]) -> str:

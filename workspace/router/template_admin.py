@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
@@ -16,7 +16,7 @@ from django.views.decorators.http import require_POST
 from workspace.admin_site.pages import Source
 from workspace.admin_site.versions import History, VersionedAdmin, VersionedForm
 from workspace.router.models import PromptTemplate, PromptTemplateVersion
-from workspace.router.personas import declared, previews, written
+from workspace.router.personas import NotKept, declared, previews, written
 from workspace.router.prompts import estimate_tokens
 
 
@@ -29,7 +29,10 @@ class Variables(forms.CharField):
         return written(value) if isinstance(value, dict) else value
 
     def to_python(self, value: Any) -> Any:
-        return declared(str(value or ""))
+        try:
+            return declared(str(value or ""))
+        except NotKept as wrong:
+            raise forms.ValidationError(str(wrong)) from None
 
 
 class TemplateForm(VersionedForm):
@@ -82,7 +85,12 @@ class PromptTemplateAdmin(VersionedAdmin):
     def preview(self, request: HttpRequest) -> HttpResponse:
         """What a model would be sent, with two passages in their place and without any. Nothing is stored."""
         system = request.POST.get("system", "").replace("\r\n", "\n")
-        prompts = previews(system, declared(request.POST.get("variables", "")), person=request.user.get_username())
+        try:
+            variables = declared(request.POST.get("variables", ""))
+        except NotKept as wrong:
+            messages.error(request, str(wrong))
+            variables = {}
+        prompts = previews(system, variables, person=request.user.get_username())
         context = {**self.admin_site.each_context(request), "opts": self.opts, "title": "As it is sent"}
         context["sent"] = [(title, text, estimate_tokens(text)) for title, text in prompts]
         return TemplateResponse(request, "admin/router/template_preview.html", context)
