@@ -114,7 +114,7 @@ def _tried(question: str, chosen: list[Collection], preset: Preset) -> dict[str,
     evidence = passages.told(picked.chunks, found.scores, neighbours=preset.neighbours)
     numbers = {chunk.pk: _given_as(chunk, evidence) for chunk in picked.chunks}
     order = sorted(found.scores, key=lambda id: -found.scores[id])[:SHOWN]
-    chunks = Chunk.objects.filter(pk__in=order).select_related("document").defer("document__text")
+    chunks = passages.slim(Chunk.objects.filter(pk__in=order))
     labels = Label.objects.filter(question=question, collection__in=chosen).values_list("document", "start")
     known, labelled = {chunk.pk: chunk for chunk in chunks}, set(labels)
     rows = [
@@ -132,7 +132,14 @@ def _tried(question: str, chosen: list[Collection], preset: Preset) -> dict[str,
         if id in known
     ]
     tokens = sum(estimate(one.text) for one in evidence)
-    return {"rows": rows, "given": len(evidence), "tokens": tokens, "notes": found.notes, "seconds": found.seconds}
+    return {
+        "rows": rows,
+        "given": len(evidence),
+        "tokens": tokens,
+        "notes": found.notes,
+        "seconds": found.seconds,
+        "by_meaning": found.meaning is not None,
+    }
 
 
 def _given_as(chunk: Chunk, evidence: tuple[Evidence, ...]) -> int | None:

@@ -32,6 +32,12 @@ OURS = [
 ]  # fmt: skip
 LANES = ("counting", "instant")
 JUDGE = "judges-length"
+LONG = "Huts of the mountains in the north, and how to reach them"  # a name that no phone has room for
+HUT = {
+    "name": "hut.md",
+    "mimeType": "text/markdown",
+    "buffer": b"# The hut\n\nThe key of the mountain hut hangs behind the third beehive. Wood lies under its eaves.\n",
+}
 OUTSIDE = ["/sign-in/", "/join/no-such-invitation/", "/sign-in/no-such-link/", "/sign-in/off/"]
 
 
@@ -209,6 +215,37 @@ def test_what_came_of_an_import(owner: Page, site: Served, tmp_path: Path) -> No
         owner.get_by_role("button", name="Import", exact=True).click()
         expect(owner.locator("main")).to_contain_text(words)
         found += wrong(owner, name)
+    assert not found, "\n".join(found)
+
+
+def test_a_collection_its_documents_and_what_a_search_finds_in_it(owner: Page, site: Served) -> None:
+    go(owner, site, "/documents/")
+    owner.get_by_placeholder("New collection").fill(LONG)
+    owner.get_by_role("button", name="Make it").click()
+    broken = {"name": "broken.pdf", "mimeType": "application/pdf", "buffer": b"none"}
+    owner.get_by_label("Into").first.select_option(index=1)
+    owner.get_by_label("Choose files").set_input_files([HUT, broken])
+    expect(owner.get_by_role("row", name="hut").locator(".tag")).to_have_text("searchable by words")
+    expect(owner.get_by_text("the file is none")).to_be_visible()
+    owner.evaluate("() => document.querySelectorAll('main details').forEach((one) => { one.open = true; })")
+    found = wrong(owner, "documents and a collection")
+    owner.get_by_role("row", name="hut").get_by_role("link").click()
+    expect(owner.locator("main").get_by_text("third beehive").first).to_be_visible()
+    found += wrong(owner, "document")
+    go(owner, site, "/documents/search/?q=key")
+    owner.locator("select[name=collection]").select_option(label=LONG)
+    owner.get_by_role("button", name="Search", exact=True).click()
+    owner.locator("table.scores a").first.wait_for()
+    owner.get_by_role("button", name="Test", exact=True).click()
+    expect(owner.get_by_role("region", name="Tests")).to_be_visible()
+    found += wrong(owner, "search and self-test")
+    owner.set_viewport_size({"width": 390, "height": 844})
+    for address in ("/documents/", "/documents/search/?q=key"):
+        owner.goto(home(site) + address)
+        assert owner.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, address
+    owner.locator("table.scores a").first.click()
+    expect(owner.locator("#passage").first).to_be_visible()
+    found += wrong(owner, "document at a passage")
     assert not found, "\n".join(found)
 
 
