@@ -98,6 +98,7 @@ def frame_for(kind: Ask, answer: Message) -> dict[str, Any]:
             "lanes": [{"model": "plain"}] * 2,
         },
         Ask.FUSE: {"client_id": uuid4(), "chat": answer.chat_id, "comparison": uuid4(), "lanes": [str(answer.pk)]},
+        Ask.LANE: {"client_id": uuid4(), "chat": answer.chat_id, "comparison": uuid4(), "model": "plain"},
         Ask.SUGGEST: {"id": 1, "text": "Describe how they cross"},
     }[kind]
 
@@ -111,6 +112,7 @@ OWNERS = {
     Ask.SUGGEST: None,
     Ask.COMPARE: "compared",
     Ask.FUSE: "refused",  # there is no such comparison
+    Ask.LANE: "refused",
 }
 
 

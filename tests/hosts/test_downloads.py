@@ -28,8 +28,8 @@ def folder() -> Path:
     return Path(small_models("llama")["llama"])
 
 
-def hub_of(folder: Path) -> web.Application:
-    """As much of the hub as a download asks."""
+def hub_of(folder: Path, gate: asyncio.Event) -> web.Application:
+    """As much of the hub as a download asks; weights wait for the gate."""
     contents = {path.name: path.read_bytes() for path in folder.iterdir()}
 
     async def info(request: web.Request) -> web.Response:
@@ -48,6 +48,8 @@ def hub_of(folder: Path) -> web.Application:
         return web.json_response(rows)
 
     async def file(request: web.Request) -> web.Response:
+        if request.match_info["file"].endswith(".safetensors"):
+            await gate.wait()
         data = contents[request.match_info["file"]]
         headers = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
         return web.Response(body=data, headers=headers)
@@ -61,8 +63,9 @@ def hub_of(folder: Path) -> web.Application:
 
 
 @pytest_asyncio.fixture
-async def hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    runner = web.AppRunner(hub_of(folder))
+async def hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.Event]:
+    gate = asyncio.Event()
+    runner = web.AppRunner(hub_of(folder, gate))
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -71,7 +74,7 @@ async def hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    yield
+    yield gate
     await runner.cleanup()
 
 
@@ -87,8 +90,7 @@ async def row_of(model: str) -> dict[str, Any]:
     return dict(rows[model])
 
 
-@pytest.mark.usefixtures("hub")
-async def test_a_model_is_fetched_at_its_commit_answers_and_is_deleted(tmp_path: Path) -> None:
+async def test_a_model_is_fetched_at_its_commit_answers_and_is_deleted(tmp_path: Path, hub: asyncio.Event) -> None:
     kept = await started()
     try:
         with pytest.raises(link.Refused, match="not on this machine"):
@@ -99,12 +101,13 @@ async def test_a_model_is_fetched_at_its_commit_answers_and_is_deleted(tmp_path:
         assert (await row_of(exact))["state"] == "absent"
         assert (await link.ask("download", NAME))["model"] == exact
         assert (await link.ask("download", NAME))["model"] == exact, "the one that runs goes on"
-        seen = []
+        seen = [(await row_of(exact))["progress"]]
+        hub.set()
         while (row := await row_of(exact))["state"] == "downloading":
             seen.append(row["progress"])
             await asyncio.sleep(0)
         assert row["state"] == "unloaded", row["why"]
-        assert seen == sorted(seen) and seen
+        assert seen == sorted(seen)
         assert row["cached"] and row["disk"] > 500_000
 
         found = await answer(call_of(exact, "Hello", max_tokens=6, temperature=0))
