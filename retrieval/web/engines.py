@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from django.conf import settings
+from django.db.models import F
 
 from retrieval.models import SearchEngine
 from retrieval.web import brave, searxng, tavily, wikipedia
@@ -54,11 +55,13 @@ def sealed(key: str) -> bytes:
 
 
 def ensure() -> None:
-    """The engines that are there by themselves: what the environment names, and the one that needs nothing."""
-    if SearchEngine.objects.exists():
-        return
-    made = [(kind, "") for kind, key in settings.SEARCH_KEYS.items() if key]
-    if settings.SEARXNG_URL:
-        made.insert(0, ("searxng", settings.SEARXNG_URL))
-    for position, (kind, url) in enumerate([*made, ("wikipedia", "")]):
+    """The engines that are there by themselves: what the environment names, before all others, and at first the one
+    that needs nothing. A kind, or a name, that is there already is left as it is."""
+    rows = SearchEngine.objects.values_list("kind", "name")
+    kinds, names = {kind for kind, _ in rows}, {name for _, name in rows}
+    named = {"searxng": settings.SEARXNG_URL, **settings.SEARCH_KEYS, "wikipedia": "" if kinds else "itself"}
+    made = [kind for kind in KINDS if named[kind] and kind not in kinds and KINDS[kind].LABEL not in names]
+    SearchEngine.objects.update(position=F("position") + len(made))
+    for position, kind in enumerate(made):
+        url = settings.SEARXNG_URL if kind == "searxng" else ""
         SearchEngine.objects.create(name=KINDS[kind].LABEL, kind=kind, base_url=url, position=position)

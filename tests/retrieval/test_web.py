@@ -229,4 +229,7 @@ def test_engines_come_by_themselves_and_a_key_does_not_follow_another_address(se
     SearchEngine.objects.filter(kind="brave").update(base_url="https://elsewhere.example")
     assert [e.kind for e in engines.configured()] == ["searxng", "wikipedia"]
     engines.ensure()
-    assert SearchEngine.objects.count() == 3
+    assert SearchEngine.objects.count() == 3, "what is there already is left as it is"
+    settings.SEARCH_KEYS = {"brave": "from-env", "tavily": "named-later"}
+    engines.ensure()
+    assert [e.kind for e in engines.configured()] == ["tavily", "searxng", "wikipedia"]
