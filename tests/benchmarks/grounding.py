@@ -9,6 +9,7 @@ are those of English that say nothing, as they are in prose: nearly half of what
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import random
@@ -236,6 +237,8 @@ async def _ingest(size: int) -> dict[str, Any]:
     await link.settled()
     await asyncio.to_thread(worker.start)
     try:
+        gc.collect()
+        gc.freeze()
         idle = await _stall(asyncio.sleep(2))
         prose = Prose()
         await asyncio.to_thread(_ingested, prose, 40)  # warm-up
