@@ -62,7 +62,6 @@ def measure(upstream: str, folder: Path, cpu: int, *, quick: bool) -> dict[str, 
     import uvloop
 
     served = Served(folder / "lanes", cpu=cpu)
-    served.data.mkdir()
     [key] = served.people(1, upstream, MODELS)
     served.start()
     try:
