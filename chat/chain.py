@@ -125,6 +125,8 @@ def _faults(chat: Chat, message: Message, parent: Message | None) -> Iterator[Fa
             yield Fault(chat.pk, message.pk, "the text of its run was altered")
         if run.evidence != (run.manifest.get("evidence") or []):
             yield Fault(chat.pk, message.pk, "the evidence of its run was altered")
+        if run.decision != run.manifest.get("decision"):
+            yield Fault(chat.pk, message.pk, "the decision of its run was altered")
     elif run and message.parts:
         yield Fault(chat.pk, message.pk, "its manifest is missing")
     hangs = {above(parent), f"open {parent.pk}" if parent else ""}

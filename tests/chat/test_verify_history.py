@@ -79,7 +79,7 @@ class History:
             plain = {**made, "text_digest": sha256(text)}
             run = Run.objects.create(
                 state="done", text=text, manifest={**plain, "digest": sha256(canonical(plain))},
-                evidence=made["evidence"], model_version_id=made["model_version"],
+                evidence=made["evidence"], decision=made["decision"], model_version_id=made["model_version"],
                 router_version_id=made["decision"]["configuration"],
                 template_version_id=made["prompt_template_version"],
             )  # fmt: skip
@@ -215,6 +215,7 @@ def _added(history: History) -> None:
         pytest.param(_message("below", parent=None, depth=0), "below", [LINK], id="what it follows"),
         pytest.param(_made(text="Another one."), "answer", ["the text of its run was altered"], id="the run's text"),
         pytest.param(_made(evidence=[]), "answer", ["the evidence of its run was altered"], id="the run's evidence"),
+        pytest.param(_made(decision=None), "answer", ["the decision of its run was altered"], id="the run's decision"),
         pytest.param(_made(manifest={}), "answer", ["its manifest is missing", LINK], id="no manifest"),
         pytest.param(_made(manifest=None), "answer", ["its manifest is missing", LINK], id="no manifest at all"),
         pytest.param(_manifest, "answer", [LINK], id="the manifest and its digest"),
