@@ -12,6 +12,7 @@ export class ChatThread extends HTMLElement {
   #ends = new Ends(this);
   #loading = 0;
   #meanwhile = new Set(); // lists of frames that came while a board is drawn anew
+  #renewals = new Map(); // boards by their id: how often each was asked for
   #wanted = ""; // where another tab went
 
   connectedCallback() {
@@ -136,20 +137,26 @@ export class ChatThread extends HTMLElement {
     return button?.closest(".turn") ?? document.getElementById(`m-${message}`)?.closest(".turn");
   }
 
-  // One comparison as the server has it now; where a reader looks and what they type stays.
+  // One comparison as the server has it now, by whoever asked last; where a reader looks and what they type stays.
   async #renew(comparison) {
-    const old = document.getElementById(`board-${comparison}`);
-    if (!old) return;
+    const id = `board-${comparison}`;
+    if (!document.getElementById(id)) return;
+    const number = (this.#renewals.get(id) ?? 0) + 1;
+    this.#renewals.set(id, number);
     const body = new URLSearchParams({ message: "" });
     const missed = [];
     this.#meanwhile.add(missed);
     const response = await fetch(this.dataset.place, { method: "POST", body, headers: { "X-CSRFToken": cookie("csrftoken") } }).catch(() => null);
-    const fresh = response?.ok && fragment(await response.text()).querySelector(`#board-${comparison}`);
+    const fresh = response?.ok && fragment(await response.text()).querySelector(`#${id}`);
     this.#meanwhile.delete(missed);
-    if (!fresh) return this.reload();
+    if (number !== this.#renewals.get(id)) return; // a newer one is on its way
+    const old = document.getElementById(id);
+    if (!fresh || !old) return this.reload();
     const at = old.contains(document.activeElement) && document.activeElement;
     for (const lane of old.querySelectorAll(".lane")) this.#answers.delete(lane.dataset.run);
+    const view = old.querySelector("lane-board").view;
     old.replaceWith(fresh);
+    fresh.querySelector("lane-board").view = view;
     this.#watchAll(fresh);
     for (const frame of missed) this.apply(frame); // what the page had already is ignored by its number
     if (at) (same(fresh, at) ?? fresh.querySelector(".lane.on") ?? fresh).focus({ preventScroll: true });

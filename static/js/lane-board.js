@@ -5,6 +5,8 @@ import { cookie } from "./cookie.js";
 
 const choices = new Map(); // comparison -> {choice, reasons}, until it is voted
 
+const narrow = () => matchMedia("(width < 48rem)").matches;
+
 export class LaneBoard extends HTMLElement {
   connectedCallback() {
     this.#item.dataset.at ||= this.#lanes[0].dataset.message;
@@ -12,7 +14,7 @@ export class LaneBoard extends HTMLElement {
     this.addEventListener("change", (event) => this.#changed(event));
     this.addEventListener("submit", (event) => this.#submit(event));
     this.addEventListener("keydown", (event) => this.#key(event));
-    this.#swiped = new IntersectionObserver((seen) => this.#seen(seen), { root: this.querySelector(".lanes"), threshold: 0.6 });
+    this.#swiped = new IntersectionObserver((seen) => this.#seen(seen), { root: this.#row, threshold: 0.6 });
     for (const lane of this.#lanes) this.#swiped.observe(lane);
     this.#restore();
     this.#offer();
@@ -51,6 +53,23 @@ export class LaneBoard extends HTMLElement {
     this.#show();
   }
 
+  // The lane that is looked at, and how far the row of lanes is scrolled: what stays when the board is drawn anew.
+  get view() {
+    return { letter: this.querySelector(".lane.on")?.dataset.letter, left: this.#row.scrollLeft };
+  }
+
+  set view({ letter, left }) {
+    const lane = this.#lanes.find(({ dataset }) => dataset.letter === letter);
+    if (!lane) return;
+    this.#item.dataset.at = lane.dataset.message;
+    this.#row.scrollTo({ left: narrow() ? lane.offsetLeft - this.#row.offsetLeft : left, behavior: "instant" });
+    this.#show();
+  }
+
+  get #row() {
+    return this.querySelector(".lanes");
+  }
+
   get #item() {
     return this.closest(".board");
   }
@@ -74,13 +93,12 @@ export class LaneBoard extends HTMLElement {
   #select(lane, focus = false) {
     this.#item.dataset.at = lane.dataset.message;
     this.#show();
-    const row = this.querySelector(".lanes");
-    row.scrollTo({ left: lane.offsetLeft - row.offsetLeft, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth" });
+    this.#row.scrollTo({ left: lane.offsetLeft - this.#row.offsetLeft, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth" });
     if (focus) lane.focus({ preventScroll: true });
   }
 
   #seen(entries) {
-    if (!matchMedia("(width < 48rem)").matches) return; // beside each other, none is the one that is looked at
+    if (!narrow()) return; // beside each other, none is the one that is looked at
     const entry = entries.find(({ isIntersecting }) => isIntersecting);
     if (!entry) return;
     this.#item.dataset.at = entry.target.dataset.message;

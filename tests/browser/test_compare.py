@@ -124,6 +124,12 @@ def test_another_model_joins_and_a_failed_lane_is_asked_again(page: Page, upstre
     expect(page.get_by_role("row", name=re.compile("instant"))).to_be_attached()
     page.get_by_role("tab", name="D").click()
     expect(lane(page, "D")).to_be_in_viewport(ratio=0.1)
+    page.get_by_role("button", name="Add a lane").click()
+    form.get_by_role("combobox").select_option("instant")
+    form.get_by_role("button", name="Add").click()
+    expect(page.get_by_role("row", name=re.compile("instant"))).to_have_count(2)
+    expect(page.get_by_role("tab", name="D")).to_have_attribute("aria-selected", "true")
+    expect(lane(page, "D")).to_be_in_viewport(ratio=0.1)  # though the board was drawn anew
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    for letter in "ABCD":
+    for letter in "ABCDE":
         expect(page.get_by_role("region", name=f"Lane {letter}")).to_have_count(1)
