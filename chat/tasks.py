@@ -50,7 +50,12 @@ def queue(answer_ids: Collection[UUID]) -> None:
             logger.warning("The queue does not answer; %s waits for the next start.", answer_id)
 
 
+def go_on(runs: Collection[UUID] | None = None) -> None:
+    """With what was cut off: of these runs, whose process died, or whatever is left."""
+    queue(background.waiting(runs))
+    queue_replays(making.waiting(runs))
+
+
 @worker_ready.connect
 def _resume(**kwargs: object) -> None:
-    queue(background.waiting())
-    queue_replays(making.waiting())
+    go_on()

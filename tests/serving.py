@@ -29,6 +29,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 ROOT = Path(__file__).resolve().parent.parent
+CELERY = (sys.executable, "-m", "celery", "-A", "workspace.celery")
 ABILITIES = {"vision": ["images"]}
 SPARE = {"counting": 8_192}  # models at a second provider, with a known window: who goes on when the first fails
 PRICE = 1  # US dollars of a million tokens
@@ -92,11 +93,11 @@ class Served:
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
 
-    def start_worker(self) -> None:
+    def start_worker(self, *, threads: int = 8) -> None:
         """With Redis the server has no worker inside; without, there is nothing to do."""
         if self.environment.get("REDIS_URL"):
             self._worker = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "workspace.celery", "worker", "--pool", "threads", "-c", "8"],
+                [*CELERY, "worker", "--pool", "threads", "-c", str(threads)],
                 cwd=ROOT, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
 

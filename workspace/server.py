@@ -18,7 +18,7 @@ from daphne.server import Server as Daphne  # first: it installs the reactor
 from django.conf import settings
 from twisted.internet import defer, reactor
 
-from chat import background, live, tasks
+from chat import live, tasks
 from workspace import control, loops
 from workspace.celery import EmbeddedWorker
 from workspace.hosts import link
@@ -165,7 +165,7 @@ async def _reap() -> None:
     for run_id in dead:
         await live.announce_interrupted(run_id)
     if dead:
-        await database_sync_to_async(lambda: tasks.queue(background.waiting(dead)))()
+        await database_sync_to_async(tasks.go_on)(dead)
 
 
 def _render_once() -> None:

@@ -6,6 +6,7 @@ costs nothing; a run that was cut off is made once more.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from uuid import UUID
 
 from channels.db import database_sync_to_async
@@ -68,9 +69,11 @@ def stop(replay: Replay) -> None:
     Replay.objects.filter(pk=replay.pk, stopped=None).update(stopped=timezone.now())
 
 
-def waiting() -> list[UUID]:
-    """Replays that somebody should go on with."""
+def waiting(runs: Collection[UUID] | None = None) -> list[UUID]:
+    """Replays that somebody should go on with; of these runs, or of all."""
     found = Replayed.objects.filter(_unmade(), replay__stopped=None)
+    if runs is not None:
+        found = found.filter(run__in=runs)
     return list(found.values_list("replay_id", flat=True).distinct())
 
 

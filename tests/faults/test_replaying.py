@@ -24,7 +24,7 @@ def test_a_killed_server_goes_on_with_its_replay(tmp_path: Path, upstream: Upstr
     served = Served(tmp_path)
     [key] = served.people(1, upstream.url, [SLOW])
     served.start()
-    served.start_worker()
+    served.start_worker(threads=1)
     try:
         chat = talk(served, key)
         with httpx.Client(base_url=served.url, cookies={"sessionid": key}, timeout=20) as browser:
@@ -41,7 +41,7 @@ def test_a_killed_server_goes_on_with_its_replay(tmp_path: Path, upstream: Upstr
             before = {run: text for run, text, state in made(served) if state == "done"}
             assert 2 <= len(before) < QUESTIONS, "it was cut off midway"
             served.start()
-            served.start_worker()
+            served.start_worker(threads=1)
             until(lambda: states(browser, address) == ["done"] * QUESTIONS)
             report = browser.get(address).json()
         after = {run: text for run, text, _ in made(served)}
