@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -90,6 +91,22 @@ def fresh_catalog() -> None:
     history.forget()
     room.forget()
     health.forget()
+
+
+@pytest_asyncio.fixture
+async def hub_ends_with_the_test() -> AsyncIterator[None]:
+    """A relay that waits for Redis would not always heed the loop's own end."""
+    from workspace.hub import hub
+
+    yield
+    await hub().close()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For every asynchronous test, and no other."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            item.fixturenames.append(hub_ends_with_the_test.__name__)
 
 
 @pytest_asyncio.fixture

@@ -8,7 +8,6 @@ every connection, so local listeners are called directly and the layer is used w
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -96,10 +95,9 @@ class _Relay:
         await self._layer.group_send(topic, {"type": "hub", "topic": topic, "origin": PROCESS, "frames": list(frames)})
 
     async def close(self) -> None:
-        if self._task:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        while self._task and not self._task.done():
+            self._task.cancel()  # once may not do: redis-py takes it for a lost connection, and tries again
+            await asyncio.wait([self._task], timeout=1)
         await self._layer.close_pools()
 
     async def _receive(self, channel: str) -> None:
