@@ -59,7 +59,7 @@ def judged(scripted: None, monkeypatch: pytest.MonkeyPatch) -> None:
         add_model(name, price="100")
 
 
-def lines(**more: Any) -> bytes:
+def lines(items: int = ITEMS, **more: Any) -> bytes:
     rows = [
         {
             "id": f"q{n}",
@@ -68,7 +68,7 @@ def lines(**more: Any) -> bytes:
             "evidence": [f"The number of thing {n} is number {n}, and that is all."],
             **more,
         }
-        for n in range(ITEMS)
+        for n in range(items)
     ]
     return "\n".join(json.dumps(row) for row in rows).encode()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -11,6 +10,7 @@ import pytest
 from channels.db import database_sync_to_async
 from django.test import Client
 
+from tests.measurement.test_judging import lines
 from tests.scripted import Scripted, add_model, broken
 from workspace.accounts.models import Person
 from workspace.measurement import importing, judging, measuring, preferences, preferring, progress, starting
@@ -69,19 +69,6 @@ def judged(scripted: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measurement_tasks.go_on, "delay", lambda *_: None)
     for name in ("careful", "hasty", "judge"):
         add_model(name, price="100")
-
-
-def lines(items: int) -> bytes:
-    rows = [
-        {
-            "id": f"q{n}",
-            "question": f"What is the number of thing {n}?",
-            "answers": [f"number {n}"],
-            "evidence": [f"The number of thing {n} is number {n}, and that is all."],
-        }
-        for n in range(items)
-    ]
-    return "\n".join(json.dumps(row) for row in rows).encode()
 
 
 @database_sync_to_async
