@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import httpx
@@ -73,6 +74,20 @@ async def test_silence_ends_at_its_deadline(pieces: tuple[bytes, ...]) -> None:
     heard = await hear(answer, first_token_deadline=0.05, idle_deadline=0.05)
     assert code(heard) == "timeout"
     assert heard[0] == ("word " if WORD in pieces else "")
+
+
+class Endless(Body):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            yield WORD
+            await asyncio.sleep(0.001)
+
+
+async def test_an_answer_that_goes_on_and_on_ends_at_its_own_deadline_with_its_words() -> None:
+    answer = httpx.Response(200, headers={"content-type": "text/event-stream"}, stream=Endless())
+    heard = await hear(answer, deadline=time.monotonic() + 0.1)
+    assert code(heard) == "timeout"
+    assert heard[0].startswith("word ")
 
 
 async def test_closing_the_answer_closes_the_connection() -> None:

@@ -25,7 +25,7 @@ NEVER = 100.0
 def calling(name: str) -> Calling:
     now = time.monotonic()
     call = Call(address=Address(), model=name, messages=())
-    return Calling(candidate(name, 1, kind="scripted"), call, Prompt("", ()), began=now, deadline=now + NEVER)
+    return Calling(candidate(name, 1, kind="scripted"), call, Prompt("", ()), began=now)
 
 
 class Race:

@@ -7,6 +7,7 @@ To add one: (1) a file here with a class that has ``kind``, ``label`` and ``stre
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
@@ -57,6 +58,7 @@ class Call:
     chat: str = ""  # whose turn it is, where chats share a machine
     first_token_deadline: float = 60.0
     idle_deadline: float = 60.0
+    deadline: float = math.inf  # when it must be over, on ``time.monotonic``
     read_blob: ReadBlob | None = None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from typing import Any, Protocol
@@ -102,16 +103,17 @@ def object_of(data: bytes) -> dict[str, Any]:
 async def _answer(
     call: Call, path: str, body: Mapping[str, Any], *, headers: Mapping[str, str], reader: Reader
 ) -> AsyncGenerator[Said, None]:
+    left = max(0.0, call.deadline - time.monotonic())
     async with http.posting(
         call.address,
         path,
         orjson.dumps(body),
         headers={"accept-encoding": "identity", **headers},
-        first=call.first_token_deadline,
-        idle=call.idle_deadline,
+        first=min(call.first_token_deadline, left),
+        idle=min(call.idle_deadline, left),
     ) as response:
         if "json" in response.headers.get("content-type", ""):
-            async with asyncio.timeout(call.idle_deadline):
+            async with asyncio.timeout(min(call.idle_deadline, max(0.0, call.deadline - time.monotonic()))):
                 whole = await response.aread()
             for said in reader.whole(Mask(call.address.key)(whole)):
                 yield said
@@ -154,10 +156,12 @@ def _sound(said: Said) -> Said:
 
 
 async def _streamed(call: Call, response: httpx.Response, reader: Reader) -> AsyncGenerator[Said, None]:
-    """Until the first word one deadline holds for all; then each piece, be it only a keep-alive, begins another."""
+    """Until the first word one deadline holds for all; then each piece, be it only a keep-alive, begins another. The
+    answer's own stands over both: one timer a piece, for they are many."""
     loop, decoder, masked = asyncio.get_running_loop(), Decoder(), Mask(call.address.key)
     pieces = aiter(response.aiter_bytes())
-    limit, spoke = loop.time() + call.first_token_deadline, False
+    last = loop.time() + call.deadline - time.monotonic()
+    limit, spoke = min(last, loop.time() + call.first_token_deadline), False
     while True:
         try:
             async with asyncio.timeout_at(limit):
@@ -165,13 +169,13 @@ async def _streamed(call: Call, response: httpx.Response, reader: Reader) -> Asy
         except StopAsyncIteration:
             break
         except TimeoutError:
-            raise failed("timeout", "the answer stopped coming" if spoke else "no word of an answer came") from None
+            raise failed("timeout", _silence(spoke=spoke, over=loop.time() >= last)) from None
         for name, data in decoder.feed(piece):
             for said in reader.read(name, masked(data)):
                 spoke = True
                 yield said
         if spoke:
-            limit = loop.time() + call.idle_deadline
+            limit = min(last, loop.time() + call.idle_deadline)
     for name, data in decoder.end():
         try:
             for said in reader.read(name, masked(data)):
@@ -179,3 +183,9 @@ async def _streamed(call: Call, response: httpx.Response, reader: Reader) -> Asy
         except ProviderError as error:
             if error.failure.code != "garbage":  # half an event: the end says that it was cut off
                 raise
+
+
+def _silence(*, spoke: bool, over: bool) -> str:
+    if over:
+        return "the whole answer took longer than it may"
+    return "the answer stopped coming" if spoke else "no word of an answer came"

@@ -1,4 +1,4 @@
-"""One call of one model: its pieces under a deadline, and the record of it that is billed.
+"""One call of one model: its pieces, and the record of it that is billed.
 
 However a call ends (answered, failed, stopped, outrun), it leaves one ``Attempt`` with its tokens and its cost. What
 a provider did not count is estimated and says so; a call that was refused before a word costs nothing.
@@ -6,7 +6,6 @@ a provider did not count is estimated and says so; a call that was refused befor
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncGenerator
@@ -15,7 +14,6 @@ from typing import Any
 
 from retrieval.citations import Citations
 from workspace.providers.base import Call, Cited, Ended, ProviderError, Sent, Step
-from workspace.providers.errors import failed
 from workspace.providers.registry import provider
 from workspace.router import catalog as catalogs
 from workspace.router.catalog import Candidate
@@ -29,6 +27,7 @@ UNBILLED = Usage(estimated=True)
 def single(candidate: Candidate, request: Request, *, system: str, within: float) -> Calling:
     """The one call of a request that has no next candidate: autocomplete, a judge. ``within`` seconds for all of it."""
     prompt = Prompt(system, request.messages)
+    now = time.monotonic()
     call = Call(
         address=candidate.address,
         model=candidate.upstream,
@@ -38,18 +37,16 @@ def single(candidate: Candidate, request: Request, *, system: str, within: float
         parameters={**candidate.parameters, **request.parameters},
         first_token_deadline=within,
         idle_deadline=within,
+        deadline=now + within,
     )
-    now = time.monotonic()
-    return Calling(candidate, call, prompt, began=now, deadline=now + within)
+    return Calling(candidate, call, prompt, began=now)
 
 
 class Calling:
     """``offset`` is how many characters of the answer there were before; ``began`` the moment that times count from,
-    and ``deadline`` when it must be over, both on ``time.monotonic``."""
+    on ``time.monotonic``."""
 
-    def __init__(
-        self, candidate: Candidate, call: Call, prompt: Prompt, *, began: float, deadline: float, offset: int = 0
-    ) -> None:
+    def __init__(self, candidate: Candidate, call: Call, prompt: Prompt, *, began: float, offset: int = 0) -> None:
         self.candidate = candidate
         self.prompt = prompt
         self.parameters: dict[str, Any] = {}
@@ -62,7 +59,6 @@ class Calling:
         self.citations = Citations(prompt.passages, active=call.grounded, so_far=call.so_far)
         self._call = call
         self._began = began
-        self._deadline = deadline
         self._offset = offset
         self._started = time.monotonic() - began
         self._said = 0
@@ -91,14 +87,7 @@ class Calling:
     async def _said_by_provider(self) -> AsyncGenerator[Delta | Reasoning | StepTaken | Cited, None]:
         stream = provider(self.candidate.kind).stream(self._call)
         async with contextlib.aclosing(stream) as said:  # type: ignore[type-var]
-            while True:
-                try:
-                    async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
-                        piece = await anext(said)
-                except StopAsyncIteration:
-                    return
-                except TimeoutError:
-                    raise failed("timeout", "the whole answer took longer than it may") from None
+            async for piece in said:
                 if type(piece) is Delta or type(piece) is Reasoning:
                     self.last_token = time.monotonic() - self._began
                     if self.first_token is None:

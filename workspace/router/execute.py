@@ -355,10 +355,10 @@ class Execution:
             chat=self._request.chat_id,
             first_token_deadline=(self._route.first_token_s if self._route else None) or settings.FIRST_TOKEN_DEADLINE,
             idle_deadline=settings.IDLE_DEADLINE,
+            deadline=time.monotonic() + self._left(),
             read_blob=read_blob,
         )
-        deadline = time.monotonic() + self._left()
-        calling = Calling(candidate, call, prompt, began=self._began, deadline=deadline, offset=len(so_far))
+        calling = Calling(candidate, call, prompt, began=self._began, offset=len(so_far))
         self._open.append(calling)
         return calling
 
