@@ -63,8 +63,8 @@ def measure(loaded: Loaded, tokens: int, levels: Sequence[int]) -> dict[str, Any
     rows = []
     with torch.inference_mode():
         prompt = len(latency.job(loaded, 0, tokens).prompt)
-        latency.naive(loaded, 0, latency.WARM)
-        plain = sorted(tokens / latency.naive(loaded, 0, tokens)[-1] for _ in range(TURNS))[TURNS // 2]
+        latency.naive(loaded, loaded.model, 0, latency.WARM)
+        plain = sorted(tokens / latency.naive(loaded, loaded.model, 0, tokens)[-1] for _ in range(TURNS))[TURNS // 2]
         for count in levels:
             batch = Batch(loaded, lambda job, piece: None, tokens=10**9)
             latency.ours(batch, [latency.job(loaded, n, latency.WARM) for n in range(count)])

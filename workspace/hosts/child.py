@@ -26,7 +26,7 @@ def serve(app: web.Application, socket: Path) -> None:
     One line on standard output tells the parent that the socket takes connections; whatever a library prints goes to
     standard error.
     """
-    _die_with_parent()
+    die_with_parent()
     told = os.dup(1)
     os.dup2(2, 1)
     asyncio.run(_serve(app, socket, told))
@@ -74,7 +74,7 @@ def _remove(socket: Path) -> None:
     socket.unlink(missing_ok=True)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """The kernel ends us with our parent, even one that was killed."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,7 +1,7 @@
 """One download from the hub, as ``python -m workspace.hosts.downloads ID REVISION``: a JSON line each time.
 
 First the commit, the size and what its config.json says of it, then the progress; an error ends it, in words. Files go
-into the Hugging Face cache, and what was fetched before is not fetched again.
+into the Hugging Face cache, and what was fetched before is not fetched again. It ends with the host that began it.
 """
 
 from __future__ import annotations
@@ -12,20 +12,23 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from workspace.hosts.child import die_with_parent
 from workspace.hosts.weights import NotAModel, sees, task_of, window_of
 
 FILES = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
+TWICE = "consolidated*"  # the weights once more, in their maker's own layout
 EVERY = 0.5  # seconds
 
 
 def main(name: str, revision: str) -> int:
+    die_with_parent()
     try:
         from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download
 
         info = HfApi().model_info(name, revision=revision or None, files_metadata=True, timeout=20)
-        wanted = [file for file in info.siblings or () if any(Path(file.rfilename).match(p) for p in FILES)]
+        wanted = [file for file in info.siblings or () if _is_wanted(Path(file.rfilename))]
         if not any(file.rfilename.endswith(".safetensors") for file in wanted):
-            tell(error=f"{name} has no safetensors weights, and others are not loaded: they could run code.")
+            tell(error=f"{name} has no safetensors weights, and others are not fetched: they could run code.")
             return 1
         size = sum(file.size or 0 for file in wanted)
         config = json.loads(Path(hf_hub_download(name, "config.json", revision=info.sha)).read_bytes())
@@ -34,13 +37,17 @@ def main(name: str, revision: str) -> int:
         place = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}" / "blobs"
         over = threading.Event()
         threading.Thread(target=watch, args=(place, size, over), daemon=True).start()
-        snapshot_download(name, revision=info.sha, allow_patterns=list(FILES))
+        snapshot_download(name, revision=info.sha, allow_patterns=list(FILES), ignore_patterns=[TWICE])
         over.set()
         tell(progress=1.0)
     except Exception as error:  # the hub's and the network's are many, and each ends the download
         tell(error=_words(name, error))
         return 1
     return 0
+
+
+def _is_wanted(file: Path) -> bool:
+    return any(file.match(pattern) for pattern in FILES) and not file.match(TWICE)
 
 
 def watch(place: Path, size: int, over: threading.Event) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ class Shelf:
 
     def __init__(self, place: Path) -> None:
         self._file = place / "local_models.json"
+        self._lock = threading.Lock()  # folders are read in threads
         self._notes: dict[str, Any] = {"pinned": [], "digests": {}}
         try:
             self._notes |= json.loads(self._file.read_text())
@@ -60,9 +62,10 @@ class Shelf:
         return list(self._notes["pinned"])
 
     def pin(self, reference: str, on: bool) -> None:
-        pinned = [other for other in self.pinned if other != reference]
-        self._notes["pinned"] = [*pinned, reference] if on else pinned
-        self._write()
+        with self._lock:
+            pinned = [other for other in self.pinned if other != reference]
+            self._notes["pinned"] = [*pinned, reference] if on else pinned
+            self._write()
 
     def folder(self, reference: Reference) -> Path:
         """Where it lies. Raises NotHere."""
@@ -88,8 +91,10 @@ class Shelf:
         stamp = weights.stamp(folder)
         known = self._notes["digests"].get(str(folder))
         if not known or known[0] != stamp:
-            known = self._notes["digests"][str(folder)] = [stamp, weights.digest(folder)]
-            self._write()
+            known = [stamp, weights.digest(folder)]
+            with self._lock:
+                self._notes["digests"][str(folder)] = known
+                self._write()
         return str(known[1])
 
     def _write(self) -> None:

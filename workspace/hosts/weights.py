@@ -19,7 +19,7 @@ BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, 
 WIDTHS = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "int8": 1.1}
 OVERHEAD = 1.08  # what buffers, and the moments of loading, add to the weights
 CHAT = ("ForCausalLM", "LMHeadModel")
-WEIGHT_FILES = ("*.safetensors", "pytorch_model*.bin")
+FORMATS = (("model.safetensors", "*.safetensors"), ("pytorch_model.bin", "pytorch_model*.bin"))
 
 
 class NotAModel(ValueError):
@@ -135,9 +135,10 @@ def cached() -> Iterator[tuple[str, str, Path]]:
 def _can_be_loaded(folder: Path) -> bool:
     try:
         task_of(_json(folder / "config.json"), (folder / "modules.json").exists())
+        found = _weight_files(folder)
     except NotAModel:
         return False
-    return bool(_weight_files(folder))
+    return bool(found) and all(path.exists() for path in found)
 
 
 def snapshot(name: str, revision: str = "") -> Path | None:
@@ -167,7 +168,14 @@ def _number(config: dict[str, Any], *names: str) -> int:
 
 
 def _weight_files(folder: Path) -> list[Path]:
-    for pattern in WEIGHT_FILES:
+    """The files of one format: those its index names, the one of its usual name, or whatever is there. A second set
+    beside them, as some publish, is not the model's."""
+    for name, pattern in FORMATS:
+        index = folder / f"{name}.index.json"
+        if index.exists():
+            return [folder / file for file in sorted(set(_json(index).get("weight_map", {}).values()))]
+        if (folder / name).exists():
+            return [folder / name]
         if found := sorted(folder.glob(pattern)):
             return found
     return []
@@ -178,6 +186,8 @@ def _stored(folder: Path) -> tuple[int, str]:
     found = _weight_files(folder)
     if not found:
         raise NotAModel(f"{folder} holds no weights: no safetensors file and no pytorch_model.bin")
+    if missing := sum(not path.exists() for path in found):
+        raise NotAModel(f"{missing} of its {len(found)} files of weights are not here. Download it again.")
     counts: dict[str, int] = {}
     for path in found:
         if path.suffix != ".safetensors":

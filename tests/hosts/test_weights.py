@@ -1,0 +1,60 @@
+"""What a folder's files say of a model: whole or not, and how large, without a second set of weights beside them."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+
+from workspace.hosts import weights
+
+CONFIG = {
+    "architectures": ["LlamaForCausalLM"], "num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4,
+    "max_position_embeddings": 512,
+}  # fmt: skip
+
+
+def shard(path: Path, numbers: int) -> None:
+    """A safetensors file with one tensor of so many numbers."""
+    header = json.dumps({"w": {"dtype": "F32", "shape": [numbers], "data_offsets": [0, 4 * numbers]}}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4 * numbers))
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model of two shards in the cache of the Hugging Face libraries."""
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    found = tmp_path / "models--club--large" / "snapshots" / "abc"
+    found.mkdir(parents=True)
+    (found / "config.json").write_text(json.dumps(CONFIG))
+    names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    (found / "model.safetensors.index.json").write_text(json.dumps({"weight_map": dict(zip("ab", names, strict=True))}))
+    for name in names:
+        shard(found / name, 1_000)
+    return found
+
+
+def test_a_model_of_several_files_is_the_sum_of_them(folder: Path) -> None:
+    assert weights.facts(folder).parameters == 2_000
+    assert [name for name, _, _ in weights.cached()] == ["club/large"]
+    shard(folder / "consolidated.safetensors", 2_000)
+    assert weights.facts(folder).parameters == 2_000, "the same once more, in another layout"
+
+
+def test_one_that_was_not_fetched_whole_is_not_here(folder: Path) -> None:
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(weights.NotAModel, match=r"1 of its 2 files of weights are not here\. Download it again"):
+        weights.facts(folder)
+    assert list(weights.cached()) == []
+
+
+def test_a_single_file_counts_once(folder: Path) -> None:
+    for path in folder.glob("model*"):
+        path.unlink()
+    with pytest.raises(weights.NotAModel, match="no weights"):
+        weights.facts(folder)
+    shard(folder / "model.safetensors", 500)
+    shard(folder / "consolidated.safetensors", 500)
+    assert weights.facts(folder).parameters == 500
