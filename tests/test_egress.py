@@ -37,9 +37,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         if path in ("/moved", "/round"):
             self.send_header("Location", target or "/round")
-        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Type", f"text/html; charset={'KOI8-R' if path == '/old' else 'utf-8'}")
         self.end_headers()
-        if status == 200:
+        if path == "/old":
+            self.wfile.write("Чай".encode("koi8-r"))
+        elif status == 200:
             self.wfile.write(b"x" * 5_000 if path == "/large" else b"<h1>Tea</h1>")
 
     def _drip(self, start: bytes) -> None:
@@ -76,6 +78,7 @@ def url(site: Site, settings: Any) -> str:
 def test_a_page_comes_with_what_it_is(url: str) -> None:
     got = fetch(f"{url}/tea", most=1_000)
     assert (got.data, got.media_type, got.name, got.url) == (b"<h1>Tea</h1>", "text/html", "tea.html", f"{url}/tea")
+    assert fetch(f"{url}/old", most=1_000).data.decode() == "Чай"
     assert fetch(f"{url}/moved?to=/green", most=1_000).url == f"{url}/green"
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -29,6 +30,7 @@ DEADLINE = 20.0  # seconds for all of it
 SILENCE = 10.0  # seconds for each step of it
 LONGEST = 2_000  # characters of an address
 AGENT = "Onepane (a person asked for this page)"
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.I)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -53,7 +55,8 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """``url`` is where the last redirect led; ``name`` ends as its media type wants."""
+    """``url`` is where the last redirect led; ``name`` ends as its media type wants. Text is in UTF-8 where the server
+    said in what it was."""
 
     data: bytes
     url: str
@@ -226,7 +229,11 @@ def _too_slow() -> Refused:
 
 
 def _fetched(url: httpx.URL, data: bytes, told: str) -> Fetched:
-    media_type = told.partition(";")[0].strip().lower()
+    media_type, _, more = told.partition(";")
+    media_type = media_type.strip().lower()
+    if media_type.startswith("text/") and (named := _CHARSET.search(more)):
+        with contextlib.suppress(UnicodeDecodeError, LookupError):  # what only this header says would be lost
+            data = data.decode(named[1]).encode()
     name = PurePosixPath(unquote(url.path)).name or "page"
     suffix = {"text/html": ".html", "application/xhtml+xml": ".html", "application/pdf": ".pdf", "text/csv": ".csv"}
     ending = suffix.get(media_type, "")
