@@ -23,6 +23,7 @@ from retrieval import lexical, search, spaces
 from retrieval.chunks import indexed
 from retrieval.models import Chunk, Collection, Document
 from retrieval.passages import evidence_of
+from retrieval.presets import Preset
 from retrieval.web import engines, pages
 from retrieval.web.results import Result
 from workspace.hosts import link
@@ -47,7 +48,7 @@ class Looked:
     searched: tuple[dict[str, object], ...] = ()
 
 
-async def look(question: str, *, person_id: str, limit_tokens: int = 1024) -> Looked:
+async def look(question: str, *, person_id: str, preset: Preset) -> Looked:
     """What the web says to a question. Never raises for a network: the note says what went wrong."""
     began, whole = asyncio.get_running_loop().time(), settings.WEB_DEADLINE
     found, asked = await _fetching(engines.search, question, whole / 2)
@@ -61,7 +62,7 @@ async def look(question: str, *, person_id: str, limit_tokens: int = 1024) -> Lo
     evidence: tuple[Evidence, ...] = ()
     try:
         async with asyncio.timeout_at(began + whole):
-            evidence = await _ranked(question, collection, documents, limit_tokens) if documents else ()
+            evidence = await _ranked(question, collection, documents, preset) if documents else ()
     except TimeoutError:
         missed.append({"failed": "the pages were not ranked in time"})
     note = f"{len(missed)} of {len(found[:PAGES])} pages could not be read" if missed else ""
@@ -91,15 +92,15 @@ async def _read_all(
 
 
 async def _ranked(
-    question: str, collection: Collection, documents: Sequence[Document], limit_tokens: int
+    question: str, collection: Collection, documents: Sequence[Document], preset: Preset
 ) -> tuple[Evidence, ...]:
     """The passages that fit best: by words, and the best of those by meaning too, joined as those of documents are."""
     chunks = await _kept(_chunks, [document.pk for document in documents])
     words = (await _kept(lexical.bm25, question, [str(collection.pk)])).of(chunks)
     best = [*words, *(id for id in chunks if id not in words)][:RANKED]
     meaning = await _meaning(question, [chunks[id] for id in best])
-    scores = search.join(words, meaning) if words or meaning else {}
-    evidence = await _kept(evidence_of, scores, limit_tokens)
+    scores = search.join(words, meaning, alpha=preset.alpha) if words or meaning else {}
+    evidence = await database_sync_to_async(evidence_of)(scores, preset.tokens, neighbours=preset.neighbours)
     read = {str(document.pk): document for document in documents}
     return tuple(
         replace(one, url=document.url, where=_where(document, one.where))

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from retrieval import access, tasks
 from retrieval.models import Collection, Document, SearchEngine
+from retrieval.presets import Preset
 from retrieval.web import engines, looking, robots
 from retrieval.web.looking import Looked
 from tests.websites import HERE, Web
@@ -53,8 +54,13 @@ def here(settings: Any, monkeypatch: pytest.MonkeyPatch, web: Web) -> None:
     SearchEngine.objects.create(name="Own", kind="searxng", base_url=web.url)
 
 
-def look(person: Person, question: str = "How long does a kettle take to boil?") -> Looked:
-    return async_to_sync(looking.look)(question, person_id=str(person.pk))
+def look(
+    person: Person,
+    question: str = "How long does a kettle take to boil?",
+    *,
+    preset: Preset = Preset(),  # noqa: B008
+) -> Looked:
+    return async_to_sync(looking.look)(question, person_id=str(person.pk), preset=preset)
 
 
 def test_pages_are_read_and_the_passage_that_answers_comes_first(web: Web, alice: Person) -> None:
@@ -68,6 +74,13 @@ def test_pages_are_read_and_the_passage_that_answers_comes_first(web: Web, alice
         "engine": "Own", "query": "How long does a kettle take to boil?", "results": 2, "failed": "",
     }  # fmt: skip
     assert "Home" not in Document.objects.get(title="Kettles").text
+
+
+def test_the_budget_of_evidence_that_an_admin_set_holds_for_the_web_too(web: Web, alice: Person) -> None:
+    for number in range(4):
+        web.add(f"/kettle{number}", f"Kettle {number}", KETTLE.replace("Descaling", f"Descaling {number}"))
+    few, many = (sum(len(e.text) for e in look(alice, preset=Preset(tokens=n)).evidence) for n in (128, 1_024))
+    assert 0 < few < 128 * 6 < many
 
 
 def test_a_page_is_read_once_a_day_and_a_citation_opens_it_as_it_was(
@@ -178,7 +191,7 @@ def test_engines_are_asked_in_turn_and_failures_are_told(web: Web, alice: Person
 
 
 def test_an_engine_that_hangs_leaves_time_for_the_next(web: Web, alice: Person, settings: Any) -> None:
-    settings.WEB_DEADLINE = 4.0
+    settings.WEB_DEADLINE = 12.0  # a quarter of it for the first engine
     with Web() as other:
         other.silent.add("/search")
         SearchEngine.objects.create(name="Silent", kind="searxng", base_url=other.url, position=0)
@@ -190,7 +203,7 @@ def test_an_engine_that_hangs_leaves_time_for_the_next(web: Web, alice: Person, 
 
 
 def test_a_page_that_hangs_costs_a_line_and_holds_nothing_up(web: Web, alice: Person, settings: Any) -> None:
-    settings.WEB_DEADLINE = 4.0
+    settings.WEB_DEADLINE = 8.0
     web.silent.add("/slow")
     web.add("/slow", "Slow", KETTLE)
     web.add("/kettle", "Kettles", KETTLE)
