@@ -1,5 +1,6 @@
-"""Collections and documents in the admin: what there is and how far it is; their text is their owners'. And the engines
-that search the web, whose keys go in and never come out."""
+"""Collections and documents in the admin: what there is and how far it is; their text is their owners', and so is what
+was attached to a chat or read on the web for somebody, altogether. And the engines that search the web, whose keys go
+in and never come out."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ class CollectionAdmin(ReadOnlyAdmin):
     search_fields = ("name", "owner__username")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Collection]:
-        return super().get_queryset(request).annotate(number_of_documents=Count("documents"))
+        shelves = super().get_queryset(request).filter(kind=Collection.Kind.DOCUMENTS)
+        return shelves.annotate(number_of_documents=Count("documents"))
 
     @admin.display(description="documents", ordering="number_of_documents")
     def size(self, collection: Collection) -> int:
@@ -40,7 +42,8 @@ class DocumentAdmin(ReadOnlyAdmin):
     search_fields = ("title", "name")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Document]:
-        return super().get_queryset(request).defer("text")
+        shelved = super().get_queryset(request).filter(collection__kind=Collection.Kind.DOCUMENTS)
+        return shelved.defer("text")
 
     @admin.display(description="failure", empty_value="none")
     def why_it_failed(self, document: Document) -> str | None:

@@ -29,6 +29,8 @@ from workspace.types import sha256
 
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 Tell = Callable[[str], None]
+Scores = Mapping[UUID, float]
+Rerank = Callable[[str, Scores], Scores]  # the best of a join, read again by whichever reranker is set
 BUDGETS = (512, 1_024, 2_048)  # tokens of context
 IN_CONTEXT = 1_500  # questions asked of whole articles, drawn once
 SEED = 20_261_124
@@ -75,26 +77,27 @@ class Searched:
         asked = {*np.argsort(-scores)[:DEPTH], *(self._place[id] for id in also)}
         return near({self.ids[n]: float(scores[n]) for n in asked}, also)
 
-    def by_each(self, question: str, vector: NDArray[np.float32]) -> dict[str, Mapping[UUID, float]]:
-        """The chunks' scores by words, by meaning and by both."""
+    def by_each(self, question: str, vector: NDArray[np.float32], rerank: Rerank | None = None) -> dict[str, Scores]:
+        """The chunks' scores by words, by meaning, by both and, where there is a reranker, by it."""
         words = self.words(question)
         best = words.best(DEPTH)
         meaning = self.meaning(vector, list(best))
-        return {
+        by: dict[str, Scores] = {
             "words": join(best, {}),
             "meaning": scaled(self.meaning(vector)),
             "joined": join(among(words, best, meaning), meaning),
         }
+        return {**by, "reranked": rerank(question, by["joined"])} if rerank else by
 
 
-def rankings(judged: Judged, embed: Embed, tell: Tell) -> dict[str, Any]:
+def rankings(judged: Judged, embed: Embed, tell: Tell, rerank: Rerank | None = None) -> dict[str, Any]:
     """Each text is a document: is the one that answers found, and how far up?"""
     tell(f"{judged.name}: {len(judged.texts):,} texts, {len(judged.asked):,} questions")
     searched = Searched(judged.name, judged.texts, embed)
     vectors = embed([one.question for one in judged.asked])
     told: dict[str, list[dict[str, float]]] = {}
     for one, vector in zip(judged.asked, vectors, strict=True):
-        for method, scores in searched.by_each(one.question, vector).items():
+        for method, scores in searched.by_each(one.question, vector, rerank).items():
             order = sorted(scores, key=lambda id: -scores[id])
             ranked = list(dict.fromkeys(searched.source[id] for id in order))
             told.setdefault(method, []).append(measures.of_ranking(ranked, one.gains))
@@ -110,7 +113,7 @@ def rankings(judged: Judged, embed: Embed, tell: Tell) -> dict[str, Any]:
     }
 
 
-def contexts(judged: Judged, embed: Embed, tell: Tell) -> dict[str, Any]:
+def contexts(judged: Judged, embed: Embed, tell: Tell, rerank: Rerank | None = None) -> dict[str, Any]:
     """Whole articles, cut as they are at ingest: does the answer stand in what a model would be given?"""
     articles = _articles(judged.texts)
     asked = random.Random(SEED).sample(list(judged.asked), min(IN_CONTEXT, len(judged.asked)))
@@ -119,7 +122,7 @@ def contexts(judged: Judged, embed: Embed, tell: Tell) -> dict[str, Any]:
     vectors = embed([one.question for one in asked])
     held: dict[str, list[float]] = {}
     for one, vector in zip(asked, vectors, strict=True):
-        for method, scores in searched.by_each(one.question, vector).items():
+        for method, scores in searched.by_each(one.question, vector, rerank).items():
             for budget in BUDGETS:
                 text = " ".join(passage.text for passage in evidence_of(scores, budget))
                 held.setdefault(f"{method}, {budget:,} tokens", []).append(_holds(text, one))

@@ -110,11 +110,11 @@ async def stages(question: str, *, collections: Sequence[str], preset: Preset, d
     words = among(found, best, meaning or {})
     alpha = await _alphas(preset, words, meaning or {})
     joined = join(words, meaning or {}, alpha=alpha)
-    reranked = None
+    again = None
     if preset.reranker and joined:
-        reranked, note = await clock.of("reranker", _reranked(preset.reranker, question, joined))
+        again, note = await clock.of("reranker", reranked(preset.reranker, question, joined))
         notes += (note,) if note else ()
-    return Stages(words=words, meaning=meaning, joined=joined, reranked=reranked, notes=notes, seconds=clock.seconds)
+    return Stages(words=words, meaning=meaning, joined=joined, reranked=again, notes=notes, seconds=clock.seconds)
 
 
 def join(
@@ -209,7 +209,7 @@ async def _alphas(
     return {id: known.get(id, preset.alpha) for id in ids}
 
 
-async def _reranked(
+async def reranked(
     reranker: Reranker, question: str, joined: Mapping[UUID, float]
 ) -> tuple[dict[UUID, float] | None, str]:
     """The best of the join, read again; nothing, with the reason, when the reranker does not answer."""

@@ -35,7 +35,10 @@ class SearchSettingsForm(forms.ModelForm):  # type: ignore[type-arg]
         help_text="0 searches by words alone, 1 by meaning alone. A collection may be tuned to its own.",
     )  # fmt: skip
     tokens = forms.IntegerField(
-        min_value=128, max_value=32_000, label="Tokens of evidence", help_text="That a question is given at most."
+        min_value=128,
+        max_value=32_000,
+        label="Tokens of evidence",
+        help_text="At most, from documents; and as many again from attached files, and from the web.",
     )
     chunk_tokens = forms.IntegerField(
         min_value=32, max_value=4_000, label="Tokens of a passage",

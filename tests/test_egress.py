@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,6 +21,7 @@ HERE = "127.0.0.1"
 
 class Site(ThreadingHTTPServer):
     asked: list[tuple[str, str]]
+    closed: threading.Event
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -27,14 +30,27 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.asked.append((self.path, self.headers["Host"]))
         path, _, target = self.path.partition("?to=")
-        status = {"/missing": 404, "/moved": 302, "/round": 302}.get(path, 200)
+        if path.startswith("/drips"):
+            self._drip(b"HTTP/1.1 200 OK\r\nX: " if path == "/drips-headers" else b"HTTP/1.1 200 OK\r\n\r\n")
+            return
+        status = {"/missing": 404, "/moved": 302, "/round": 302, "/unchanged": 304, "/nowhere": 302}.get(path, 200)
         self.send_response(status)
-        if status == 302:
+        if path in ("/moved", "/round"):
             self.send_header("Location", target or "/round")
-        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Type", f"text/html; charset={'KOI8-R' if path == '/old' else 'utf-8'}")
         self.end_headers()
-        if status == 200:
+        if path == "/old":
+            self.wfile.write("Чай".encode("koi8-r"))
+        elif status == 200:
             self.wfile.write(b"x" * 5_000 if path == "/large" else b"<h1>Tea</h1>")
+
+    def _drip(self, start: bytes) -> None:
+        """A byte at a time, until the other side has enough."""
+        with contextlib.suppress(OSError):
+            self.wfile.write(start)
+            while not self.server.closed.wait(0.01):
+                self.wfile.write(b"x")
+        self.close_connection = True
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -43,10 +59,11 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def site() -> Iterator[Site]:
     server = Site((HERE, 0), Handler)
-    server.asked = []
+    server.asked, server.closed = [], threading.Event()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
+    server.closed.set()
     server.shutdown()
     thread.join()
     server.server_close()
@@ -61,6 +78,7 @@ def url(site: Site, settings: Any) -> str:
 def test_a_page_comes_with_what_it_is(url: str) -> None:
     got = fetch(f"{url}/tea", most=1_000)
     assert (got.data, got.media_type, got.name, got.url) == (b"<h1>Tea</h1>", "text/html", "tea.html", f"{url}/tea")
+    assert fetch(f"{url}/old", most=1_000).data.decode() == "Чай"
     assert fetch(f"{url}/moved?to=/green", most=1_000).url == f"{url}/green"
 
 
@@ -68,6 +86,8 @@ def test_a_page_comes_with_what_it_is(url: str) -> None:
     ("path", "why"),
     [
         ("/missing", "answered 404"),
+        ("/unchanged", "answered 304"),
+        ("/nowhere", "answered 302"),
         ("/large", "over"),
         ("/round", "leads on"),
         ("/moved?to=http://10.0.0.1/", "private network"),
@@ -81,6 +101,14 @@ def test_what_leads_astray_or_never_ends_is_refused(url: str, path: str, why: st
     with pytest.raises(Refused, match=why) as refused:
         fetch(url + path, most=1_000)
     assert refused.value.action.endswith(".")
+
+
+@pytest.mark.parametrize("path", ["/drips", "/drips-headers"])
+def test_a_server_that_drips_is_left_at_the_deadline(url: str, path: str) -> None:
+    began = time.monotonic()
+    with pytest.raises(Refused, match="too long"):
+        fetch(url + path, most=1_000_000, within=0.3)
+    assert time.monotonic() - began < egress.SILENCE  # each byte came in time for the client's own limits
 
 
 # Every notation of an inside address that a parser, a resolver or a transition of protocols knows.

@@ -15,7 +15,7 @@ HERE = "127.0.0.1"
 
 class Web(ThreadingHTTPServer):
     """``pages`` maps a path to HTML, a status, JSON, or ``-> address`` that it leads on to; ``results`` is what SearXNG
-    at ``/search`` answers with."""
+    at ``/search`` answers with. A path of ``silent`` never answers."""
 
     daemon_threads = True
 
@@ -23,7 +23,9 @@ class Web(ThreadingHTTPServer):
         super().__init__((HERE, 0), _Handler)
         self.pages: dict[str, str | int | dict[str, Any]] = {}
         self.results: list[dict[str, str]] = []
+        self.silent: set[str] = set()
         self.asked: list[tuple[str, dict[str, str], bytes]] = []
+        self.closed = threading.Event()
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
     def __enter__(self) -> Web:
@@ -33,6 +35,7 @@ class Web(ThreadingHTTPServer):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.closed.set()
         self.shutdown()
         self._thread.join()
         self.server_close()
@@ -67,6 +70,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, body: bytes) -> None:
         self.server.asked.append((self.path, {name.lower(): value for name, value in self.headers.items()}, body))
         asked = urlsplit(self.path)
+        if asked.path in self.server.silent:
+            self.server.closed.wait()
+            return
         page = self.server.pages.get(asked.path)
         if page is None and asked.path == "/search" and parse_qs(asked.query).get("format") == ["json"]:
             page = {"query": "", "results": self.server.results, "unresponsive_engines": []}

@@ -219,6 +219,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_SAVE_EVERY_REQUEST = False
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_500_000
+DATA_UPLOAD_MAX_NUMBER_FILES = 1_000  # a folder dropped on the page
 SEARXNG_URL = env.str("SEARXNG_URL", "")  # a SearXNG of one's own appears by itself as a search engine
 SEARCH_KEYS = {"brave": env.str("BRAVE_API_KEY", ""), "tavily": env.str("TAVILY_API_KEY", "")}
 WEB_DEADLINE = env.float("WEB_DEADLINE", 12.0)  # seconds for a search of the web with all pages it reads

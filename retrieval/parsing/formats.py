@@ -11,7 +11,7 @@ from pathlib import PurePath
 
 from retrieval.parsing import packed
 from retrieval.parsing.pages import article, page
-from retrieval.parsing.parsed import Parsed, Unreadable
+from retrieval.parsing.parsed import Parsed, Unreadable, clean
 from retrieval.parsing.pictures import is_picture, picture, scanned
 from retrieval.parsing.plain import comma_separated, plain
 
@@ -41,7 +41,7 @@ def parse(data: bytes, name: str) -> Parsed:
     if not data.strip():
         raise Unreadable("The file is empty.", "Look whether it was saved, and add it again.")
     parsed = _reader_of(data, PurePath(name).suffix.lower())(data)
-    text = parsed.text.replace("\x00", "").replace("\r\n", "\n").replace("\r", "\n")
+    text = clean(parsed.text)
     if not text.strip():
         raise Unreadable(
             "There is no text in the file; it may hold pictures of pages.",
@@ -49,7 +49,7 @@ def parse(data: bytes, name: str) -> Parsed:
         )
     if len(text) > MOST_TEXT:
         raise Unreadable(f"The file holds over {MOST_TEXT // 1_000_000} million characters.", "Split it into parts.")
-    return Parsed(text, " ".join(parsed.title.split()), parsed.pages if text == parsed.text else ())
+    return Parsed(text, " ".join(clean(parsed.title).split()), parsed.pages)
 
 
 def _reader_of(data: bytes, suffix: str) -> Reader:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from retrieval.parsing.plain import decoded
 
 _BLOCKS = ["h1", "h2", "h3", "h4", "h5", "h6", "p", "li", "pre", "blockquote", "table", "dt", "dd", "figcaption"]
 LEAST = 200  # characters; what is shorter was not the text of the page
+_NAMED = re.compile(rb"""<(?:meta|\?xml)\b[^>]*?(?:charset|encoding)\s*=\s*["']?\s*([\w.:-]+)""", re.I)
 _NO_CONTENT = "//script|//style|//noscript|//template|//nav|//svg|//iframe|//form"
 
 
@@ -22,7 +24,7 @@ def article(data: bytes) -> Parsed:
     from trafilatura import extract
 
     wanted: Any = {"include_tables": True, "include_comments": False, "favor_recall": True}
-    text = extract(decoded(data), output_format="markdown", **wanted)
+    text = extract(_decoded(data), output_format="markdown", **wanted)
     whole = page(data)
     return Parsed(text, whole.title) if text and len(text) > LEAST else whole
 
@@ -40,9 +42,15 @@ def _tree(data: bytes) -> Any:
 
     parser = html.HTMLParser(remove_comments=True, remove_pis=True, no_network=True, encoding="utf-8")
     try:
-        return html.document_fromstring(decoded(data).encode(), parser=parser)
+        return html.document_fromstring(_decoded(data).encode(), parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError, ValueError) as error:
         raise Unreadable(f"The page can't be read: {error}"[:200], "Save it again as HTML or PDF.") from None
+
+
+def _decoded(data: bytes) -> str:
+    """In the encoding that the page names where a browser looks for it (HTML Living Standard, 13.2.3.2)."""
+    named = _NAMED.search(data[:1024])
+    return decoded(data, named[1].decode() if named else "")
 
 
 def _blocks(element: Any) -> Iterator[str]:

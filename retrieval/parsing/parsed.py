@@ -26,11 +26,17 @@ class Parsed:
 
     @classmethod
     def of_pages(cls, pages: Sequence[str], title: str) -> Parsed:
-        starts, at = [], 0
+        """Of the texts of pages, cleaned: offsets hold only in what is stored."""
+        pages, starts, at = [clean(page) for page in pages], [], 0
         for page in pages:
             starts.append(at)
             at += len(page) + 2
         return cls("\n\n".join(pages), title, tuple(starts))
+
+
+def clean(text: str) -> str:
+    """Without what a database does not store, and with one kind of line end."""
+    return text.replace("\x00", "").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def records(rows: Sequence[Sequence[str]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 from typing import Any
@@ -32,15 +33,15 @@ def comma_separated(data: bytes) -> Parsed:
     return Parsed(records(rows))
 
 
-def decoded(data: bytes) -> str:
-    """Text in UTF-8, or in whatever encoding it most probably is. Raises Unreadable for what is no text."""
+def decoded(data: bytes, named: str = "") -> str:
+    """Text in UTF-8, in the encoding that it ``named`` itself, or in whatever it most probably is. Raises Unreadable
+    for what is no text."""
     if not data.startswith(_MARKS):
         if b"\x00" in data[:100_000]:
             raise _no_text()
-        try:
-            return data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            pass
+        for encoding in ("utf-8-sig", named):
+            with contextlib.suppress(UnicodeDecodeError, LookupError):
+                return data.decode(encoding)
         if sum(byte < 128 for byte in data) > LATIN * len(data):
             return data.decode("cp1252", "replace")
     from charset_normalizer import from_bytes

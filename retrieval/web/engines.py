@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from types import ModuleType
 
 from django.conf import settings
@@ -20,14 +22,19 @@ def choices() -> list[tuple[str, str]]:
     return [(kind, module.LABEL) for kind, module in KINDS.items()]
 
 
-def search(query: str) -> tuple[list[Result], list[dict[str, object]]]:
-    """Ask one engine after another until one gives results, and tell of each what came of it."""
+def search(query: str, within: float) -> tuple[list[Result], list[dict[str, object]]]:
+    """Ask one engine after another until one gives results, and tell of each what came of it. ``within`` so many
+    seconds for all: each may take half of what is left, so that one that hangs leaves time for the next."""
     asked: list[dict[str, object]] = []
-    for engine in configured():
+    ends, engines = time.monotonic() + within, configured()
+    for number, engine in enumerate(engines, 1):
         told: dict[str, object] = {"engine": engine.name, "query": query[:LONGEST], "results": 0, "failed": ""}
         asked.append(told)
+        left = max(0.0, ends - time.monotonic())
         try:
-            found = KINDS[engine.kind].search(query[:LONGEST], engine)
+            found = KINDS[engine.kind].search(
+                query[:LONGEST], replace(engine, within=left if number == len(engines) else left / 2)
+            )
         except SearchFailed as failed:
             told["failed"] = f"{failed.cause} {failed.action}"
             continue

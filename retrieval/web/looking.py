@@ -1,7 +1,7 @@
 """From a question to passages of the web: an engine names pages, they are read side by side, and their passages ranked.
 
-An engine or a page that fails costs nothing but a line in the trace. All of it stands under one deadline: what has not
-come by then is left out.
+An engine or a page that fails costs nothing but a line in the trace. All of it stands under one deadline: engines have
+the first half of it, pages the next quarter and ranking the rest, and what has not come in its part is left out.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 from uuid import UUID
 
+from channels.db import database_sync_to_async
 from django.conf import settings
 from django.db import connection
 
@@ -22,6 +23,7 @@ from retrieval import lexical, search, spaces
 from retrieval.chunks import indexed
 from retrieval.models import Chunk, Collection, Document
 from retrieval.passages import evidence_of
+from retrieval.presets import Preset
 from retrieval.web import engines, pages
 from retrieval.web.results import Result
 from workspace.hosts import link
@@ -46,22 +48,23 @@ class Looked:
     searched: tuple[dict[str, object], ...] = ()
 
 
-async def look(question: str, *, person_id: str, limit_tokens: int = 1024) -> Looked:
+async def look(question: str, *, person_id: str, preset: Preset) -> Looked:
     """What the web says to a question. Never raises for a network: the note says what went wrong."""
-    ends = asyncio.get_running_loop().time() + settings.WEB_DEADLINE
-    try:
-        async with asyncio.timeout_at(ends - 2):
-            found, asked = await _in_thread(engines.search, question)
-    except TimeoutError:
-        return Looked(note="The web search took too long", searched=({"failed": "No engine answered in time."},))
+    began, whole = asyncio.get_running_loop().time(), settings.WEB_DEADLINE
+    found, asked = await _fetching(engines.search, question, whole / 2)
     if not asked:
         return Looked(note="No search engine is set up; an admin adds one under Search engines")
     if not found:
         failed = next((str(one["failed"]) for one in asked if one["failed"]), "")
         return Looked(note=failed or "The web search found no page", searched=tuple(asked))
-    collection = await _in_thread(pages.collection_of, person_id)
-    documents, missed = await _read_all(found[:PAGES], collection, ends)
-    evidence = await _ranked(question, collection, documents, limit_tokens) if documents else ()
+    collection = await _kept(pages.collection_of, person_id)
+    documents, missed = await _read_all(found[:PAGES], collection, began + whole * 3 / 4)
+    evidence: tuple[Evidence, ...] = ()
+    try:
+        async with asyncio.timeout_at(began + whole):
+            evidence = await _ranked(question, collection, documents, preset) if documents else ()
+    except TimeoutError:
+        missed.append({"failed": "the pages were not ranked in time"})
     note = f"{len(missed)} of {len(found[:PAGES])} pages could not be read" if missed else ""
     return Looked(evidence, note, (*asked, *missed))
 
@@ -70,8 +73,9 @@ async def _read_all(
     found: Sequence[Result], collection: Collection, ends: float
 ) -> tuple[list[Document], list[dict[str, object]]]:
     """Every page that came in time, and of each other one why it did not."""
-    reading = {asyncio.ensure_future(_in_thread(pages.page, one.url, collection)): one for one in found}
-    await asyncio.wait(reading, timeout=max(0.0, ends - asyncio.get_running_loop().time()))
+    left = max(0.0, ends - asyncio.get_running_loop().time())
+    reading = {asyncio.ensure_future(_fetching(pages.page, one.url, collection, left)): one for one in found}
+    await asyncio.wait(reading, timeout=left)
     documents: list[Document] = []
     missed: list[dict[str, object]] = []
     for task, one in reading.items():
@@ -88,15 +92,15 @@ async def _read_all(
 
 
 async def _ranked(
-    question: str, collection: Collection, documents: Sequence[Document], limit_tokens: int
+    question: str, collection: Collection, documents: Sequence[Document], preset: Preset
 ) -> tuple[Evidence, ...]:
     """The passages that fit best: by words, and the best of those by meaning too, joined as those of documents are."""
-    chunks = await _in_thread(_chunks, [document.pk for document in documents])
-    words = (await _in_thread(lexical.bm25, question, [str(collection.pk)])).of(chunks)
+    chunks = await _kept(_chunks, [document.pk for document in documents])
+    words = (await _kept(lexical.bm25, question, [str(collection.pk)])).of(chunks)
     best = [*words, *(id for id in chunks if id not in words)][:RANKED]
     meaning = await _meaning(question, [chunks[id] for id in best])
-    scores = search.join(words, meaning) if words or meaning else {}
-    evidence = await _in_thread(evidence_of, scores, limit_tokens)
+    scores = search.join(words, meaning, alpha=preset.alpha) if words or meaning else {}
+    evidence = await database_sync_to_async(evidence_of)(scores, preset.tokens, neighbours=preset.neighbours)
     read = {str(document.pk): document for document in documents}
     return tuple(
         replace(one, url=document.url, where=_where(document, one.where))
@@ -109,8 +113,8 @@ async def _meaning(question: str, chunks: Sequence[Chunk]) -> dict[UUID, float]:
     """Cosines to the question; none while the model host starts, or when nothing is near."""
     texts = [indexed(chunk.document.title, chunk.heading, chunk.text) for chunk in chunks]
     try:
-        async with asyncio.timeout(settings.WEB_DEADLINE / 3):
-            space = await _in_thread(spaces.current)
+        async with asyncio.timeout(settings.WEB_DEADLINE / 6):
+            space = await _kept(spaces.current)
             asked, vectors = await asyncio.gather(
                 spaces.question(space, question),
                 spaces.aembed(space, [space.passage_prefix + text for text in texts]),
@@ -136,7 +140,12 @@ def _cosine(a: Sequence[float], b: Sequence[float]) -> float:
     return sum(x * y for x, y in zip(a, b, strict=True)) / norm if norm else 0.0
 
 
-async def _in_thread(work: Callable[..., T], *args: object) -> T:
+async def _kept(work: Callable[..., T], *args: object) -> T:
+    """What the database holds."""
+    return await database_sync_to_async(work, thread_sensitive=False)(*args)
+
+
+async def _fetching(work: Callable[..., T], *args: object) -> T:
     """In a pool of its own: a slow site must not hold the threads that everybody's database work runs in."""
     return await asyncio.get_running_loop().run_in_executor(_readers, _closing(work), *args)
 

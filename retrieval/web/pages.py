@@ -6,6 +6,7 @@ collection that each person has for themselves, and that is searched only when t
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from uuid import UUID
 
@@ -34,22 +35,27 @@ def collection_of(person_id: UUID | str) -> Collection:
     return collection
 
 
-def page(url: str, collection: Collection) -> Document:
-    """The page as a document, fetched anew when the last reading is older than ``WEB_PAGE_HOURS``. Raises NotRead."""
+def page(url: str, collection: Collection, within: float) -> Document:
+    """The page as a document, fetched anew, within so many seconds, when the last reading is older than
+    ``WEB_PAGE_HOURS``. Raises NotRead."""
     last = Document.objects.filter(collection=collection, url=url).order_by("-fetched", "-created").first()
     young = timezone.now() - timedelta(hours=settings.WEB_PAGE_HOURS)
     if last and last.fetched and last.fetched >= young:
         return last
     try:
         egress.checked(url)
-        if not robots.may_read(url):
+        ends = time.monotonic() + within
+        if not robots.may_read(url, within):
             raise NotRead("its site asks programs not to read it")
-        fetched = egress.fetch(url, most=settings.MAX_DOCUMENT, may=robots.may_read)
+        left = max(0.0, ends - time.monotonic())
+        fetched = egress.fetch(url, most=settings.MAX_DOCUMENT, may=robots.may_read, within=left)
         if fetched.media_type not in SUFFIX and not fetched.media_type.startswith("text/"):
             raise NotRead(f"it is {fetched.media_type or 'of no known type'}")
         parsed = read(fetched.data, "page" + SUFFIX.get(fetched.media_type, ".txt"))
     except (egress.Refused, Unreadable) as error:
         raise NotRead(error.cause) from None
+    except robots.Unasked as unasked:
+        raise NotRead(str(unasked)) from None
     digest = files.keep(fetched.data)
     if last and last.text == parsed.text:
         Document.objects.filter(pk=last.pk).update(fetched=timezone.now())

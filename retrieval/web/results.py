@@ -34,12 +34,13 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """Where to ask: what the admin has saved, with its key unsealed."""
+    """Where to ask: what the admin has saved, with its key unsealed; and the seconds that it may take."""
 
     name: str
     kind: str
     base_url: str = ""
     key: str = ""
+    within: float = egress.DEADLINE
 
 
 def ask(
@@ -59,6 +60,7 @@ def ask(
             headers={"Accept": "application/json", **(headers or {})},
             body=None if body is None else orjson.dumps(body),
             trusted=True,
+            within=engine.within,
         )
     except egress.Refused as refused:
         if refused.status in (401, 403):

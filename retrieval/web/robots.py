@@ -4,31 +4,50 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import dataclass
 from urllib.parse import urlsplit
-from urllib.robotparser import RobotFileParser
+
+from protego import Protego
 
 from workspace import egress
 
 KEPT = 3_600.0  # seconds
+SILENCE_KEPT = 60.0  # the same of a site that did not say
 MOST = 500_000  # bytes; RFC 9309 asks that this much be read
 SITES = 500
 AGENT = "Onepane"
 
-_known: dict[str, tuple[float, RobotFileParser]] = {}
+
+class Unasked(Exception):
+    """A site did not say what may be read, so nothing may (RFC 9309, 2.3.1.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """``rules`` is None where the site gave none to read; ``until`` is on the monotonic clock."""
+
+    until: float
+    rules: Protego | None
+
+
+_known: dict[str, _Said] = {}
 _lock = threading.Lock()
 
 
-def may_read(url: str) -> bool:
+def may_read(url: str, within: float = egress.DEADLINE) -> bool:
+    """Raises Unasked."""
     site = "{0.scheme}://{0.netloc}".format(urlsplit(url))
     with _lock:
-        kept = _known.get(site)
-    if kept is None or time.monotonic() - kept[0] > KEPT:
-        kept = (time.monotonic(), _ask(site))
+        said = _known.get(site)
+    if said is None or time.monotonic() > said.until:
+        said = _ask(site, within)
         with _lock:
             if len(_known) >= SITES:
                 _known.clear()
-            _known[site] = kept
-    return kept[1].can_fetch(AGENT, url)
+            _known[site] = said
+    if said.rules is None:
+        raise Unasked("its site did not say whether programs may read it")
+    return bool(said.rules.can_fetch(url, AGENT))
 
 
 def forget() -> None:
@@ -36,14 +55,13 @@ def forget() -> None:
         _known.clear()
 
 
-def _ask(site: str) -> RobotFileParser:
-    """A site without the file allows all; one that can't be asked allows nothing (RFC 9309, 2.3.1)."""
-    rules = RobotFileParser()
+def _ask(site: str, within: float) -> _Said:
+    """A site without the file allows all (RFC 9309, 2.3.1.3)."""
     try:
-        said = egress.fetch(f"{site}/robots.txt", most=MOST).data.decode("utf-8", "replace")
+        file = egress.fetch(f"{site}/robots.txt", most=MOST, cut=True, within=within)
+        rules = file.data.decode("utf-8-sig", "replace")
     except egress.Refused as refused:
-        gone = refused.status is not None and 400 <= refused.status < 500
-        rules.parse([] if gone else ["User-agent: *", "Disallow: /"])
-    else:
-        rules.parse(said.splitlines())
-    return rules
+        if refused.status is None or not 400 <= refused.status < 500:
+            return _Said(time.monotonic() + SILENCE_KEPT, None)
+        rules = ""
+    return _Said(time.monotonic() + KEPT, Protego.parse(rules))

@@ -68,16 +68,18 @@ export class DocumentDrop extends HTMLElement {
     asked.upload.addEventListener("progress", ({ loaded, total }) => (bar.value = total ? loaded / total : 0));
     asked.addEventListener("load", () => this.#sent(asked));
     asked.addEventListener("error", () => this.#say("The server can't be reached. Try again in a moment."));
-    asked.addEventListener("loadend", () => { bar.hidden = true; this.#form.reset(); });
+    asked.addEventListener("loadend", () => (bar.hidden = true));
     asked.open("POST", this.#form.action);
     asked.send(body);
   }
 
   // The answer is the whole page, as it is without scripts: what it says and what it lists are taken from it.
   #sent(asked) {
-    if (asked.status !== 200) return this.#say("The files were not taken. Reload the page and try again.");
+    if (asked.status === 400 || asked.status === 413) return this.#say("That is too much at once. Add fewer files, or a long text as a file.");
+    if (asked.status !== 200) return this.#say("Nothing was taken. Reload the page and try again.");
     const page = fragment(asked.responseText);
-    this.#say(page.querySelector(".tell")?.textContent.trim() ?? "");
+    if (!page.querySelector(".tell .error")) this.#form.reset(); // what was refused is there to be mended
+    this.#say([...page.querySelectorAll(".tell")].map((one) => one.textContent.trim()).join(" "));
     this.#show(page.querySelector("#collections"));
   }
 

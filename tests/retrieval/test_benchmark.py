@@ -66,6 +66,18 @@ def test_words_find_what_is_asked_and_contexts_hold_it(folder: Path) -> None:
 
 
 @pytest.mark.django_db
+def test_a_reranker_has_the_last_word_where_there_is_one(folder: Path) -> None:
+    def upside_down(question: str, joined: benchmark.Scores) -> benchmark.Scores:
+        return {id: 1.0 - score for id, score in joined.items()}
+
+    checklist, _ = judged.sets(folder)
+    by = benchmark.rankings(checklist, by_letters, lambda step: None, upside_down)["by"]
+    assert by["joined"]["recall@1"]["value"] == 1.0 and by["reranked"]["recall@1"]["value"] == 0.0
+    held = benchmark.contexts(checklist, by_letters, lambda step: None, upside_down)["held"]
+    assert held["joined, 512 tokens"]["value"] == 1.0 > held["reranked, 512 tokens"]["value"]
+
+
+@pytest.mark.django_db
 def test_quotes_is_held_to_gold_answers_and_to_questions_without_one(folder: Path) -> None:
     told = quotes_benchmark.measure(judged.sets(folder)[0], by_letters, lambda step: None)
     assert (told["answerable"], told["unanswerable"]) == (2, 1)

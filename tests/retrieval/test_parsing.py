@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import zipfile
 from collections.abc import Callable
 from email.message import EmailMessage
@@ -16,7 +17,7 @@ from pypdf import PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, StreamObject
 
 from retrieval.parsing import reading
-from retrieval.parsing.parsed import Unreadable
+from retrieval.parsing.parsed import Parsed, Unreadable
 from retrieval.parsing.reading import read
 
 
@@ -105,6 +106,12 @@ PAGE = b"""<html><head><title>Kettles</title><script>steal()</script></head><bod
 <h1>Boiling</h1><div>Loose <b>words</b>.<p>Water boils at 100&deg;.</p></div><ul><li>Unplug it</li></ul>
 <table><tr><td>Power</td><td>2 kW</td></tr></table></body></html>"""
 
+# Hardly a sign of it is foreign, and only the page itself says in what it was written.
+TEA = (
+    '<html><head><meta http-equiv="Content-Type" content="text/html; charset=windows-1251"><title>Чай</title></head>'
+    "<body><h1>Чай</h1><p>Чайник.</p>" + "<p>Tea, tea and tea again.</p>" * 40 + "</body></html>"
+)
+
 # Name, bytes, the title, what stands in the text and in which order
 READ: list[tuple[str, bytes, str, list[str]]] = [
     ("a.pdf", pdf("First page", "Second page"), "Kettles", ["First page", "Second page"]),
@@ -120,6 +127,9 @@ READ: list[tuple[str, bytes, str, list[str]]] = [
     ("a.py", "def kochen() -> None: ...  # süß".encode(), "", ["def kochen()", "süß"]),
     ("a.txt", "Käse und Brötchen schmecken gut, überall in Österreich".encode("latin-1"), "", ["Käse", "Österreich"]),
     ("a.txt", "Fünf".encode("utf-16"), "", ["Fünf"]),
+    ("a.html", TEA.encode("cp1251"), "Чай", ["# Чай", "Чайник"]),
+    ("a.html", TEA.replace("windows-1251", "koi8-r").encode("koi8-r"), "Чай", ["Чайник"]),
+    ("a.html", TEA.replace("windows-1251", "no-such-thing").encode(), "Чай", ["Чайник"]),
     ("no suffix", b"Plain words", "", ["Plain words"]),
 ]
 
@@ -136,6 +146,8 @@ def test_each_format_gives_its_text_in_order(name: str, data: bytes, title: str,
 def test_pages_begin_where_they_say() -> None:
     parsed = read(pdf("First page", "Second page"), "a.pdf")
     assert [parsed.text[start:].split("\n")[0] for start in parsed.pages] == ["First page", "Second page"]
+    parsed = Parsed.of_pages(["a\x00b\r\nc\rd", "Second page"], "")
+    assert [parsed.text[start:] for start in parsed.pages] == ["ab\nc\nd\n\nSecond page", "Second page"]
 
 
 def bomb() -> bytes:
@@ -175,6 +187,16 @@ def test_what_gives_no_text_is_refused_in_words(name: str, data: Callable[[], by
         read(data(), name)
     assert why in refused.value.cause
     assert refused.value.action.endswith(".")
+
+
+def test_a_reader_that_breaks_says_so_and_its_words_are_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = subprocess.CompletedProcess([], reading.BROKE, stdout=b"", stderr=b"ImportError: No module named docx")
+    monkeypatch.setattr(reading.subprocess, "run", lambda *_, **__: ended)
+    with pytest.raises(Unreadable, match="broke"):
+        read(word(), "a.docx")
+    assert "No module named docx" in caplog.text
 
 
 def test_a_file_that_unfolds_without_end_costs_its_process_alone() -> None:

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from retrieval import access, tasks
 from retrieval.models import Collection, Document, SearchEngine
+from retrieval.presets import Preset
 from retrieval.web import engines, looking, robots
 from retrieval.web.looking import Looked
 from tests.websites import HERE, Web
@@ -53,8 +54,13 @@ def here(settings: Any, monkeypatch: pytest.MonkeyPatch, web: Web) -> None:
     SearchEngine.objects.create(name="Own", kind="searxng", base_url=web.url)
 
 
-def look(person: Person, question: str = "How long does a kettle take to boil?") -> Looked:
-    return async_to_sync(looking.look)(question, person_id=str(person.pk))
+def look(
+    person: Person,
+    question: str = "How long does a kettle take to boil?",
+    *,
+    preset: Preset = Preset(),  # noqa: B008
+) -> Looked:
+    return async_to_sync(looking.look)(question, person_id=str(person.pk), preset=preset)
 
 
 def test_pages_are_read_and_the_passage_that_answers_comes_first(web: Web, alice: Person) -> None:
@@ -68,6 +74,13 @@ def test_pages_are_read_and_the_passage_that_answers_comes_first(web: Web, alice
         "engine": "Own", "query": "How long does a kettle take to boil?", "results": 2, "failed": "",
     }  # fmt: skip
     assert "Home" not in Document.objects.get(title="Kettles").text
+
+
+def test_the_budget_of_evidence_that_an_admin_set_holds_for_the_web_too(web: Web, alice: Person) -> None:
+    for number in range(4):
+        web.add(f"/kettle{number}", f"Kettle {number}", KETTLE.replace("Descaling", f"Descaling {number}"))
+    few, many = (sum(len(e.text) for e in look(alice, preset=Preset(tokens=n)).evidence) for n in (128, 1_024))
+    assert 0 < few < 128 * 6 < many
 
 
 def test_a_page_is_read_once_a_day_and_a_citation_opens_it_as_it_was(
@@ -106,6 +119,25 @@ def test_what_a_site_forbids_is_not_read(web: Web, alice: Person) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("rules", "forbidden"),
+    [
+        ("User-agent: *\nAllow: /\nDisallow: /private", "/private/kettle"),  # the longest rule counts, not the first
+        ("\ufeffUser-agent: *\nDisallow: /*kettle$", "/private/kettle"),
+        ("User-agent: *\n\nDisallow: /private", "/private/kettle"),
+        ("User-agent: onepane\nDisallow: /\n\nUser-agent: *\nAllow: /", "/private/kettle"),
+        ("User-agent: *\nDisallow: /private\n" + "# long\n" * 100_000, "/private/kettle"),
+    ],
+)
+def test_rules_are_read_as_the_standard_has_them(web: Web, alice: Person, rules: str, forbidden: str) -> None:
+    web.pages["/robots.txt"] = rules
+    web.add(forbidden, "Kettles", KETTLE)
+    assert look(alice).searched[-1] == {
+        "page": web.url + forbidden, "failed": "its site asks programs not to read it",
+    }  # fmt: skip
+    assert forbidden not in web.paths()
+
+
 def test_nor_is_what_an_allowed_page_leads_on_to(web: Web, alice: Person) -> None:
     web.pages["/robots.txt"] = "User-agent: *\nDisallow: /private"
     web.add("/open", "Kettles", KETTLE)
@@ -121,7 +153,9 @@ def test_nor_is_what_an_allowed_page_leads_on_to(web: Web, alice: Person) -> Non
 def test_a_site_whose_rules_can_not_be_asked_is_left_alone(web: Web, alice: Person) -> None:
     web.pages["/robots.txt"] = 503
     web.add("/kettle", "Kettles", KETTLE)
-    assert look(alice).evidence == () and "/kettle" not in web.paths()
+    looked = look(alice)
+    assert looked.evidence == () and "/kettle" not in web.paths()
+    assert looked.searched[-1]["failed"] == "its site did not say whether programs may read it"
 
 
 @pytest.mark.parametrize("page", [404, 500, ""])
@@ -156,6 +190,40 @@ def test_engines_are_asked_in_turn_and_failures_are_told(web: Web, alice: Person
     assert "No search engine is set up" in look(alice).note
 
 
+def test_an_engine_that_hangs_leaves_time_for_the_next(web: Web, alice: Person, settings: Any) -> None:
+    settings.WEB_DEADLINE = 12.0  # a quarter of it for the first engine
+    with Web() as other:
+        other.silent.add("/search")
+        SearchEngine.objects.create(name="Silent", kind="searxng", base_url=other.url, position=0)
+        SearchEngine.objects.filter(name="Own").update(position=1)
+        web.add("/kettle", "Kettles", KETTLE)
+        looked = look(alice)
+    assert [one.get("engine") for one in looked.searched] == ["Silent", "Own"] and looked.evidence
+    assert "Silent: The page took too long" in str(looked.searched[0]["failed"])
+
+
+def test_a_page_that_hangs_costs_a_line_and_holds_nothing_up(web: Web, alice: Person, settings: Any) -> None:
+    settings.WEB_DEADLINE = 8.0
+    web.silent.add("/slow")
+    web.add("/slow", "Slow", KETTLE)
+    web.add("/kettle", "Kettles", KETTLE)
+    looked = look(alice)
+    assert [e.title for e in looked.evidence] == ["Kettles"]
+    assert looked.searched[-1]["page"] == f"{web.url}/slow"
+
+
+def test_passages_are_ranked_by_meaning_too(web: Web, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A question that shares no word with the passage that answers it."""
+
+    async def embedded(texts: Any, **_: Any) -> list[list[float]]:
+        return [[1.0, 0.0] if "ferry" in text or "boat" in text else [0.0, 1.0] for text in texts]
+
+    monkeypatch.setattr(link, "aembed", embedded)
+    web.add("/kettle", "Kettles", KETTLE)
+    web.add("/harbour", "Ferries", HARBOUR)
+    assert look(alice, "When sails that boat?").evidence[0].title == "Ferries"
+
+
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
@@ -187,7 +255,7 @@ def test_each_engine_is_asked_in_its_documented_shape(
     row = SearchEngine.objects.create(name=kind, kind=kind, base_url=web.url)
     assert bool(engines.configured()) is not key, "an engine that needs a key is not asked without one"
     SearchEngine.objects.filter(pk=row.pk).update(encrypted_key=engines.sealed("s3cret"))
-    [result], [told] = engines.search("boiling")
+    [result], [told] = engines.search("boiling", 10.0)
     assert result.url == f"{web.url}/wiki/A_kettle" if kind == "wikipedia" else result.url == f"{web.url}/kettle"
     assert (result.text, told["results"]) == ("d", 1)
     asked, headers, body = web.asked[-1]

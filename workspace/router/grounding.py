@@ -33,7 +33,7 @@ async def look_up(request: Request) -> Found:
     if grounding.collections:
         places.append(search(asked, collections=grounding.collections, preset=preset))
     if grounding.web:
-        places.append(looking.look(asked, person_id=request.person_id))
+        places.append(looking.look(asked, person_id=request.person_id, preset=preset))
     found = await asyncio.gather(*places)
     searched = tuple(line for place in found for line in place.searched)
     notes = [place.note for place in found]

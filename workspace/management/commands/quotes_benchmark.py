@@ -20,7 +20,7 @@ class Command(retrieval_benchmark.Command):
                 f"{folder} holds no corpus.jsonl with questions that name their text (gold_id), some with no answers."
             )
 
-    def measured(self, folder: Path, embed: Any, tell: Any) -> dict[str, Any]:
+    def measured(self, folder: Path, embed: Any, tell: Any, rerank: Any) -> dict[str, Any]:
         from workspace.router import quotes_benchmark
 
         least = min(_sets(folder), key=lambda one: len(one.asked))  # the largest is for search
