@@ -23,6 +23,7 @@ from workspace.hosts.making import MAKING
 logger = logging.getLogger(__name__)
 
 NICE = 10  # the socket, and the server beside us, go before the next token
+BROKE_DOWN = 70  # exit status
 
 
 class Engine:
@@ -47,7 +48,8 @@ class Engine:
             if batch := self._batches.pop(name, None):
                 batch.fail("the model was unloaded", 503)
 
-        await asyncio.wrap_future(self._soon(drop))
+        # The model goes even if whoever asked for it leaves.
+        await asyncio.shield(asyncio.wrap_future(self._soon(drop)))
 
     async def do(self, work: Callable[[], Any]) -> Any:
         """Run something between two rounds: tokenizers are not made for two threads at once."""
@@ -68,6 +70,15 @@ class Engine:
         return done
 
     def _run(self) -> None:
+        """Without this thread no answer is written any more: when it ends, so does the process, which is started
+        again."""
+        try:
+            self._rounds()
+        except BaseException:
+            logger.critical("The thread that writes answers broke down: the model host ends.", exc_info=True)
+            os._exit(BROKE_DOWN)
+
+    def _rounds(self) -> None:
         if hasattr(os, "setpriority"):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         with torch.inference_mode():
@@ -87,6 +98,8 @@ class Engine:
             if not asked:
                 return
             for work, done in asked:
+                if not done.set_running_or_notify_cancel():
+                    continue  # whoever asked has left
                 try:
                     done.set_result(work())
                 except Exception as error:
