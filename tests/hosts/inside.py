@@ -46,6 +46,45 @@ async def somebody_leaves_while_a_round_runs() -> dict[str, Any]:
         return {"then": await engine.do(lambda: "goes on"), "left": left.cancelled()}
 
 
+def batch_of(folder: str, *, tokens: int = 10**9) -> tuple[Any, list[tuple[Any, Any]]]:
+    """A model's batch, and the list of what it tells of which answer."""
+    from workspace.hosts.batch import Batch
+    from workspace.hosts.loading import load
+
+    told: list[tuple[Any, Any]] = []
+    loaded = load(Path(folder), device="cpu", precision="float32")
+    return Batch(loaded, lambda job, piece: told.append((job, piece)), tokens=tokens), told
+
+
+def asked(batch: Any, words: str = WORDS, **options: Any) -> Any:
+    """An answer that waits in the batch."""
+    from workspace.hosts.prompting import job_of
+
+    body = {"messages": [{"role": "user", "content": words}], "temperature": 0, "ignore_eos": True, **options}
+    job = job_of(body, batch.loaded, lambda piece: None)
+    batch.waiting.append(job)
+    return job
+
+
+def how_it_ended(told: list[tuple[Any, Any]], job: Any) -> str:
+    last = [piece for each, piece in told if each is job][-1]
+    return str(getattr(last, "reason", "") or getattr(last, "message", ""))
+
+
+def one_answers_scores_are_no_numbers(folder: str) -> dict[str, Any]:
+    """Parameters that overflow, at the first token and, by a penalty on what was written, at a later one."""
+    batch, told = batch_of(folder)
+    sound = asked(batch, max_tokens=12)
+    first = asked(batch, max_tokens=12, temperature=1.0, repetition_penalty=1e-300)
+    later = asked(batch, max_tokens=12, temperature=1.0, frequency_penalty=-1e39, seed=1)
+    cold = asked(batch, max_tokens=12, temperature=1e-40)
+    while batch.busy:
+        batch.round()
+    ended = {name: how_it_ended(told, job) for name, job in
+             {"sound": sound, "first": first, "later": later, "cold": cold}.items()}  # fmt: skip
+    return {**ended, "cold is greedy": cold.written == sound.written, "later wrote": len(later.written)}
+
+
 def main(story: str, *folders: str) -> None:
     told = globals()[story](*folders)
     print(json.dumps(asyncio.run(told) if inspect.iscoroutine(told) else told))

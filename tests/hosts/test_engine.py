@@ -18,3 +18,11 @@ def llama() -> str:
 
 def test_somebody_who_leaves_while_a_round_runs_ends_nobody_elses_answer() -> None:
     assert inside(stories.somebody_leaves_while_a_round_runs) == {"then": "goes on", "left": True}
+
+
+def test_parameters_that_overflow_fail_their_own_answer_alone(llama: str) -> None:
+    found = inside(stories.one_answers_scores_are_no_numbers, llama)
+    assert (found["sound"], found["cold"], found["cold is greedy"]) == ("length", "length", True)
+    assert "no numbers" in found["first"]
+    assert "no numbers" in found["later"]
+    assert found["later wrote"] == 1

@@ -159,6 +159,9 @@ class Batch:
         if job.generator is None:
             job.generator = job.sampling.generator(scores.device)
         token = self._choose(job, scores[0])
+        if token is None:
+            self._reading = None
+            return
         if isinstance(past, Alone) or isinstance(self._columns, Alone):
             self._columns = past
         else:
@@ -179,13 +182,23 @@ class Batch:
         for row in reversed(range(len(self.rows))):
             job = self.rows[row]
             token = best[row] if job.sampling.is_greedy else self._choose(job, scores[row])
+            if token is None:
+                self._leave(row)
+                continue
             self._next[row] = token
             if not self._say(job, token):
                 self._keep(job, self._columns, row)
                 self._leave(row)
 
-    def _choose(self, job: Job, scores: torch.Tensor) -> int:
-        return choose(scores, job.sampling, written=job.written, prompt=job.prompt, generator=job.generator)
+    def _choose(self, job: Job, scores: torch.Tensor) -> int | None:
+        """``None`` after a failure of this answer alone, such as parameters that no number can be drawn with."""
+        try:
+            return choose(scores, job.sampling, written=job.written, prompt=job.prompt, generator=job.generator)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            self._tell(job, Failed(500, f"{type(error).__name__}: {error}"))
+            return None
 
     def _say(self, job: Job, token: int) -> bool:
         """Tell what is new; whether the answer goes on."""
