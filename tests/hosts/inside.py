@@ -85,6 +85,22 @@ def one_answers_scores_are_no_numbers(folder: str) -> dict[str, Any]:
     return {**ended, "cold is greedy": cold.written == sound.written, "later wrote": len(later.written)}
 
 
+async def an_answer_comes_just_after_its_model_went(folder: str) -> dict[str, Any]:
+    from workspace.hosts.engine import Engine
+
+    told: list[tuple[Any, Any]] = []
+    engine = Engine(asyncio.get_running_loop(), told.extend)
+    batch, _ = batch_of(folder)
+    engine.add(batch)
+    job = asked(batch, max_tokens=4)
+    batch.waiting.clear()
+    await engine.remove(batch)
+    engine.submit(batch, job)
+    await engine.do(lambda: None)
+    await asyncio.sleep(0)
+    return {"ended": how_it_ended(told, job), "status": told[-1][1].status}
+
+
 def main(story: str, *folders: str) -> None:
     told = globals()[story](*folders)
     print(json.dumps(asyncio.run(told) if inspect.iscoroutine(told) else told))

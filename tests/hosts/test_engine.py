@@ -26,3 +26,8 @@ def test_parameters_that_overflow_fail_their_own_answer_alone(llama: str) -> Non
     assert "no numbers" in found["first"]
     assert "no numbers" in found["later"]
     assert found["later wrote"] == 1
+
+
+def test_an_answer_that_comes_just_after_its_model_went_is_told_so(llama: str) -> None:
+    found = inside(stories.an_answer_comes_just_after_its_model_went, llama)
+    assert found == {"ended": "the model was unloaded", "status": 503}

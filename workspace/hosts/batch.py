@@ -8,6 +8,7 @@ from there. It runs in the engine's thread alone, and knows no socket and no bud
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -40,14 +41,18 @@ class Kept:
 
 
 class Batch:
-    """``tokens`` is how many the cache of all answers together may hold."""
+    """``tokens`` is how many the cache of all answers together may hold, ``room`` tells how many bytes are left on the
+    CPU."""
 
-    def __init__(self, loaded: Loaded, tell: Tell, *, tokens: int) -> None:
+    def __init__(
+        self, loaded: Loaded, tell: Tell, *, tokens: int, room: Callable[[], int] = lambda: sys.maxsize
+    ) -> None:
         self.loaded = loaded
         self.tokens = tokens
         self.waiting: list[Job] = []
         self.rows: list[Job] = []
         self._tell = tell
+        self._room = room
         self._threads = Threads(useful=loaded.kind == "cpu")
         self._columns: Columns | Alone = Columns(loaded.layers)
         self._reading: tuple[Job, Columns | Alone] | None = None

@@ -17,13 +17,14 @@ from typing import Any
 import torch
 
 from workspace.hosts.batch import Batch
-from workspace.hosts.jobs import Job, Piece
+from workspace.hosts.jobs import Failed, Job, Piece
 from workspace.hosts.making import MAKING
 
 logger = logging.getLogger(__name__)
 
 NICE = 10  # the socket, and the server beside us, go before the next token
 BROKE_DOWN = 70  # exit status
+GONE = "the model was unloaded"
 
 
 class Engine:
@@ -33,20 +34,20 @@ class Engine:
         self._loop = loop
         self._hear = hear
         self._told: list[tuple[Job, Piece]] = []
-        self._batches: dict[str, Batch] = {}
+        self._batches: list[Batch] = []
         self._asked: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._wake = threading.Condition()
         threading.Thread(target=self._run, name="engine", daemon=True).start()
 
-    def add(self, name: str, batch: Batch) -> None:
-        self._soon(lambda: self._batches.__setitem__(name, batch))
+    def add(self, batch: Batch) -> None:
+        self._soon(lambda: self._batches.append(batch))
 
-    async def remove(self, name: str) -> None:
+    async def remove(self, batch: Batch) -> None:
         """Let go of a model; whoever it was answering is told that it failed."""
 
         def drop() -> None:
-            if batch := self._batches.pop(name, None):
-                batch.fail("the model was unloaded", 503)
+            self._batches.remove(batch)
+            batch.fail(GONE, 503)
 
         # The model goes even if whoever asked for it leaves.
         await asyncio.shield(asyncio.wrap_future(self._soon(drop)))
@@ -55,8 +56,16 @@ class Engine:
         """Run something between two rounds: tokenizers are not made for two threads at once."""
         return await asyncio.wrap_future(self._soon(work))
 
-    def submit(self, name: str, job: Job) -> None:
-        self._soon(lambda: self._batches[name].waiting.append(job))
+    def submit(self, batch: Batch, job: Job) -> None:
+        """Have it written; it is told that it failed where the model has gone meanwhile."""
+
+        def add() -> None:
+            if batch in self._batches:
+                batch.waiting.append(job)
+            else:
+                self.tell(job, Failed(503, GONE))
+
+        self._soon(add)
 
     def tell(self, job: Job, piece: Piece) -> None:
         """What a batch has to tell; in the engine's thread."""
@@ -84,15 +93,15 @@ class Engine:
         with torch.inference_mode():
             while True:
                 self._take()
-                for name, batch in list(self._batches.items()):
+                for batch in self._batches:
                     if batch.busy:
-                        self._round(name, batch)
+                        self._round(batch)
 
     def _take(self) -> None:
         """What was asked for; waits for it while there is nothing to write."""
         while True:
             with self._wake:
-                while not self._asked and not any(batch.busy for batch in self._batches.values()):
+                while not self._asked and not any(batch.busy for batch in self._batches):
                     self._wake.wait()
                 asked, self._asked = self._asked, deque()
             if not asked:
@@ -106,12 +115,12 @@ class Engine:
                     done.set_exception(error)
             self._flush()
 
-    def _round(self, name: str, batch: Batch) -> None:
+    def _round(self, batch: Batch) -> None:
         try:
             with MAKING:
                 batch.round()
         except Exception as error:  # whatever a model's own code raises is the error of its answers alone
-            logger.warning("%s failed", name, exc_info=True)
+            logger.warning("a %s failed", type(batch.loaded.model).__name__, exc_info=True)
             batch.fail(f"{type(error).__name__}: {error}")
         self._flush()
 

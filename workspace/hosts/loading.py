@@ -38,6 +38,10 @@ class Loaded:
     broken: bool = False
 
     @property
+    def device(self) -> str:
+        return str(self.model.device)
+
+    @property
     def kind(self) -> str:
         return "cuda" if self.model.device.type == "cuda" else "cpu"
 

@@ -25,7 +25,7 @@ from workspace.hosts.jobs import End, Failed, Piece, Step, Text
 from workspace.hosts.keeper import Keeper
 from workspace.hosts.reading import EMBEDDING, Reading
 from workspace.hosts.references import NotHere, Shelf
-from workspace.hosts.tenants import NotAModel, Tenant, Tenants
+from workspace.hosts.tenants import Held, NotAModel, Tenants, Unloaded
 
 BEAT = 10.0  # seconds between two signs of life while nothing else is told
 
@@ -111,10 +111,12 @@ class ModelHost:
             told.put_nowait(Step(words))
 
         try:
-            async with self._tenants.using(str(body["model"]), say, task="chat") as tenant:
-                await self._written(tenant, body, told)
+            async with self._tenants.using(str(body["model"]), say, task="chat") as held:
+                await self._written(held, body, told)
         except (NotHere, NotAModel) as error:
             told.put_nowait(Failed(404, str(error)))
+        except Unloaded as error:
+            told.put_nowait(Failed(503, str(error)))
         except MemoryError as error:
             told.put_nowait(Failed(507, str(error) if "out of memory" in str(error) else f"out of memory: {error}"))
         except (ValueError, KeyError, TypeError) as error:
@@ -122,7 +124,7 @@ class ModelHost:
         except Exception as error:  # whatever a model's own code raises is the answer's error
             told.put_nowait(Failed(500, f"{type(error).__name__}: {error}"))
 
-    async def _written(self, tenant: Tenant, body: dict[str, Any], told: asyncio.Queue[Piece]) -> None:
+    async def _written(self, held: Held, body: dict[str, Any], told: asyncio.Queue[Piece]) -> None:
         from workspace.hosts import seeing
         from workspace.hosts.prompting import job_of
 
@@ -136,11 +138,10 @@ class ModelHost:
                 over.set()
 
         engine = self._tenants.engine
-        job = await engine.do(lambda: job_of(body, tenant.loaded, hear, pictures, seeing.sight_of(files)))
-        loaded = tenant.loaded
-        if tenant.plan and loaded.precision != tenant.plan.precision:
-            hear(Step(f"{tenant.reference.name} runs in {loaded.precision} since memory was short"))
-        engine.submit(str(tenant.reference), job)
+        job = await engine.do(lambda: job_of(body, held.loaded, hear, pictures, seeing.sight_of(files)))
+        if held.lowered:
+            hear(Step(f"{held.name.partition('@')[0]} runs in {held.loaded.precision} since memory was short"))
+        engine.submit(held.batch, job)
         try:
             await over.wait()
         finally:

@@ -45,7 +45,8 @@ class Sampling:
 def sampling_of(body: dict[str, Any], defaults: Any) -> Sampling:
     """Out of a request in OpenAI's words; what it leaves open is as the model's makers set it."""
     made = {name: _number(body, name, defaults) for name in Sampling.__dataclass_fields__ if name != "seed"}
-    if made["temperature"] < COLDEST or body.get("temperature") is None and not getattr(defaults, "do_sample", False):
+    samples = body.get("temperature") is not None or getattr(defaults, "do_sample", False)
+    if not samples or made["temperature"] < COLDEST:
         made["temperature"] = 0.0
     if made["repetition_penalty"] <= 0:
         raise ValueError("repetition_penalty is a number above 0")

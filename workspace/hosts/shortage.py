@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import torch
-
 WORDS = (
     "could not create a primitive",
     "can't allocate memory",
     "not enough memory",
-    "out of memory",
+    "out of memory",  # torch's own error says it too
     "cannot allocate memory",
+    "cublas_status_alloc_failed",
+    "cudnn_status_alloc_failed",
 )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return any(word in str(error).lower() for word in WORDS)
+    return isinstance(error, MemoryError) or any(word in str(error).lower() for word in WORDS)

@@ -16,6 +16,7 @@ from pathlib import Path
 import psutil
 from django.conf import settings
 
+from workspace.hosts import machine
 from workspace.hosts.link import INDEX_HOST, MODEL_HOST, socket_of
 
 logger = logging.getLogger(__name__)
@@ -124,10 +125,7 @@ def memory_budget() -> int:
     """Bytes that local models may take: what is set, or most of what this machine or its container has."""
     if settings.LOCAL_MEMORY_GIB:
         return int(settings.LOCAL_MEMORY_GIB * 2**30)
-    total = psutil.virtual_memory().total
-    with contextlib.suppress(OSError, ValueError):  # "max" is no limit
-        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return int(total * SHARE)
+    return int(machine.total() * SHARE)
 
 
 def make_private(folder: Path) -> None:
