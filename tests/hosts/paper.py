@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from workspace.hosts.at_work import AtWork
 from workspace.hosts.ledger import Plan
 from workspace.hosts.references import Shelf
 from workspace.hosts.tenants import Tenants
@@ -78,5 +79,13 @@ class PaperLoader:
         pass
 
 
-def tenants_of(folder: Path, loader: PaperLoader, *, budget: int, available: int = 2**50) -> Tenants:
-    return Tenants(Shelf(folder), budget=budget, loader=loader, available=lambda: available)  # type: ignore[arg-type]
+def tenants_of(
+    folder: Path, loader: PaperLoader, *, budget: int, available: int = 2**50, killed: bool = False
+) -> Tenants:
+    return Tenants(
+        Shelf(folder),
+        budget=budget,
+        loader=loader,  # type: ignore[arg-type]
+        available=lambda: available,
+        at_work=AtWork(folder / "at_work.json", killed=killed),
+    )

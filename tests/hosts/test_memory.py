@@ -22,7 +22,7 @@ from django.conf import LazySettings
 
 from tests.hosts.small import small_models
 from tests.hosts.test_model_host import answer, call_of
-from workspace.hosts import link, supervisor
+from workspace.hosts import link, machine, supervisor
 from workspace.hosts.supervisor import Supervisor
 from workspace.hosts.weights import facts
 from workspace.providers import http
@@ -167,6 +167,29 @@ async def test_a_killed_host_breaks_its_answers_off_and_the_next_call_waits_for_
     )
     assert found.ended in ("length", "stop")
     assert host.pid != pid
+
+
+async def test_a_host_killed_for_memory_begins_lower_what_it_was_killed_with(
+    host: Host, models: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel says that it killed one; the kill itself is ours."""
+    kills = iter(range(1000))
+    monkeypatch.setattr(machine, "killed_for_memory", lambda: next(kills))
+    pid = await host.start()
+    model = models["llama"]
+    stream = Local().stream(call_of(model, "Go on.", max_tokens=1900, temperature=0))
+    async for said in stream:
+        if isinstance(said, Delta):
+            os.kill(pid, 9)
+            break
+    with pytest.raises(ProviderError):
+        [said async for said in stream]
+    found = await answer(call_of(model, "Go on.", max_tokens=8, temperature=0))
+    assert f"The model host was killed for want of memory with {model} in float32: it is loaded in bfloat16" in (
+        found.steps
+    )
+    [row] = (await link.models())["models"]
+    assert (row["state"], row["precision"]) == ("ready", "bfloat16")
 
 
 @pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="the kernel of Linux has it")

@@ -299,3 +299,29 @@ async def test_a_model_left_half_way_is_loaded_again(tmp_path: Path, models: lis
     await use(tenants, models[0])
     assert len(loader.loads) == 2
     assert len(tenants.ledger.held) == 1
+
+
+async def test_what_was_at_work_when_memory_killed_the_host_begins_lower(tmp_path: Path, models: list[str]) -> None:
+    a, b, c = models
+    loader = PaperLoader()
+    tenants = tenants_of(tmp_path, loader, budget=GIB)
+    await use(tenants, b)
+    visit = Visit(tenants, a)
+    await until(lambda: visit.held)
+    loader.gate.clear()
+    loading = Visit(tenants, c)
+    await until(lambda: len(loader.loads) == 3)
+
+    after = PaperLoader()
+    others = tenants_of(tmp_path, after, budget=GIB, killed=True)
+    said: list[str] = []
+    for model in (a, b, c):
+        await use(others, model, said)
+    assert [precision for _, precision, _ in after.loads] == ["bfloat16", "float32", "bfloat16"]
+    assert said[0] == f"The model host was killed for want of memory with {a} in float32: it is loaded in bfloat16"
+    unharmed = PaperLoader()
+    await use(tenants_of(tmp_path, unharmed, budget=GIB, killed=True), a)  # nothing was at work any more
+    assert [precision for _, precision, _ in unharmed.loads] == ["float32"]
+    loader.gate.set()
+    for one in (visit, loading):
+        await one.leave()

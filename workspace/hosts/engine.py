@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -19,6 +20,7 @@ import torch
 from workspace.hosts.batch import Batch
 from workspace.hosts.jobs import Failed, Job, Piece
 from workspace.hosts.making import MAKING
+from workspace.hosts.shortage import is_lost
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +39,13 @@ class Engine:
         self._batches: list[Batch] = []
         self._asked: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._wake = threading.Condition()
+        self._since = 0.0  # when what runs now began
         threading.Thread(target=self._run, name="engine", daemon=True).start()
+
+    @property
+    def busy_for(self) -> float:
+        """Seconds that what runs now has taken: a round, or what was asked to be done between two."""
+        return time.monotonic() - since if (since := self._since) else 0.0
 
     def add(self, batch: Batch) -> None:
         self._soon(lambda: self._batches.append(batch))
@@ -102,10 +110,12 @@ class Engine:
         while True:
             with self._wake:
                 while not self._asked and not any(batch.busy for batch in self._batches):
+                    self._since = 0.0
                     self._wake.wait()
                 asked, self._asked = self._asked, deque()
             if not asked:
                 return
+            self._since = time.monotonic()
             for work, done in asked:
                 if not done.set_running_or_notify_cancel():
                     continue  # whoever asked has left
@@ -116,10 +126,13 @@ class Engine:
             self._flush()
 
     def _round(self, batch: Batch) -> None:
+        self._since = time.monotonic()
         try:
             with MAKING:
                 batch.round()
         except Exception as error:  # whatever a model's own code raises is the error of its answers alone
+            if is_lost(error):
+                raise
             logger.warning("a %s failed", type(batch.loaded.model).__name__, exc_info=True)
             batch.fail(f"{type(error).__name__}: {error}")
         self._flush()

@@ -17,6 +17,16 @@ def total() -> int:
     return found
 
 
+def killed_for_memory() -> int:
+    """How many processes the kernel has killed so far because memory had run out."""
+    found = 0
+    for file in (Path("/proc/vmstat"), CGROUP / "memory.events"):
+        with contextlib.suppress(OSError):
+            rows = (line.split() for line in file.read_text().splitlines())
+            found += sum(int(row[1]) for row in rows if row[0] == "oom_kill")
+    return found
+
+
 def available() -> int:
     """What could be taken now without anything being killed; files that the container only reads count as free."""
     found = psutil.virtual_memory().available

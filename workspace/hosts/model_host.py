@@ -20,6 +20,7 @@ import orjson
 from aiohttp import web
 
 from workspace.hosts import weights
+from workspace.hosts.at_work import AtWork
 from workspace.hosts.child import answering, serve
 from workspace.hosts.jobs import End, Failed, Piece, Step, Text
 from workspace.hosts.keeper import Keeper
@@ -34,7 +35,8 @@ class ModelHost:
     """The door. What it is asked goes to the thread that reads texts, or to the one that writes answers."""
 
     def __init__(self, place: Path, budget: int) -> None:
-        self._tenants = Tenants(Shelf(place), budget=budget)
+        at_work = AtWork(place / "models_at_work.json", killed="KILLED_FOR_MEMORY" in os.environ)
+        self._tenants = Tenants(Shelf(place), budget=budget, at_work=at_work)
         self._keeper = Keeper(self._tenants)
         self._reading = Reading(self._tenants)
 
@@ -53,10 +55,12 @@ class ModelHost:
         self._keeper.load_pinned()
 
     async def _health(self, request: web.Request) -> web.Response:
-        """Answers at once; with ``?wait``, when the embedding model is loaded or can't be."""
+        """Answers at once; with ``?wait``, when the embedding model is loaded or can't be. ``busy_for`` are the seconds
+        that the thread which writes has been at one thing: the supervisor ends a host where that never ends."""
         if "wait" in request.query:
             await self._reading.settled.wait()
-        return web.json_response({"state": self._reading.state})
+        engine = self._tenants.engine
+        return web.json_response({"state": self._reading.state, "busy_for": engine.busy_for if engine else 0.0})
 
     async def _models(self, request: web.Request) -> web.Response:
         """What can be asked for: models of the Hugging Face cache, those in memory, and MiniLM."""

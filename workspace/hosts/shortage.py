@@ -13,5 +13,13 @@ WORDS = (
 )
 
 
+LOST = ("cuda error", "hip error", "xpu error")
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(word in str(error).lower() for word in WORDS)
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether the device refuses all work of this process from now on."""
+    return not is_out_of_memory(error) and any(word in str(error).lower() for word in LOST)

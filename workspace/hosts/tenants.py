@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from workspace.hosts import machine
+from workspace.hosts.at_work import AtWork
 from workspace.hosts.ledger import Held, Ledger, Plan
 from workspace.hosts.loader import Loader
 from workspace.hosts.references import NotHere, Reference, Shelf
@@ -95,9 +96,16 @@ class Tenant:
 
 class Tenants:
     def __init__(
-        self, shelf: Shelf, *, budget: int, loader: Loader | None = None, available: Callable[[], int] | None = None
+        self,
+        shelf: Shelf,
+        *,
+        budget: int,
+        loader: Loader | None = None,
+        available: Callable[[], int] | None = None,
+        at_work: AtWork | None = None,
     ) -> None:
         self.shelf = shelf
+        self._at_work = at_work
         self.ledger = Ledger(budget, available=available or machine.available, pinned=lambda: shelf.pinned)
         self.known: dict[str, Tenant] = {}
         self._loader = loader or Loader()
@@ -120,6 +128,7 @@ class Tenants:
         if task and tenant.facts.task != task:
             raise NotAModel(f"{tenant.reference.name} {FOR[tenant.facts.task]}, and is asked to {ASKED[task]}")
         held = await self._taken(tenant, say)
+        self._note()
         try:
             yield held
         finally:
@@ -180,6 +189,7 @@ class Tenants:
 
     def _give_back(self, held: Held) -> None:
         held.leave()
+        self._note()
         self._freed.set()
 
     def _line_up(self, tenant: Tenant, ask: Ask) -> None:
@@ -218,13 +228,15 @@ class Tenants:
             self.ledger.budgets = {**await self._loader.start(), **self.ledger.budgets}
             await self._climb(tenant)
         finally:
+            self._note()
             tenant.loading.set()
             tenant.loading = None
 
     async def _climb(self, tenant: Tenant) -> None:
         """The ladder of loading: the next lower precision, then the CPU, as long as memory is short."""
         gpus = [name for name in self.ledger.budgets if name != "cpu"]
-        rungs = [*((precision, gpus) for precision in GPU if gpus), *((precision, ["cpu"]) for precision in CPU)]
+        on_cpu = self._after_death(tenant)
+        rungs = [*((precision, gpus) for precision in GPU if gpus), *((precision, ["cpu"]) for precision in on_cpu)]
         for number, (precision, devices) in enumerate(rungs):
             last = number + 1 == len(rungs)
             untried = list(devices)
@@ -248,12 +260,30 @@ class Tenants:
             then, there = rungs[number + 1]
             tenant.say(f"{why} is loaded in {then}{' on the CPU' if there == ['cpu'] != devices else ''}")
 
+    def _after_death(self, tenant: Tenant) -> tuple[str, ...]:
+        """The precisions to try on the CPU, lower than the one that the last host was killed with."""
+        died = self._at_work.died.get(str(tenant.reference)) if self._at_work else None
+        left = CPU[CPU.index(died) + 1 :] if died in CPU else CPU
+        if left and left != CPU:
+            tenant.say(
+                f"The model host was killed for want of memory with {tenant.reference.name} in {died}: "
+                f"it is loaded in {left[0]}"
+            )
+        return left or CPU[-1:]
+
+    def _note(self, *begun: tuple[Tenant, Plan]) -> None:
+        """What is at work now, should the kernel end it."""
+        if self._at_work:
+            working = {held.name: str(held.loaded.precision) for held in self.ledger.held if held.users}
+            self._at_work.note(working | {str(tenant.reference): plan.precision for tenant, plan in begun})
+
     async def _into_memory(self, tenant: Tenant, plan: Plan) -> None:
         tokens = self._tokens(tenant, plan)
 
         def progress(done: float) -> None:
             tenant.progress = max(tenant.progress, done)
 
+        self._note((tenant, plan))
         loaded = await self._loader.load(tenant.folder, tenant.facts, plan, progress)
         writes = tenant.facts.task == "chat"
         batch = self._loader.batch(loaded, tokens=tokens, room=lambda: self.ledger.free("cpu")) if writes else None
