@@ -188,8 +188,10 @@ async def test_a_host_killed_for_memory_begins_lower_what_it_was_killed_with(
     assert f"The model host was killed for want of memory with {model} in float32: it is loaded in bfloat16" in (
         found.steps
     )
-    [row] = (await link.models())["models"]
+    told = await link.models()
+    [row] = told["models"]
     assert (row["state"], row["precision"]) == ("ready", "bfloat16")
+    assert (told["host"]["restarts"], told["host"]["ended"]) == (1, "killed for want of memory")
 
 
 @pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="the kernel of Linux has it")

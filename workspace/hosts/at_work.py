@@ -9,6 +9,8 @@ import contextlib
 import json
 from pathlib import Path
 
+KILLED_FOR_MEMORY = "killed for want of memory"  # how the last process ended, as the supervisor tells the next
+
 
 class AtWork:
     """``died`` are those a host was killed with; empty after any other end."""

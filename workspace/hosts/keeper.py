@@ -18,7 +18,7 @@ import orjson
 from aiohttp import web
 
 from workspace.hosts import weights
-from workspace.hosts.child import answering
+from workspace.hosts.child import answering, life
 from workspace.hosts.references import NotHere, Reference
 from workspace.hosts.tenants import Tenant, Tenants
 
@@ -64,7 +64,13 @@ class Keeper:
         rows = [await self._row(name, cached=name in cached) for name in names]
         budget = sum(self._tenants.ledger.budgets.values())
         return web.json_response(
-            {"models": rows, "free": self._tenants.free(), "budget": budget, "offline": bool(OFFLINE)}
+            {
+                "models": rows,
+                "free": self._tenants.free(),
+                "budget": budget,
+                "offline": bool(OFFLINE),
+                "host": life(),
+            }
         )
 
     async def _memory(self, request: web.Request) -> web.Response:

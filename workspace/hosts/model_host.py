@@ -20,7 +20,7 @@ import orjson
 from aiohttp import web
 
 from workspace.hosts import weights
-from workspace.hosts.at_work import AtWork
+from workspace.hosts.at_work import KILLED_FOR_MEMORY, AtWork
 from workspace.hosts.child import answering, serve
 from workspace.hosts.jobs import End, Failed, Piece, Step, Text
 from workspace.hosts.keeper import Keeper
@@ -35,7 +35,7 @@ class ModelHost:
     """The door. What it is asked goes to the thread that reads texts, or to the one that writes answers."""
 
     def __init__(self, place: Path, budget: int) -> None:
-        at_work = AtWork(place / "models_at_work.json", killed="KILLED_FOR_MEMORY" in os.environ)
+        at_work = AtWork(place / "models_at_work.json", killed=os.environ.get("HOST_ENDED") == KILLED_FOR_MEMORY)
         self._tenants = Tenants(Shelf(place), budget=budget, at_work=at_work)
         self._keeper = Keeper(self._tenants)
         self._reading = Reading(self._tenants)

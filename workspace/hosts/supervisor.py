@@ -18,6 +18,7 @@ import psutil
 from django.conf import settings
 
 from workspace.hosts import link, machine
+from workspace.hosts.at_work import KILLED_FOR_MEMORY
 from workspace.hosts.link import INDEX_HOST, MODEL_HOST, socket_of
 
 logger = logging.getLogger(__name__)
@@ -98,10 +99,10 @@ class Supervisor:
             kills = machine.killed_for_memory()
             how = await self._live(child)
             killed = how == KILLED and machine.killed_for_memory() > kills
-            child.after = {"KILLED_FOR_MEMORY": "1"} if killed else {}
             deaths = 1 if time.monotonic() - child.since > HEALTHY_AFTER else deaths + 1
             wait = PATIENCE[min(deaths, len(PATIENCE)) - 1]
             child.restarts += 1
+            child.after = {"HOST_RESTARTS": str(child.restarts), "HOST_ENDED": KILLED_FOR_MEMORY if killed else how}
             logger.warning("The %s ended (%s); it is started again in %.1f s.", child.words, how, wait)
             await asyncio.sleep(wait)
 
