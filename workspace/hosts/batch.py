@@ -67,10 +67,6 @@ class Batch:
         return bool(self.rows or self.waiting or self._reading)
 
     @property
-    def places(self) -> int:
-        return self._places
-
-    @property
     def threads(self) -> int:
         return self._threads.count
 

@@ -6,7 +6,6 @@ two texts read in one batch must give the scores of the first read alone. Who fa
 
 from __future__ import annotations
 
-import copy
 import gc
 import logging
 from dataclasses import dataclass
@@ -159,7 +158,3 @@ def shares_well(loaded: Loaded) -> bool:
     # float: the same sums in another order; lower precisions are farther apart
     allowed = CLOSE * (1 if alone.dtype == torch.float32 and loaded.precision == "float32" else 4)
     return float((alone - shared).abs().max()) <= allowed * spread
-
-
-def generation_settings(loaded: Loaded) -> Any:
-    return copy.copy(loaded.model.generation_config)
