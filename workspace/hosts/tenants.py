@@ -12,8 +12,6 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from workspace.hosts import machine
@@ -22,6 +20,7 @@ from workspace.hosts.ledger import Held, Ledger, Plan
 from workspace.hosts.loader import Loader
 from workspace.hosts.references import NotHere, Reference, Shelf
 from workspace.hosts.shortage import is_out_of_memory
+from workspace.hosts.tenant import Ask, Say, Tenant
 from workspace.hosts.weights import Facts, NotAModel, facts
 
 logger = logging.getLogger(__name__)
@@ -37,8 +36,6 @@ ASKED = {"chat": "chat", "embedding": "make vectors", "pairs": "score pairs of t
 CPU = ("float32", "bfloat16", "int8")  # float32 is the quickest there
 GPU = ("bfloat16", "int8")  # what the makers stored
 
-Say = Callable[[str], None]
-
 
 class NoRoom(MemoryError):
     """Nothing that may be unloaded would make enough room; why, in words."""
@@ -46,52 +43,6 @@ class NoRoom(MemoryError):
 
 class Unloaded(Exception):
     """Somebody took the model out of memory while it was waited for."""
-
-
-@dataclass(slots=True, eq=False)
-class Ask:
-    """Somebody who waits for a model. The future gets what is in memory, already taken for them."""
-
-    say: Say
-    given: asyncio.Future[Held]
-
-
-@dataclass(slots=True, eq=False)
-class Tenant:
-    """One model that was asked for. ``asks`` are those who wait for it, ``words`` what they were told last."""
-
-    reference: Reference
-    folder: Path
-    facts: Facts
-    why: str = ""
-    progress: float = 0.0
-    held: Held | None = None
-    loading: asyncio.Event | None = None  # set when it is over, however it went
-    asks: list[Ask] = field(default_factory=list)
-    words: str = ""
-
-    @property
-    def state(self) -> str:
-        if self.loading:
-            return "loading"
-        return "ready" if self.held else "failed" if self.why else "unloaded"
-
-    def say(self, words: str) -> None:
-        self.words = words
-        for ask in self.asks:
-            ask.say(words)
-
-    def give(self, held: Held) -> None:
-        asks, self.asks = self.asks, []
-        for ask in asks:
-            if not ask.given.done():
-                ask.given.set_result(held.take())
-
-    def refuse(self, error: Exception) -> None:
-        asks, self.asks = self.asks, []
-        for ask in asks:
-            if not ask.given.done():
-                ask.given.set_exception(error)
 
 
 class Tenants:
