@@ -36,13 +36,15 @@ class ScriptedHost:
         self.hub = {"club/remote": f"club/remote@{COMMIT}"}
         self.asked: list[tuple[str, str]] = []
         self.gone = False
+        self.restarts = 0
 
     async def models(self, also: list[str]) -> dict[str, Any]:
         if self.gone:
             raise link.HostUnavailable("the model host is not there yet")
         known = [each["model"] for each in self.rows]
         rows = self.rows + [row(name) for name in also if name not in known]
-        return {"models": rows, "free": 6 * 2**30, "budget": 8 * 2**30, "offline": False}
+        life = {"memory": 500 * 2**20, "up": 7300.0, "restarts": self.restarts, "ended": "exit status 70"}
+        return {"models": rows, "free": 6 * 2**30, "budget": 8 * 2**30, "offline": False, "host": life}
 
     async def ask(self, action: str, model: str) -> dict[str, Any]:
         self.asked.append((action, model))
@@ -164,3 +166,12 @@ def test_a_host_that_is_away_is_said(client: Client, page: str, host: ScriptedHo
     assert "The states are not known: the model host is not there yet." in answer
     assert "No local model yet" not in answer and 'every="1500"' in answer  # asked again until it is there
     assert client.post(page, {"action": "nothing", "model": "x"}).status_code == 302
+
+
+def test_the_page_says_how_the_host_itself_does(client: Client, page: str, host: ScriptedHost) -> None:
+    text = " ".join(client.get(page).text.split()).replace("\xa0", " ")
+    assert "The model host takes 500.0 MB and has been up for 2 hours, 1 minute." in text
+    assert "started again" not in text
+    host.restarts = 2
+    text = " ".join(client.get(page).text.split()).replace("\xa0", " ")
+    assert "It was started again 2 times; the last one ended: exit status 70." in text

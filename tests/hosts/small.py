@@ -60,7 +60,10 @@ def make(folder: str, size: str, kind: str) -> None:
         config = MambaConfig(vocab_size=shape["vocab_size"], hidden_size=32, num_hidden_layers=2, state_size=4, **ends)
     else:
         config = LlamaConfig(**shape, max_position_embeddings=WINDOW, **ends)
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    model = AutoModelForCausalLM.from_config(config)
+    if kind == "halved":
+        model = model.to(torch.bfloat16)
+    model.save_pretrained(folder)
 
 
 def made_tokenizer(size: int) -> Any:

@@ -22,7 +22,7 @@ from django.conf import LazySettings
 
 from tests.hosts.small import small_models
 from tests.hosts.test_model_host import answer, call_of
-from workspace.hosts import link, supervisor
+from workspace.hosts import link, machine, supervisor
 from workspace.hosts.supervisor import Supervisor
 from workspace.hosts.weights import facts
 from workspace.providers import http
@@ -35,7 +35,8 @@ pytestmark = pytest.mark.timeout(180)
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, str]:
-    return {**small_models("llama", "gpt2"), "large": small_models("llama", size="30m")["llama"]}
+    large = small_models("llama", "halved", size="30m")
+    return {**small_models("llama", "gpt2"), "large": large["llama"], "halved": large["halved"]}
 
 
 class Host:
@@ -116,12 +117,36 @@ async def test_a_budget_too_small_for_one_precision_takes_the_next_and_says_so(
     host: Host, models: dict[str, str]
 ) -> None:
     about = facts(Path(models["large"]))
-    await host.start(budget=(about.weights("bfloat16") + about.cache("bfloat16", 2048)) * 1.1)
+    budget = (about.weights("bfloat16") + about.cache("bfloat16", 2048)) * 1.1
+    await host.start(budget=budget)
+    assert await link.free_memory() == int(budget)
     found = await answer(call_of(models["large"], "Hello", max_tokens=4, temperature=0))
     assert len(found.steps) == 2
     assert "is loaded in bfloat16" in found.steps[0]
     [row] = (await link.models())["models"]
     assert (row["state"], row["precision"]) == ("ready", "bfloat16")
+    assert await link.free_memory() == int(budget) - row["memory"]
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the kernel of Linux does this")
+async def test_an_allocation_that_fails_while_a_model_loads_takes_the_next_precision(
+    host: Host, models: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Room for its file and for half of what it takes in float32."""
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")  # a thread of its own would take as much as a model
+    pid = await host.start()
+    small, halved = models["llama"], models["halved"]
+    await asyncio.gather(*(answer(call_of(small, f"{n}", max_tokens=4)) for n in range(8)))  # threads are there
+    now = psutil.Process(pid).memory_info().vms
+    resource.prlimit(pid, resource.RLIMIT_AS, (now + 155 * 2**20, resource.RLIM_INFINITY))
+    found = await answer(call_of(halved, "Hello", max_tokens=4, temperature=0))
+    assert found.steps == [
+        f"Loading {halved}", f"Out of memory: {halved} is loaded in bfloat16", f"Loading {halved}",
+    ]  # fmt: skip
+    assert found.ended in ("length", "stop")
+    rows = {row["model"]: (row["state"], row["precision"]) for row in (await link.models())["models"]}
+    assert rows == {small: ("ready", "float32"), halved: ("ready", "bfloat16")}
+    assert host.pid == pid
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the kernel of Linux does this")
@@ -167,6 +192,31 @@ async def test_a_killed_host_breaks_its_answers_off_and_the_next_call_waits_for_
     )
     assert found.ended in ("length", "stop")
     assert host.pid != pid
+
+
+async def test_a_host_killed_for_memory_begins_lower_what_it_was_killed_with(
+    host: Host, models: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel says that it killed one; the kill itself is ours."""
+    kills = iter(range(1000))
+    monkeypatch.setattr(machine, "killed_for_memory", lambda: next(kills))
+    pid = await host.start()
+    model = models["llama"]
+    stream = Local().stream(call_of(model, "Go on.", max_tokens=1900, temperature=0))
+    async for said in stream:
+        if isinstance(said, Delta):
+            os.kill(pid, 9)
+            break
+    with pytest.raises(ProviderError):
+        [said async for said in stream]
+    found = await answer(call_of(model, "Go on.", max_tokens=8, temperature=0))
+    assert f"The model host was killed for want of memory with {model} in float32: it is loaded in bfloat16" in (
+        found.steps
+    )
+    told = await link.models()
+    [row] = told["models"]
+    assert (row["state"], row["precision"]) == ("ready", "bfloat16")
+    assert (told["host"]["restarts"], told["host"]["ended"]) == (1, "killed for want of memory")
 
 
 @pytest.mark.skipif(not Path("/proc/self/oom_score_adj").exists(), reason="the kernel of Linux has it")

@@ -157,6 +157,7 @@ async def test_what_is_wrong_is_said_and_touches_nobody_else(models: dict[str, s
         (call_of("nobody/has-this", "Hello"), "not_found"),
         (call_of(model, "x" * (WINDOW + 1)), "context_overflow"),
         (call_of(model, "Hello", temperature="hot"), "bad_request"),
+        (call_of(model, "Hello", repetition_penalty=0), "bad_request"),
         (call_of(str(Path(model).parent), "Hello"), "not_found"),
         (call_of("../../etc", "Hello"), "bad_request"),
         (call_of(f"{model}@000000000000", "Hello"), "not_found"),

@@ -75,6 +75,54 @@ async def test_a_killed_host_comes_back_with_its_vectors(sockets: Path, monkeypa
     assert not link.socket_of(link.INDEX_HOST).exists()
 
 
+async def test_a_host_that_cant_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unlucky(Watched):
+        tried = 0
+
+        async def _spawn(self, child: Child) -> asyncio.subprocess.Process:
+            self.tried += 1
+            if self.tried == 1:
+                raise BlockingIOError("Resource temporarily unavailable")
+            return await super()._spawn(child)
+
+    monkeypatch.setattr(supervisor, "PATIENCE", (0.0,))
+    kept = Unlucky()
+    await kept.start()
+    try:
+        async with asyncio.timeout(60):
+            await kept.serving()
+        assert kept.tried == 2
+    finally:
+        await kept.stop()
+
+
+async def test_a_host_that_does_nothing_more_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is busy for too long, and one that does not answer; one that works is left alone."""
+    monkeypatch.setattr(supervisor, "LOOK", 0.01)
+    monkeypatch.setattr(supervisor, "STUCK", 0.2)
+
+    async def at_one_thing() -> float:
+        return 1.0
+
+    async def silent() -> float:
+        raise link.HostUnavailable("it does not answer")
+
+    async def well() -> float:
+        return 0.1
+
+    for busy_for in (at_one_thing, silent, well):
+        monkeypatch.setattr(link, "busy_for", busy_for)
+        process = await asyncio.create_subprocess_exec(sys.executable, "-c", "input()", stdin=asyncio.subprocess.PIPE)
+        watching = asyncio.create_task(supervisor._watch(process))
+        if busy_for is well:
+            await asyncio.wait([watching], timeout=0.5)
+            assert not watching.done()
+            watching.cancel()
+            process.kill()
+        async with asyncio.timeout(20):
+            assert await process.wait() == -9
+
+
 def arguments(folder: Path) -> list[str]:
     return [sys.executable, "-m", "workspace.hosts.index_host", str(folder / "i.sock"), str(folder / "chroma")]
 

@@ -8,13 +8,15 @@ from there. It runs in the engine's thread alone, and knows no socket and no bud
 from __future__ import annotations
 
 import gc
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
 from workspace.hosts import seeing
-from workspace.hosts.columns import Alone, Columns, Past, forward
+from workspace.hosts.columns import Alone, Columns, Past, forward, rows_for
 from workspace.hosts.jobs import End, Failed, Job, Piece, Step
 from workspace.hosts.loading import Loaded, lower, to_cpu
 from workspace.hosts.sampling import choose
@@ -26,6 +28,7 @@ Tell = Callable[[Job, Piece], None]
 PART = {"cpu": 256, "cuda": 4096}  # tokens of prompts that are read between two tokens of the others
 PLACES = {"cpu": 16, "cuda": 128}  # answers at once
 KEPT = 8  # prompts of finished answers that are kept to begin from
+SOON = 5.0  # seconds that need no explanation
 SHORTEST = 64  # tokens under which a context is not cut
 OUT = "out of memory: nothing is left to give up"
 
@@ -40,14 +43,18 @@ class Kept:
 
 
 class Batch:
-    """``tokens`` is how many the cache of all answers together may hold."""
+    """``tokens`` is how many the cache of all answers together may hold, ``room`` tells how many bytes are left on the
+    CPU."""
 
-    def __init__(self, loaded: Loaded, tell: Tell, *, tokens: int) -> None:
+    def __init__(
+        self, loaded: Loaded, tell: Tell, *, tokens: int, room: Callable[[], int] = lambda: sys.maxsize
+    ) -> None:
         self.loaded = loaded
         self.tokens = tokens
         self.waiting: list[Job] = []
         self.rows: list[Job] = []
         self._tell = tell
+        self._room = room
         self._threads = Threads(useful=loaded.kind == "cpu")
         self._columns: Columns | Alone = Columns(loaded.layers)
         self._reading: tuple[Job, Columns | Alone] | None = None
@@ -60,10 +67,6 @@ class Batch:
         return bool(self.rows or self.waiting or self._reading)
 
     @property
-    def places(self) -> int:
-        return self._places
-
-    @property
     def threads(self) -> int:
         return self._threads.count
 
@@ -72,6 +75,7 @@ class Batch:
         try:
             self._forget_gone()
             self._read()
+            self._say_who_waits()
             if self.rows:
                 self._write()
         except (RuntimeError, MemoryError) as error:
@@ -81,8 +85,9 @@ class Batch:
             self._out_of_memory()
         if self.loaded.broken:
             self.fail(OUT, 507)
-        if not self.busy:
-            self._places = self._most  # a crowd is over
+        if not self.busy:  # a crowd is over
+            self._places = self._most
+            self._columns = Columns(self.loaded.layers)
 
     def fail(self, message: str, status: int = 500) -> None:
         """Everybody here gets this answer."""
@@ -117,7 +122,7 @@ class Batch:
             read = columns.lengths[0]
             seen = None
             if job.pictures and read < job.looking:  # their tokens are read in one go, with all before and behind
-                part, seen = tokens, seeing.longer(job.pictures, len(job.prompt), len(tokens))
+                part, seen = tokens, seeing.longer(job.pictures, len(job.prompt), len(tokens), self.loaded.device)
             else:
                 part = tokens[read : read + left]
             scores = forward(self.loaded.model, columns, [part], seen)
@@ -151,17 +156,39 @@ class Batch:
             return None
         running = [row.chat for row in self.rows]
         job = min(self.waiting, key=lambda job: running.count(job.chat))
-        most = max(job.claim, *(row.claim for row in self.rows)) if self.rows else 0
-        return job if (len(self.rows) + 1) * most <= self.tokens else None
+        if not self.rows:
+            return job
+        most = max(job.claim, *(row.claim for row in self.rows))
+        return job if rows_for(len(self.rows) + 1) * most <= self.tokens else None
+
+    def _say_who_waits(self) -> None:
+        """Once, to each answer that finds no place or whose turn takes its time: a stream that says nothing is given
+        up."""
+        full, late = self._whose_turn() is None, time.monotonic() - SOON
+        if self._reading and self._reading[0].came < late:
+            self._say_why(self._reading[0], f"Reading {len(self._reading[0].tokens)} tokens")
+        before = len(self.rows) + (self._reading is not None)
+        for number, job in enumerate(self.waiting, before):
+            if full or job.came < late:
+                self._say_why(job, f"Waiting for {number} answer{'s' if number > 1 else ''} before it")
+
+    def _say_why(self, job: Job, words: str) -> None:
+        if not job.waits and job.first is None:
+            job.waits = True
+            self._tell(job, Step(words))
 
     def _join(self, job: Job, past: Columns | Alone, scores: torch.Tensor) -> None:
         """It has a row before anything is told: what fails here begins again, and no answer is lost."""
-        if job.generator is None:
+        if job.generator is None or job.generator.device.type != scores.device.type:  # it begins again after a move
             job.generator = job.sampling.generator(scores.device)
         token = self._choose(job, scores[0])
+        if token is None:
+            self._reading = None
+            return
         if isinstance(past, Alone) or isinstance(self._columns, Alone):
             self._columns = past
         else:
+            self._columns.most = max(job.claim, *(row.claim for row in self.rows), 0)
             self._columns.join(past.view(0), past.lengths[0], past.shifts[0])
         self._reading = None
         self.rows.append(job)
@@ -179,13 +206,23 @@ class Batch:
         for row in reversed(range(len(self.rows))):
             job = self.rows[row]
             token = best[row] if job.sampling.is_greedy else self._choose(job, scores[row])
+            if token is None:
+                self._leave(row)
+                continue
             self._next[row] = token
             if not self._say(job, token):
                 self._keep(job, self._columns, row)
                 self._leave(row)
 
-    def _choose(self, job: Job, scores: torch.Tensor) -> int:
-        return choose(scores, job.sampling, written=job.written, prompt=job.prompt, generator=job.generator)
+    def _choose(self, job: Job, scores: torch.Tensor) -> int | None:
+        """``None`` after a failure of this answer alone, such as parameters that no number can be drawn with."""
+        try:
+            return choose(scores, job.sampling, written=job.written, prompt=job.prompt, generator=job.generator)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            self._tell(job, Failed(500, f"{type(error).__name__}: {error}"))
+            return None
 
     def _say(self, job: Job, token: int) -> bool:
         """Tell what is new; whether the answer goes on."""
@@ -205,7 +242,13 @@ class Batch:
         """The last token was chosen and not read."""
         if isinstance(columns, Alone):
             return
-        past = columns.past(row)
+        try:
+            past = columns.past(row)
+        except (RuntimeError, MemoryError) as error:  # the answer has ended well, and what is kept helps only the next
+            if not is_out_of_memory(error):
+                raise
+            self.forget_prefixes()
+            return
         tokens = job.known_as[: past[0][0].shape[2]]
         self._kept = [kept for kept in self._kept if kept.tokens != tokens[: len(kept.tokens)]]
         self._kept.append(Kept(tokens, past, columns.shifts[row]))
@@ -275,7 +318,12 @@ class Batch:
         return f"only the first words and the last {size} tokens of the conversation are read"
 
     def _without_gpu(self, concerned: list[Job]) -> str:
-        return "the model goes on without the GPU" if to_cpu(self.loaded) else ""
+        if self.loaded.kind == "cpu" or self.loaded.bytes > self._room():
+            return ""
+        to_cpu(self.loaded)
+        self._threads = Threads(useful=True)
+        self._places = self._most = min(self._most, PLACES["cpu"])
+        return "the model goes on without the GPU"
 
 
 def _common(a: list[int], b: list[int]) -> int:

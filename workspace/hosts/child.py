@@ -10,9 +10,11 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import psutil
 from aiohttp import web
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
@@ -52,6 +54,17 @@ async def _serve(app: web.Application, socket: Path, told: int) -> None:
     await asyncio.wait({reader, stop}, return_when=asyncio.FIRST_COMPLETED)
     _remove(socket)
     os._exit(0)  # threads of torch and Chroma are not waited for
+
+
+def life() -> dict[str, int | float | str]:
+    """Of this process: memory in bytes, seconds it has been up, how often it was started again, how the last ended."""
+    process = psutil.Process()
+    return {
+        "memory": process.memory_info().rss,
+        "up": time.time() - process.create_time(),
+        "restarts": int(os.environ.get("HOST_RESTARTS", 0)),
+        "ended": os.environ.get("HOST_ENDED", ""),
+    }
 
 
 def answering(work: Handler) -> Handler:

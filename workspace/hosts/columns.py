@@ -7,6 +7,7 @@ keeps its past in transformers' ``Cache`` works on it unchanged.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ class Columns(Cache):
         super().__init__(layers=[_Layer(self) for _ in range(layers)])
         self.lengths: list[int] = []
         self.shifts: list[int] = []
+        self.most = sys.maxsize  # tokens that any row may grow to
         self.begin = 0  # the first column any row uses
         self.end = 0  # the column that is written next
 
@@ -101,24 +103,27 @@ class Columns(Cache):
         return (layer.keys.shape[0], layer.keys.shape[2]) if layer.is_initialized else (0, 0)
 
     def _lay_out(self, *, rows: int, longest: int, like: Past | None = None, more: int = 1) -> None:
-        """Larger arrays, or the same columns moved left. All are made before any is used: a failure changes nothing."""
-        had_rows, _ = self._capacity()
-        rows = max(had_rows, 1 << (rows - 1).bit_length() if rows > 1 else rows)
-        width = longest + more + max(ROOM, longest // 4)
+        """Arrays of another size, or the same columns moved left; one layer after the other, so that old and new stand
+        side by side for one alone. After a failure half-way nothing here is of use any more."""
+        rows = rows_for(rows)
+        width = max(longest + more, min(self.most, longest + more + max(ROOM, longest // 4)))
         used, old = len(self.lengths), slice(self.begin, self.end)
         new = slice(longest - (self.end - self.begin), longest)
-        made = []
         for number, layer in enumerate(self.layers):
             pair = (layer.keys, layer.values) if layer.is_initialized else like[number]  # type: ignore[index]
             fresh = [part.new_zeros((rows, part.shape[1], width, part.shape[3])) for part in pair]
             if layer.is_initialized:
                 for part, grown in zip(pair, fresh, strict=True):
                     grown[:used, :, new] = part[:used, :, old]
-            made.append(fresh)
-        for layer, (keys, values) in zip(self.layers, made, strict=True):
-            layer.keys, layer.values, layer.is_initialized = keys, values, True
+            layer.keys, layer.values = fresh
+            layer.is_initialized = True
         self.end = longest
         self._narrow()
+
+
+def rows_for(rows: int) -> int:
+    """How many rows are laid out for so many: a few more, since each time all of them are copied."""
+    return rows if rows < 3 else -(-rows // 4) * 4
 
 
 class _Layer(CacheLayerMixin):

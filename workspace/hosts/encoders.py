@@ -30,7 +30,7 @@ class Encoder:
 
     def __init__(self, folder: Path, *, task: str, device: str = "cpu", precision: str = "float32",
                  longest: int = LONGEST) -> None:  # fmt: skip
-        self.precision = precision
+        self.precision, self.device = precision, device
         dtype = torch.bfloat16 if precision == "int8" else getattr(torch, precision)
         with LOADING:  # imports too: those of transformers are not made for two threads
             from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer

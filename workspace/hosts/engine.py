@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -17,12 +18,15 @@ from typing import Any
 import torch
 
 from workspace.hosts.batch import Batch
-from workspace.hosts.jobs import Job, Piece
+from workspace.hosts.jobs import Failed, Job, Piece
 from workspace.hosts.making import MAKING
+from workspace.hosts.shortage import is_lost
 
 logger = logging.getLogger(__name__)
 
 NICE = 10  # the socket, and the server beside us, go before the next token
+BROKE_DOWN = 70  # exit status
+GONE = "the model was unloaded"
 
 
 class Engine:
@@ -32,29 +36,44 @@ class Engine:
         self._loop = loop
         self._hear = hear
         self._told: list[tuple[Job, Piece]] = []
-        self._batches: dict[str, Batch] = {}
+        self._batches: list[Batch] = []
         self._asked: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._wake = threading.Condition()
+        self._since = 0.0  # when what runs now began
         threading.Thread(target=self._run, name="engine", daemon=True).start()
 
-    def add(self, name: str, batch: Batch) -> None:
-        self._soon(lambda: self._batches.__setitem__(name, batch))
+    @property
+    def busy_for(self) -> float:
+        """Seconds that what runs now has taken: a round, or what was asked to be done between two."""
+        return time.monotonic() - since if (since := self._since) else 0.0
 
-    async def remove(self, name: str) -> None:
+    def add(self, batch: Batch) -> None:
+        self._soon(lambda: self._batches.append(batch))
+
+    async def remove(self, batch: Batch) -> None:
         """Let go of a model; whoever it was answering is told that it failed."""
 
         def drop() -> None:
-            if batch := self._batches.pop(name, None):
-                batch.fail("the model was unloaded", 503)
+            self._batches.remove(batch)
+            batch.fail(GONE, 503)
 
-        await asyncio.wrap_future(self._soon(drop))
+        # The model goes even if whoever asked for it leaves.
+        await asyncio.shield(asyncio.wrap_future(self._soon(drop)))
 
     async def do(self, work: Callable[[], Any]) -> Any:
         """Run something between two rounds: tokenizers are not made for two threads at once."""
         return await asyncio.wrap_future(self._soon(work))
 
-    def submit(self, name: str, job: Job) -> None:
-        self._soon(lambda: self._batches[name].waiting.append(job))
+    def submit(self, batch: Batch, job: Job) -> None:
+        """Have it written; it is told that it failed where the model has gone meanwhile."""
+
+        def add() -> None:
+            if batch in self._batches:
+                batch.waiting.append(job)
+            else:
+                self.tell(job, Failed(503, GONE))
+
+        self._soon(add)
 
     def tell(self, job: Job, piece: Piece) -> None:
         """What a batch has to tell; in the engine's thread."""
@@ -68,37 +87,53 @@ class Engine:
         return done
 
     def _run(self) -> None:
+        """Without this thread no answer is written any more: when it ends, so does the process, which is started
+        again."""
+        try:
+            self._rounds()
+        except BaseException:
+            logger.critical("The thread that writes answers broke down: the model host ends.", exc_info=True)
+            os._exit(BROKE_DOWN)
+
+    def _rounds(self) -> None:
         if hasattr(os, "setpriority"):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         with torch.inference_mode():
             while True:
                 self._take()
-                for name, batch in list(self._batches.items()):
+                for batch in self._batches:
                     if batch.busy:
-                        self._round(name, batch)
+                        self._round(batch)
 
     def _take(self) -> None:
         """What was asked for; waits for it while there is nothing to write."""
         while True:
             with self._wake:
-                while not self._asked and not any(batch.busy for batch in self._batches.values()):
+                while not self._asked and not any(batch.busy for batch in self._batches):
+                    self._since = 0.0
                     self._wake.wait()
                 asked, self._asked = self._asked, deque()
             if not asked:
                 return
+            self._since = time.monotonic()
             for work, done in asked:
+                if not done.set_running_or_notify_cancel():
+                    continue  # whoever asked has left
                 try:
                     done.set_result(work())
                 except Exception as error:
                     done.set_exception(error)
             self._flush()
 
-    def _round(self, name: str, batch: Batch) -> None:
+    def _round(self, batch: Batch) -> None:
+        self._since = time.monotonic()
         try:
             with MAKING:
                 batch.round()
         except Exception as error:  # whatever a model's own code raises is the error of its answers alone
-            logger.warning("%s failed", name, exc_info=True)
+            if is_lost(error):
+                raise
+            logger.warning("a %s failed", type(batch.loaded.model).__name__, exc_info=True)
             batch.fail(f"{type(error).__name__}: {error}")
         self._flush()
 

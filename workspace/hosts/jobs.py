@@ -65,6 +65,7 @@ class Job:
     generator: Any = None
     written: list[int] = field(default_factory=list)
     cached: int = 0
+    waits: bool = False  # it was told why nothing comes yet
     context: int | None = None  # tokens it was cut to, when memory was short
     came: float = field(default_factory=time.monotonic)
     first: float | None = None

@@ -18,7 +18,7 @@ import orjson
 from aiohttp import web
 
 from workspace.hosts import weights
-from workspace.hosts.child import answering
+from workspace.hosts.child import answering, life
 from workspace.hosts.references import NotHere, Reference
 from workspace.hosts.tenants import Tenant, Tenants
 
@@ -62,9 +62,15 @@ class Keeper:
         cached = await asyncio.to_thread(lambda: [f"{name}@{commit}" for name, commit, _ in weights.cached()])
         names = dict.fromkeys([*self._tenants.known, *body.get("models", ()), *self._downloads, *cached])
         rows = [await self._row(name, cached=name in cached) for name in names]
-        budget = sum(self._tenants.budgets.values())
+        budget = sum(self._tenants.ledger.budgets.values())
         return web.json_response(
-            {"models": rows, "free": self._tenants.free(), "budget": budget, "offline": bool(OFFLINE)}
+            {
+                "models": rows,
+                "free": self._tenants.free(),
+                "budget": budget,
+                "offline": bool(OFFLINE),
+                "host": life(),
+            }
         )
 
     async def _memory(self, request: web.Request) -> web.Response:
@@ -107,15 +113,16 @@ class Keeper:
                 pass
 
     async def _unload(self, reference: Reference) -> dict[str, Any]:
-        await self._tenants.unload(str(reference))
+        if not await self._tenants.unload(str(reference)):
+            raise ValueError(f"{reference.name} is not in memory.")
         return {}
 
     async def _pin(self, reference: Reference) -> dict[str, Any]:
-        self._tenants.shelf.pin(str(reference), True)
+        self._tenants.pin(str(reference), True)
         return {}
 
     async def _unpin(self, reference: Reference) -> dict[str, Any]:
-        self._tenants.shelf.pin(str(reference), False)
+        self._tenants.pin(str(reference), False)
         return {}
 
     async def _delete(self, reference: Reference) -> dict[str, Any]:
@@ -123,9 +130,7 @@ class Keeper:
         if reference.is_folder:
             raise ValueError("A folder is yours: delete it where it lies.")
         await self._stop(reference)
-        await self._tenants.unload(str(reference))
-        self._tenants.known.pop(str(reference), None)
-        self._tenants.shelf.pin(str(reference), False)
+        await self._tenants.forget(str(reference))
         place = weights.hub_cache() / f"models--{reference.name.replace('/', '--')}"
         await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
         return {}
@@ -177,22 +182,22 @@ class Keeper:
 
 
 def _told(tenant: Tenant) -> dict[str, Any]:
-    plan, about = tenant.plan, tenant.facts
+    held, about = tenant.held, tenant.facts
     return {
         "state": tenant.state,
         "why": tenant.why,
         "progress": tenant.progress,
         "disk": about.disk,
-        "memory": tenant.memory,
+        "memory": held.memory if held else 0,
         "estimate": about.weights("float32") + about.cache("float32", min(about.window, 2048)),
         "window": about.window,
         "parameters": about.parameters,
         "architecture": about.architecture,
         "task": about.task,
         "images": about.images,
-        "precision": tenant.loaded.precision if tenant.state == "ready" else "",
-        "device": plan.device if plan and tenant.state == "ready" else "",
-        "answering": tenant.users,
+        "precision": held.loaded.precision if held else "",
+        "device": held.device if held else "",
+        "answering": held.users if held else 0,
         "is_folder": Path(tenant.reference.name).is_absolute(),
     }
 

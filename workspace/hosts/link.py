@@ -49,6 +49,15 @@ async def settled() -> str:
     return str(_read(MODEL_HOST, response)["state"])
 
 
+async def busy_for() -> float:
+    """Seconds that the model host's thread which writes has been at one thing."""
+    try:
+        response = await _aclient(MODEL_HOST).get("/health", timeout=30.0)
+    except httpx.HTTPError as error:
+        raise _unavailable(MODEL_HOST, error) from None
+    return float(_read(MODEL_HOST, response)["busy_for"])
+
+
 def embed(texts: Sequence[str], *, model: str = EMBEDDING, of: str = "") -> list[list[float]]:
     """Unit vectors of the texts, in order. ``model`` is any local one for embeddings, by id or folder; ``of`` says what
     the texts are (``query``, ``document``) to models that tell them apart."""

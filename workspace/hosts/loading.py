@@ -6,7 +6,6 @@ two texts read in one batch must give the scores of the first read alone. Who fa
 
 from __future__ import annotations
 
-import copy
 import gc
 import logging
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from workspace.hosts.columns import Columns, forward
 from workspace.hosts.making import LOADING, guard
 from workspace.hosts.packing import Packed, pack, unpack
 from workspace.hosts.seeing import processor_of
+from workspace.hosts.shortage import is_out_of_memory
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,10 @@ class Loaded:
     processor: Any = None  # of models that see pictures
     serial: bool = False
     broken: bool = False
+
+    @property
+    def device(self) -> str:
+        return str(self.model.device)
 
     @property
     def kind(self) -> str:
@@ -86,12 +90,11 @@ def lower(loaded: Loaded) -> str:
     return precision
 
 
-def to_cpu(loaded: Loaded) -> bool:
-    if loaded.kind == "cpu":
-        return False
+def to_cpu(loaded: Loaded) -> None:
+    loaded.broken = True  # until all of it is there
     loaded.model.to("cpu")
+    loaded.broken = False
     torch.cuda.empty_cache()
-    return True
 
 
 class Int8Linear(torch.nn.Module):
@@ -111,9 +114,11 @@ class Int8Linear(torch.nn.Module):
 
 
 def _to_bfloat16(loaded: Loaded) -> None:
+    """As transformers loads it: what no file holds, such as the frequencies that positions are told by, stays exact."""
     unpack(loaded.model)
-    parts = [p for p in (*loaded.model.parameters(), *loaded.model.buffers()) if p.is_floating_point()]
-    for part in sorted(parts, key=lambda part: part.nbytes):
+    stored = loaded.model.state_dict(keep_vars=True).values()
+    parts = {id(part): part for part in stored if part.is_floating_point()}  # once, if several layers share it
+    for part in sorted(parts.values(), key=lambda part: part.nbytes):
         smaller = part.data.to(torch.bfloat16)
         loaded.broken = True  # until the last one is done
         part.data = smaller
@@ -144,14 +149,12 @@ def shares_well(loaded: Loaded) -> bool:
                 forward(loaded.model, single, [text[:-1]])
                 together.join(single.past(0), len(text) - 1)
             shared = forward(loaded.model, together, [[other[-1]], [one[-1]]])[1].float()
-    except (TypeError, ValueError, IndexError, AttributeError, NotImplementedError) as error:
+    except (TypeError, ValueError, IndexError, AttributeError, RuntimeError) as error:
+        if is_out_of_memory(error):
+            raise
         logger.warning("no batches for %s: %s", type(loaded.model).__name__, error)
         return False
     spread = float(alone.max() - alone.min()) or 1.0
     # float: the same sums in another order; lower precisions are farther apart
     allowed = CLOSE * (1 if alone.dtype == torch.float32 and loaded.precision == "float32" else 4)
     return float((alone - shared).abs().max()) <= allowed * spread
-
-
-def generation_settings(loaded: Loaded) -> Any:
-    return copy.copy(loaded.model.generation_config)

@@ -20,12 +20,13 @@ import orjson
 from aiohttp import web
 
 from workspace.hosts import weights
+from workspace.hosts.at_work import KILLED_FOR_MEMORY, AtWork
 from workspace.hosts.child import answering, serve
 from workspace.hosts.jobs import End, Failed, Piece, Step, Text
 from workspace.hosts.keeper import Keeper
 from workspace.hosts.reading import EMBEDDING, Reading
 from workspace.hosts.references import NotHere, Shelf
-from workspace.hosts.tenants import NotAModel, Tenant, Tenants
+from workspace.hosts.tenants import Held, NotAModel, Tenants, Unloaded
 
 BEAT = 10.0  # seconds between two signs of life while nothing else is told
 
@@ -34,7 +35,8 @@ class ModelHost:
     """The door. What it is asked goes to the thread that reads texts, or to the one that writes answers."""
 
     def __init__(self, place: Path, budget: int) -> None:
-        self._tenants = Tenants(Shelf(place), budget=budget)
+        at_work = AtWork(place / "models_at_work.json", killed=os.environ.get("HOST_ENDED") == KILLED_FOR_MEMORY)
+        self._tenants = Tenants(Shelf(place), budget=budget, at_work=at_work)
         self._keeper = Keeper(self._tenants)
         self._reading = Reading(self._tenants)
 
@@ -53,10 +55,12 @@ class ModelHost:
         self._keeper.load_pinned()
 
     async def _health(self, request: web.Request) -> web.Response:
-        """Answers at once; with ``?wait``, when the embedding model is loaded or can't be."""
+        """Answers at once; with ``?wait``, when the embedding model is loaded or can't be. ``busy_for`` are the seconds
+        that the thread which writes has been at one thing: the supervisor ends a host where that never ends."""
         if "wait" in request.query:
             await self._reading.settled.wait()
-        return web.json_response({"state": self._reading.state})
+        engine = self._tenants.engine
+        return web.json_response({"state": self._reading.state, "busy_for": engine.busy_for if engine else 0.0})
 
     async def _models(self, request: web.Request) -> web.Response:
         """What can be asked for: models of the Hugging Face cache, those in memory, and MiniLM."""
@@ -111,10 +115,12 @@ class ModelHost:
             told.put_nowait(Step(words))
 
         try:
-            async with self._tenants.using(str(body["model"]), say, task="chat") as tenant:
-                await self._written(tenant, body, told)
+            async with self._tenants.using(str(body["model"]), say, task="chat") as held:
+                await self._written(held, body, told)
         except (NotHere, NotAModel) as error:
             told.put_nowait(Failed(404, str(error)))
+        except Unloaded as error:
+            told.put_nowait(Failed(503, str(error)))
         except MemoryError as error:
             told.put_nowait(Failed(507, str(error) if "out of memory" in str(error) else f"out of memory: {error}"))
         except (ValueError, KeyError, TypeError) as error:
@@ -122,7 +128,7 @@ class ModelHost:
         except Exception as error:  # whatever a model's own code raises is the answer's error
             told.put_nowait(Failed(500, f"{type(error).__name__}: {error}"))
 
-    async def _written(self, tenant: Tenant, body: dict[str, Any], told: asyncio.Queue[Piece]) -> None:
+    async def _written(self, held: Held, body: dict[str, Any], told: asyncio.Queue[Piece]) -> None:
         from workspace.hosts import seeing
         from workspace.hosts.prompting import job_of
 
@@ -136,11 +142,10 @@ class ModelHost:
                 over.set()
 
         engine = self._tenants.engine
-        job = await engine.do(lambda: job_of(body, tenant.loaded, hear, pictures, seeing.sight_of(files)))
-        loaded = tenant.loaded
-        if tenant.plan and loaded.precision != tenant.plan.precision:
-            hear(Step(f"{tenant.reference.name} runs in {loaded.precision} since memory was short"))
-        engine.submit(str(tenant.reference), job)
+        job = await engine.do(lambda: job_of(body, held.loaded, hear, pictures, seeing.sight_of(files)))
+        if held.lowered:
+            hear(Step(f"{held.name.partition('@')[0]} runs in {held.loaded.precision} since memory was short"))
+        engine.submit(held.batch, job)
         try:
             await over.wait()
         finally:

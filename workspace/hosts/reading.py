@@ -18,7 +18,7 @@ from aiohttp import web
 from workspace.hosts.child import answering
 from workspace.hosts.making import LOADING
 from workspace.hosts.references import NotHere
-from workspace.hosts.tenants import NotAModel, Tenant, Tenants
+from workspace.hosts.tenants import Held, NotAModel, Tenants
 
 EMBEDDING = "minilm"
 
@@ -61,7 +61,7 @@ class Reading:
                 return _refusal(503, self.state)
             vectors = await self._run(lambda: self._minilm.embed(texts))
         else:
-            vectors = await self._by(model, "embedding", lambda tenant: tenant.loaded.embed(texts, of=of))
+            vectors = await self._by(model, "embedding", lambda held: held.loaded.embed(texts, of=of))
         data = [{"object": "embedding", "index": n, "embedding": vector} for n, vector in enumerate(vectors)]
         return {"object": "list", "model": model, "data": data}
 
@@ -71,7 +71,7 @@ class Reading:
         if model == EMBEDDING:
             await self.settled.wait()
             return _refusal(503, self.state) if self._minilm is None else _about(self._minilm)
-        return await self._by(model, "embedding", lambda tenant: _about(tenant.loaded))
+        return await self._by(model, "embedding", lambda held: _about(held.loaded))
 
     async def _rerank(self, body: dict[str, Any]) -> Any:
         """Documents by how well they answer the query, the best first."""
@@ -90,9 +90,9 @@ class Reading:
         pairs = [(str(premise), str(hypothesis)) for premise, hypothesis in body["pairs"]]
         return {"model": body["model"], "results": await self._by(str(body["model"]), "pairs", _scoring(pairs))}
 
-    async def _by(self, model: str, task: str, work: Callable[[Tenant], Any]) -> Any:
-        async with self._tenants.using(model, lambda words: None, task=task) as tenant:
-            return await self._run(lambda: work(tenant))
+    async def _by(self, model: str, task: str, work: Callable[[Held], Any]) -> Any:
+        async with self._tenants.using(model, lambda words: None, task=task) as held:
+            return await self._run(lambda: work(held))
 
     async def _run(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
@@ -102,8 +102,8 @@ def _about(encoder: Any) -> dict[str, int]:
     return {"window": encoder.window, "dimensions": encoder.dimensions}
 
 
-def _scoring(pairs: list[tuple[str, str]]) -> Callable[[Tenant], Any]:
-    return lambda tenant: tenant.loaded.scores(pairs)
+def _scoring(pairs: list[tuple[str, str]]) -> Callable[[Held], Any]:
+    return lambda held: held.loaded.scores(pairs)
 
 
 def _door(work: Handler) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

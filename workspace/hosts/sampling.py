@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+COLDEST = 1e-5  # a temperature below it is greedy: scores divided by less are no numbers any more
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
@@ -43,8 +45,11 @@ class Sampling:
 def sampling_of(body: dict[str, Any], defaults: Any) -> Sampling:
     """Out of a request in OpenAI's words; what it leaves open is as the model's makers set it."""
     made = {name: _number(body, name, defaults) for name in Sampling.__dataclass_fields__ if name != "seed"}
-    if body.get("temperature") is None and not getattr(defaults, "do_sample", False):
+    samples = body.get("temperature") is not None or getattr(defaults, "do_sample", False)
+    if not samples or made["temperature"] < COLDEST:
         made["temperature"] = 0.0
+    if made["repetition_penalty"] <= 0:
+        raise ValueError("repetition_penalty is a number above 0")
     seed = body.get("seed")
     return Sampling(**made, seed=None if seed is None else int(seed) % 2**63)
 
@@ -64,7 +69,8 @@ def _number(body: dict[str, Any], name: str, defaults: Any) -> Any:
 def choose(
     scores: torch.Tensor, how: Sampling, *, written: Sequence[int], prompt: Sequence[int], generator: torch.Generator
 ) -> int:
-    """The next token of one row. ``written`` is what the answer has so far."""
+    """The next token of one row. ``written`` is what the answer has so far. Raises ValueError for scores that are no
+    numbers: a GPU would refuse all work after it had drawn from them."""
     scores = scores.float()
     if how.penalises:
         scores = _penalised(scores, how, written, prompt)
@@ -72,6 +78,8 @@ def choose(
         return int(scores.argmax())
     ordered, order = torch.sort(scores / how.temperature, descending=True)
     chances = ordered.softmax(-1)
+    if not chances.isfinite().all():
+        raise ValueError("the model's scores with these parameters are no numbers")
     keep = torch.ones_like(chances, dtype=torch.bool)
     if how.top_k:
         keep[how.top_k :] = False

@@ -67,10 +67,11 @@ def taken(model: Any, made: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _like(model, made[name]) for name in names}
 
 
-def longer(pictures: Mapping[str, Any], had: int, tokens: int) -> dict[str, Any]:
-    """The same for a prompt to which words were added: what has a number for each token gets zeros for them."""
+def longer(pictures: Mapping[str, Any], had: int, tokens: int, device: str) -> dict[str, Any]:
+    """The same for a prompt to which words were added, on a model that may have moved: what has a number for each token
+    gets zeros for them."""
     return {
-        name: torch.nn.functional.pad(part, (0, tokens - had)) if part.shape == (1, had) else part
+        name: (torch.nn.functional.pad(part, (0, tokens - had)) if part.shape == (1, had) else part).to(device)
         for name, part in pictures.items()
     }
 

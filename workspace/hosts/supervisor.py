@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import stat
 import sys
 import time
@@ -16,11 +17,16 @@ from pathlib import Path
 import psutil
 from django.conf import settings
 
+from workspace.hosts import link, machine
+from workspace.hosts.at_work import KILLED_FOR_MEMORY
 from workspace.hosts.link import INDEX_HOST, MODEL_HOST, socket_of
 
 logger = logging.getLogger(__name__)
 
 PATIENCE = (0.2, 1.0, 5.0, 15.0)  # seconds before the first, second, ... restart in a row
+LOOK = 10.0  # seconds between two looks whether the model host still does something
+STUCK = 300.0  # seconds; a part of a prompt takes a fraction of it even where a large model runs on a CPU
+KILLED = "killed"
 HEALTHY_AFTER = 30.0  # seconds of life after which a death counts as the first again
 SHARE = 0.6  # of the memory, for local models, while no budget is set
 # Chroma writes the room of a graph to its file before it is filled, and with it what some freed memory held: vectors
@@ -37,11 +43,16 @@ class Child:
     arguments: tuple[str, ...]
     oom_score_adj: int = 0
     environment: Mapping[str, str] = field(default_factory=dict)
+    after: Mapping[str, str] = field(default_factory=dict)  # what the next process is told of the end of the last
     process: asyncio.subprocess.Process | None = None
     since: float = 0.0
     restarts: int = 0
     stopped: bool = False
     serving: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def words(self) -> str:
+        return self.name.replace("_", " ")
 
 
 class Supervisor:
@@ -84,20 +95,34 @@ class Supervisor:
     async def _keep(self, child: Child) -> None:
         deaths = 0
         while True:
-            child.process = await self._spawn(child)
             child.since = time.monotonic()
-            assert child.process.stdout is not None
-            if await child.process.stdout.readline():
-                child.serving.set()
-            code = await child.process.wait()
-            child.serving.clear()
+            kills = machine.killed_for_memory()
+            how = await self._live(child)
+            killed = how == KILLED and machine.killed_for_memory() > kills
             deaths = 1 if time.monotonic() - child.since > HEALTHY_AFTER else deaths + 1
             wait = PATIENCE[min(deaths, len(PATIENCE)) - 1]
             child.restarts += 1
-            logger.warning(
-                "The %s ended (%s); it is started again in %.1f s.", child.name.replace("_", " "), code, wait
-            )
+            child.after = {"HOST_RESTARTS": str(child.restarts), "HOST_ENDED": KILLED_FOR_MEMORY if killed else how}
+            logger.warning("The %s ended (%s); it is started again in %.1f s.", child.words, how, wait)
             await asyncio.sleep(wait)
+
+    async def _live(self, child: Child) -> str:
+        """One process from its start to its end; how that came."""
+        try:
+            child.process = await self._spawn(child)
+        except OSError as error:  # no memory or no number left for a process: later there may be
+            return f"it can't be started: {error}"
+        assert child.process.stdout is not None
+        if await child.process.stdout.readline():
+            child.serving.set()
+        watching = asyncio.create_task(_watch(child.process)) if child.name == MODEL_HOST else None
+        try:
+            code = await child.process.wait()
+        finally:
+            child.serving.clear()
+            if watching:
+                watching.cancel()
+        return KILLED if code == -signal.SIGKILL else f"exit status {code}"
 
     async def _spawn(self, child: Child) -> asyncio.subprocess.Process:
         process = await asyncio.create_subprocess_exec(
@@ -113,6 +138,7 @@ class Supervisor:
                 "TOKENIZERS_PARALLELISM": "false",
                 "ANONYMIZED_TELEMETRY": "false",
                 **child.environment,
+                **child.after,
             },
         )
         if child.oom_score_adj:
@@ -120,14 +146,25 @@ class Supervisor:
         return process
 
 
+async def _watch(process: asyncio.subprocess.Process) -> None:
+    """End a model host that lives and does nothing more: it does not answer, or its thread that writes is at one thing
+    for ever."""
+    heard = time.monotonic()
+    while time.monotonic() - heard < STUCK:
+        await asyncio.sleep(LOOK)
+        with contextlib.suppress(link.HostUnavailable):
+            if await link.busy_for() < STUCK:
+                heard = time.monotonic()
+    logger.warning("The model host has done nothing for %.0f s: it is ended.", STUCK)
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+
+
 def memory_budget() -> int:
     """Bytes that local models may take: what is set, or most of what this machine or its container has."""
     if settings.LOCAL_MEMORY_GIB:
         return int(settings.LOCAL_MEMORY_GIB * 2**30)
-    total = psutil.virtual_memory().total
-    with contextlib.suppress(OSError, ValueError):  # "max" is no limit
-        total = min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    return int(total * SHARE)
+    return int(machine.total() * SHARE)
 
 
 def make_private(folder: Path) -> None:

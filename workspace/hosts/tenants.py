@@ -1,27 +1,26 @@
 """Which models are in memory: loaded on demand within a budget, the least recently used out first, pinned ones kept.
 
 Models that do not fit together take turns: who waits for room is served when those before it have finished, and those
-who come after it wait behind it. It decides; ``loading`` does, in a thread of its own.
+who come after it wait behind it. A load belongs to nobody who asked: whoever stops waiting takes nothing from the
+others. It decides; ``ledger`` counts, and ``loader`` loads.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
-import gc
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-import psutil
-
-from workspace.hosts.making import LOADING
+from workspace.hosts import machine
+from workspace.hosts.at_work import AtWork
+from workspace.hosts.ledger import Held, Ledger, Plan
+from workspace.hosts.loader import Loader
 from workspace.hosts.references import NotHere, Reference, Shelf
+from workspace.hosts.shortage import is_out_of_memory
+from workspace.hosts.tenant import Ask, Say, Tenant
 from workspace.hosts.weights import Facts, NotAModel, facts
 
 logger = logging.getLogger(__name__)
@@ -30,80 +29,65 @@ GIB = 1024**3
 CONTEXT = 8192  # tokens of one answer that room is made for, and how many such answers
 ANSWERS = 8
 SHARE = 0.25  # of the free memory, at most, for keys and values
+LOOK = 5.0  # seconds between two looks for memory that somebody else gave back
+OVER = 60.0  # seconds without an answer after which a shortage is over
 FOR = {"chat": "writes answers", "embedding": "turns texts into vectors", "pairs": "scores pairs of texts"}
 ASKED = {"chat": "chat", "embedding": "make vectors", "pairs": "score pairs of texts"}
-
-Say = Callable[[str], None]
+CPU = ("float32", "bfloat16", "int8")  # float32 is the quickest there
+GPU = ("bfloat16", "int8")  # what the makers stored
 
 
 class NoRoom(MemoryError):
     """Nothing that may be unloaded would make enough room; why, in words."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    device: str
-    precision: str
-
-
-@dataclass(slots=True, eq=False)
-class Tenant:
-    """One model that was asked for. ``state`` is absent, loading, ready, unloaded or failed."""
-
-    reference: Reference
-    folder: Path
-    facts: Facts
-    state: str = "unloaded"
-    why: str = ""
-    progress: float = 0.0
-    plan: Plan | None = None
-    memory: int = 0
-    users: int = 0
-    used: float = 0.0
-    loaded: Any = None
-    batch: Any = None  # of models that write
-    steps: list[str] = field(default_factory=list)
+class Unloaded(Exception):
+    """Somebody took the model out of memory while it was waited for."""
 
 
 class Tenants:
-    """``engine`` is given once torch is there. ``budgets`` are bytes for each device."""
-
-    def __init__(self, shelf: Shelf, *, budget: int) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        *,
+        budget: int,
+        loader: Loader | None = None,
+        available: Callable[[], int] | None = None,
+        at_work: AtWork | None = None,
+    ) -> None:
         self.shelf = shelf
-        self.budgets = {"cpu": budget}
-        self.engine: Any = None
+        self._at_work = at_work
+        self.ledger = Ledger(budget, available=available or machine.available, pinned=lambda: shelf.pinned)
         self.known: dict[str, Tenant] = {}
-        self._loading = asyncio.Lock()
+        self._loader = loader or Loader()
+        self._queue: list[Tenant] = []
+        self._serving: Tenant | None = None  # who is loaded, or waits for room, now
         self._short = False  # somebody waits for room: who comes now waits behind
         self._freed = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="loader")
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._usher: asyncio.Task[None] | None = None
+
+    @property
+    def engine(self) -> Any:
+        return self._loader.engine
 
     @contextlib.asynccontextmanager
-    async def using(self, name: str, say: Say, *, task: str = "") -> AsyncIterator[Tenant]:
+    async def using(self, name: str, say: Say, *, task: str = "") -> AsyncIterator[Held]:
         """A model that stays loaded while this lasts, of this ``task`` if one is named. Raises NotHere, NotAModel,
-        NoRoom."""
+        NoRoom, Unloaded."""
         tenant = await self.find(name)
         if task and tenant.facts.task != task:
             raise NotAModel(f"{tenant.reference.name} {FOR[tenant.facts.task]}, and is asked to {ASKED[task]}")
-        if tenant.state == "ready" and tenant.loaded.broken:
-            await self._unload(tenant)
-        if tenant.state != "ready" or self._short:
-            async with self._loading:
-                if tenant.state != "ready":
-                    await self._load(tenant, say)
-                tenant.users += 1
-        else:
-            tenant.users += 1
+        held = await self._taken(tenant, say)
+        self._note()
         try:
-            yield tenant
+            yield held
         finally:
-            tenant.users -= 1
-            tenant.used = time.monotonic()
-            self._freed.set()
+            self._give_back(held)
 
     async def find(self, name: str) -> Tenant:
         reference = Reference.parse(name)
-        if (known := self.known.get(str(reference))) and (known.state == "ready" or known.state == "loading"):
+        if (known := self.known.get(str(reference))) and (known.held or known.loading):
             return known
         folder = await asyncio.to_thread(self.shelf.folder, reference)
         about = await asyncio.to_thread(facts, folder)
@@ -112,196 +96,246 @@ class Tenants:
         return tenant
 
     async def unload(self, name: str) -> bool:
-        """Whether it was loaded. Answers it is writing fail, and the router's fallback goes on."""
+        """Whether there was something to unload. Answers it is writing fail, and the router's fallback goes on; a load
+        under way is waited for. It is done even if whoever asked for it leaves."""
         tenant = self.known.get(str(Reference.parse(name)))
-        if tenant is None or tenant.state != "ready":
+        if tenant is None or not (tenant.held or tenant.loading or tenant.asks):
             return False
-        await self._unload(tenant)
+        await asyncio.shield(self._own(self._unload(tenant)))
         return True
 
-    def used(self, device: str = "cpu") -> int:
-        return sum(t.memory for t in self.known.values() if t.plan and t.plan.device == device and t.state == "ready")
+    async def forget(self, name: str) -> None:
+        """Unload a model whose files are about to go."""
+        while await self.unload(name):
+            pass
+        self.known.pop(str(Reference.parse(name)), None)
+        self.pin(name, False)
+
+    def pin(self, name: str, on: bool) -> None:
+        self.shelf.pin(name, on)
+        self._freed.set()  # what is waited for may have changed
 
     def free(self) -> int:
         """Bytes that one more model could take, without another being unloaded."""
-        left = max(budget - self.used(device) for device, budget in self.budgets.items())
-        return max(0, min(left, psutil.virtual_memory().available) if len(self.budgets) == 1 else left)
+        return max(self.ledger.free(device) for device in self.ledger.budgets)
 
-    async def _load(self, tenant: Tenant, say: Say) -> None:
-        """The ladder of loading: the next lower precision, then the next device, as long as memory is short."""
-        tenant.state, tenant.why, tenant.progress = "loading", "", 0.0
+    async def _taken(self, tenant: Tenant, say: Say) -> Held:
+        held = tenant.held
+        if held and (held.loaded.broken or _is_over(held)):
+            self._let_go(tenant)
+            held = None
+        if held and not self._short:
+            return held.take()
+        ask = Ask(say, asyncio.get_running_loop().create_future())
+        self._line_up(tenant, ask)
         try:
-            await self._engine()
-            await self._climb(tenant, say)
-        except BaseException as error:
-            tenant.state = "failed" if isinstance(error, Exception) else "unloaded"
-            tenant.why = str(error) or type(error).__name__
+            return await ask.given
+        except asyncio.CancelledError:
+            if ask in tenant.asks:
+                tenant.asks.remove(ask)
+                self._freed.set()  # nobody may want it any more
+            elif not ask.given.cancelled() and not ask.given.exception():
+                self._give_back(ask.given.result())
             raise
-        tenant.state, tenant.progress, tenant.used = "ready", 1.0, time.monotonic()
 
-    async def _climb(self, tenant: Tenant, say: Say) -> None:
-        plans = self._plans(tenant)
-        for number, plan in enumerate(plans):
-            last = number + 1 == len(plans)
-            if not self._could_fit(tenant, plan):
-                if last:
-                    raise NoRoom(self._too_large(tenant, plan))
-                then = plans[number + 1]
-                say(f"{tenant.reference.name} needs {_gib(self._least(tenant, plan))} in {plan.precision} and may take "
-                    f"{_gib(self._most(plan.device))}: it is loaded in {then.precision}")  # fmt: skip
-                continue
-            tokens = await self._make_room(tenant, plan, say)
-            say(f"Loading {tenant.reference.name}")
-            try:
-                await self._into_memory(tenant, plan, tokens)
-                return
-            except (MemoryError, RuntimeError) as error:
-                if last or not _is_memory(error):
-                    raise
-                where = plans[number + 1]
-            _trim()
-            say(f"Out of memory: {tenant.reference.name} is loaded in {where.precision} on {where.device}")
-
-    async def _into_memory(self, tenant: Tenant, plan: Plan, tokens: int) -> None:
-        loop = asyncio.get_running_loop()
-        watch = asyncio.create_task(_watch(tenant, tenant.facts.weights(plan.precision)))
-        try:
-            tenant.loaded = await asyncio.shield(loop.run_in_executor(self._thread, _loaded, tenant, plan))
-        finally:
-            watch.cancel()
-        tenant.plan = plan
-        tenant.memory = tenant.loaded.bytes + tenant.facts.cache(plan.precision, tokens)
-        if tenant.facts.task == "chat":
-            from workspace.hosts.batch import Batch
-
-            tenant.batch = Batch(tenant.loaded, self.engine.tell, tokens=tokens)
-            self.engine.add(str(tenant.reference), tenant.batch)
-
-    async def _make_room(self, tenant: Tenant, plan: Plan, say: Say) -> int:
-        """Unload others, the least recently used first, and wait for those that are answering. Returns the tokens of
-        keys and values that there is room for."""
-        told = False
-        while (free := self.budgets[plan.device] - self.used(plan.device)) < self._least(tenant, plan):
-            others = [t for t in self._evictable(plan.device) if not t.users]
-            if others:
-                await self._unload(min(others, key=lambda other: other.used))
-                continue
-            if not told:
-                told = True
-                names = ", ".join(t.reference.name for t in self._evictable(plan.device))
-                say(f"Waiting for {names} to finish: they do not fit into memory together")
-            self._freed.clear()
-            self._short = True
-            try:
-                await self._freed.wait()
-            finally:
-                self._short = False
-        room = free - tenant.facts.weights(plan.precision)
-        a_token = tenant.facts.cache(plan.precision, 1) or 1
-        most = min(CONTEXT, tenant.facts.window) * ANSWERS
-        return max(_fewest(tenant), min(most, int(room * SHARE) // a_token))
-
-    async def _unload(self, tenant: Tenant) -> None:
-        tenant.state = "unloaded"
-        await self.engine.remove(str(tenant.reference))
-        tenant.loaded, tenant.batch, tenant.memory = None, None, 0
-        await asyncio.to_thread(_trim)
+    def _give_back(self, held: Held) -> None:
+        held.leave()
+        self._note()
         self._freed.set()
 
-    def _evictable(self, device: str) -> list[Tenant]:
-        pinned = self.shelf.pinned
-        loaded = [t for t in self.known.values() if t.state == "ready" and t.plan and t.plan.device == device]
-        return [t for t in loaded if str(t.reference) not in pinned]
+    def _line_up(self, tenant: Tenant, ask: Ask) -> None:
+        """Everybody is told something at once: a stream that says nothing is given up."""
+        tenant.asks.append(ask)
+        if self._serving is tenant:
+            ask.say(tenant.words or f"Waiting for {tenant.reference.name} to be loaded")
+            return
+        if self._serving:
+            ask.say(f"Waiting for {self._serving.reference.name} to be loaded")
+        if tenant not in self._queue:
+            self._queue.append(tenant)
+        if self._usher is None or self._usher.done():
+            self._usher = self._own(self._serve())
 
-    def _plans(self, tenant: Tenant) -> list[Plan]:
-        """Best first. On a CPU float32 is the quickest; a GPU takes what the makers stored."""
-        gpu = [Plan(name, p) for name in self.budgets if name != "cpu" for p in ("bfloat16", "int8")]
-        return [*gpu, *(Plan("cpu", precision) for precision in ("float32", "bfloat16", "int8"))]
+    async def _serve(self) -> None:
+        """One model after the other, in the order they were asked for."""
+        while self._queue:
+            tenant = self._serving = self._queue.pop(0)
+            try:
+                if tenant.asks and tenant.held is None:
+                    for other in self._queue:
+                        other.say(f"Waiting for {tenant.reference.name} to be loaded")
+                    await self._load(tenant)
+                if tenant.held:
+                    tenant.give(tenant.held)
+            except Exception as error:
+                tenant.why = str(error) or type(error).__name__
+                tenant.refuse(error)
+            finally:
+                self._serving, tenant.words = None, ""
 
-    def _least(self, tenant: Tenant, plan: Plan) -> int:
-        return tenant.facts.weights(plan.precision) + tenant.facts.cache(plan.precision, _fewest(tenant))
+    async def _load(self, tenant: Tenant) -> None:
+        tenant.loading, tenant.why, tenant.progress = asyncio.Event(), "", 0.0
+        try:
+            self.ledger.budgets = {**await self._loader.start(), **self.ledger.budgets}
+            await self._climb(tenant)
+        finally:
+            self._note()
+            tenant.loading.set()
+            tenant.loading = None
 
-    def _most(self, device: str) -> int:
-        """What is left when all others that may be unloaded are."""
-        staying = self.used(device) - sum(t.memory for t in self._evictable(device))
-        return self.budgets[device] - staying
+    async def _climb(self, tenant: Tenant) -> None:
+        """The ladder of loading: the next lower precision, then the CPU, as long as memory is short."""
+        gpus = [name for name in self.ledger.budgets if name != "cpu"]
+        on_cpu = self._after_death(tenant)
+        rungs = [*((precision, gpus) for precision in GPU if gpus), *((precision, ["cpu"]) for precision in on_cpu)]
+        for number, (precision, devices) in enumerate(rungs):
+            last = number + 1 == len(rungs)
+            untried = list(devices)
+            while untried:
+                try:
+                    device = await self._make_room(tenant, untried, precision)
+                    if device:
+                        tenant.say(f"Loading {tenant.reference.name}")
+                        await self._into_memory(tenant, Plan(device, precision))
+                    return
+                except NoRoom as error:
+                    if last:
+                        raise NoRoom(self._too_large(tenant, precision)) from None
+                    untried, why = [], f"{error}: it"
+                except (MemoryError, RuntimeError) as error:
+                    if not is_out_of_memory(error) or (last and untried == [device]):
+                        raise
+                    untried.remove(device)
+                    why = f"Out of memory: {tenant.reference.name}"
+                await self._loader.trim()
+            then, there = rungs[number + 1]
+            tenant.say(f"{why} is loaded in {then}{' on the CPU' if there == ['cpu'] != devices else ''}")
 
-    def _could_fit(self, tenant: Tenant, plan: Plan) -> bool:
-        return self._least(tenant, plan) <= self._most(plan.device)
+    def _after_death(self, tenant: Tenant) -> tuple[str, ...]:
+        """The precisions to try on the CPU, lower than the one that the last host was killed with."""
+        died = self._at_work.died.get(str(tenant.reference)) if self._at_work else None
+        left = CPU[CPU.index(died) + 1 :] if died in CPU else CPU
+        if left and left != CPU:
+            tenant.say(
+                f"The model host was killed for want of memory with {tenant.reference.name} in {died}: "
+                f"it is loaded in {left[0]}"
+            )
+        return left or CPU[-1:]
 
-    def _too_large(self, tenant: Tenant, plan: Plan) -> str:
+    def _note(self, *begun: tuple[Tenant, Plan]) -> None:
+        """What is at work now, should the kernel end it."""
+        if self._at_work:
+            working = {held.name: str(held.loaded.precision) for held in self.ledger.held if held.users}
+            self._at_work.note(working | {str(tenant.reference): plan.precision for tenant, plan in begun})
+
+    async def _into_memory(self, tenant: Tenant, plan: Plan) -> None:
+        tokens = self._tokens(tenant, plan)
+
+        def progress(done: float) -> None:
+            tenant.progress = max(tenant.progress, done)
+
+        self._note((tenant, plan))
+        loaded = await self._loader.load(tenant.folder, tenant.facts, plan, progress)
+        writes = tenant.facts.task == "chat"
+        batch = self._loader.batch(loaded, tokens=tokens, room=lambda: self.ledger.free("cpu")) if writes else None
+        tenant.held = Held(str(tenant.reference), tenant.facts, plan, loaded, batch, tokens)
+        self.ledger.held.append(tenant.held)
+
+    async def _make_room(self, tenant: Tenant, devices: list[str], precision: str) -> str:
+        """The device with the most room. Where none has enough, others are unloaded, the least recently used first, and
+        those that are answering are waited for. Empty when nobody wants the model any more."""
+        told = False
+        need = _least(tenant, precision)
+        while tenant.asks:
+            could = [device for device in devices if self.ledger.most(device) >= need]
+            if not could:
+                most = max(self.ledger.most(device) for device in devices)
+                raise NoRoom(f"{tenant.reference.name} needs {_gib(need)} in {precision} and may take {_gib(most)}")
+            best = max(could, key=self.ledger.free)
+            if self.ledger.free(best) >= need:
+                return best
+            others = [held for device in could for held in self.ledger.evictable(device)]
+            if idle := [held for held in others if not held.users]:
+                await self._let_go(self.known[min(idle, key=lambda held: held.used).name])
+                continue
+            if others and not told:
+                told = True
+                names = ", ".join(held.name.partition("@")[0] for held in others)
+                tenant.say(f"Waiting for {names} to finish: they do not fit into memory together")
+            await self._somebody_left()
+        return ""
+
+    async def _somebody_left(self) -> None:
+        self._freed.clear()
+        self._short = True
+        try:
+            await asyncio.wait_for(self._freed.wait(), LOOK)
+        except TimeoutError:
+            pass
+        finally:
+            self._short = False
+
+    def _tokens(self, tenant: Tenant, plan: Plan) -> int:
+        """Of keys and values that room is kept for."""
+        room = self.ledger.free(plan.device) - tenant.facts.weights(plan.precision)
+        a_token = tenant.facts.cache(plan.precision, 1) or 1
+        most = min(CONTEXT, tenant.facts.window) * ANSWERS
+        return max(_fewest(tenant.facts), min(most, int(room * SHARE) // a_token))
+
+    async def _unload(self, tenant: Tenant) -> None:
+        tenant.refuse(Unloaded(f"{tenant.reference.name} was unloaded"))
+        self._freed.set()  # it may wait for room
+        if tenant.loading:
+            await tenant.loading.wait()
+        if tenant.held:
+            await self._let_go(tenant)
+
+    def _let_go(self, tenant: Tenant) -> asyncio.Future[None]:
+        """Nobody gets it any more from this moment on; it is counted until it is gone."""
+        assert tenant.held is not None
+        held, tenant.held = tenant.held, None
+        held.leaving = True
+        return asyncio.shield(self._own(self._gone(held)))
+
+    async def _gone(self, held: Held) -> None:
+        if held.batch is not None:
+            await self._loader.remove(held.batch)
+        await held.unused()
+        self.ledger.held.remove(held)
+        held.loaded = held.batch = None
+        await self._loader.trim()
+        self._freed.set()
+
+    def _too_large(self, tenant: Tenant, precision: str) -> str:
         return (
-            f"out of memory: {tenant.reference.name} needs about {_gib(self._least(tenant, plan))} even in "
-            f"{plan.precision}, and local models may take {_gib(self._most(plan.device))} here. "
+            f"out of memory: {tenant.reference.name} needs about {_gib(_least(tenant, precision))} even in "
+            f"{precision}, and local models may take {_gib(self.ledger.most('cpu'))} here. "
             "Choose a smaller model, unpin another, or raise LOCAL_MEMORY_GIB."
         )
 
-    async def _engine(self) -> None:
-        """torch is imported when the first model is loaded."""
-        if self.engine is None:
-            loop = asyncio.get_running_loop()
-            self.engine, gpus = await loop.run_in_executor(self._thread, _start, loop)
-            self.budgets = {**gpus, **self.budgets}
+    def _own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Done whoever waits for it."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
 
-def _start(loop: asyncio.AbstractEventLoop) -> tuple[Any, dict[str, int]]:
-    with LOADING:  # the embedding model's thread imports the same
-        import torch
-        from transformers.utils import logging as transformers_logging
-
-        from workspace.hosts.engine import Engine
-
-    transformers_logging.disable_progress_bar()
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    gpus = {f"cuda:{n}": int(torch.cuda.mem_get_info(n)[0] * 0.9) for n in range(count)}
-    return Engine(loop, _deliver), gpus
+def _is_over(held: Held) -> bool:
+    """Whether what short memory made of it may be made good: nobody uses it, and for a while nobody has."""
+    return held.lowered and not held.users and time.monotonic() - held.used > OVER
 
 
-def _loaded(tenant: Tenant, plan: Plan) -> Any:
-    task = tenant.facts.task
-    if task == "chat":
-        from workspace.hosts.loading import load
-
-        return load(tenant.folder, device=plan.device, precision=plan.precision, sees=tenant.facts.images)
-    from workspace.hosts.encoders import Encoder
-
-    return Encoder(tenant.folder, task=task, device=plan.device, precision=plan.precision)
+def _fewest(about: Facts) -> int:
+    return min(about.window, 2048)
 
 
-def _deliver(told: list[Any]) -> None:
-    for job, piece in told:
-        job.hear(piece)
-
-
-async def _watch(tenant: Tenant, expected: int) -> None:
-    """Progress by the memory that the process has gained."""
-    process = psutil.Process()
-    before = process.memory_info().rss
-    while True:
-        await asyncio.sleep(0.2)
-        gained = process.memory_info().rss - before
-        tenant.progress = max(tenant.progress, min(0.99, gained / max(1, expected)))
-
-
-def _fewest(tenant: Tenant) -> int:
-    return min(tenant.facts.window, 2048)
-
-
-def _is_memory(error: BaseException) -> bool:
-    from workspace.hosts.shortage import is_out_of_memory
-
-    return is_out_of_memory(error)
-
-
-def _trim() -> None:
-    """Give freed memory back to the system."""
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+def _least(tenant: Tenant, precision: str) -> int:
+    return tenant.facts.weights(precision) + tenant.facts.cache(precision, _fewest(tenant.facts))
 
 
 def _gib(size: int) -> str:
     return f"{size / GIB:.1f} GiB" if size >= GIB // 10 else f"{size / 1024**2:.0f} MiB"
 
 
-__all__ = ["NoRoom", "NotAModel", "NotHere", "Plan", "Tenant", "Tenants"]
+__all__ = ["Held", "NoRoom", "NotAModel", "NotHere", "Plan", "Tenant", "Tenants", "Unloaded"]

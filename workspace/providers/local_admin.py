@@ -6,6 +6,7 @@ Asks the model host and draws what it says; the host does the work, and this pag
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import async_to_sync
@@ -13,6 +14,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.timesince import timesince
 
 from workspace.audit.log import record
 from workspace.audit.models import Action
@@ -59,6 +62,7 @@ class LocalPages:
             "title": "Local models",
             "opts": self.opts,  # type: ignore[attr-defined]
             "told": told,
+            "host_up": _since(told["host"]["up"]) if told.get("host") else "",
             "typed": typed,
             "missing": missing,
             "rows": [row for row in rows if row["name"]],
@@ -139,6 +143,10 @@ def _provider() -> Provider:
         found.current = ProviderVersion.objects.create(provider=found, number=1, kind="local")
         found.save(update_fields=["current"])
     return found
+
+
+def _since(seconds: float) -> str:
+    return timesince(timezone.now() - timedelta(seconds=seconds))
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
