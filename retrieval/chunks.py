@@ -18,9 +18,12 @@ ROOM = 16  # of a window that titles and headings have at least
 LONGEST = WINDOW - ROOM
 HEADING = 500  # characters of a path of headings
 
-_HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$", re.M)
+_HEADING = re.compile(r"^(#{1,6})[ \t]+(.+)$", re.M)
 _FENCE = re.compile(r"^(```|~~~)(.*)$", re.M)
-_PIECE = re.compile(r".+?(?:(?<=[.!?])[\"”)]*(?=\s)|\n{2,}|\n(?=\s*(?:[-*+]|\d+\.)\s)|\Z)\s*", re.S)
+_SEARCHED = 10_000  # characters in which an end of a sentence is looked for: a search holds up every other thread
+_ENDS = r"(?<=[.!?])[\"”)]*(?=\s)|\n{2,}|\n(?=[^\S\n]*(?:[-*+]|\d+\.)\s)|\Z"
+_PIECE = re.compile(rf".{{1,{_SEARCHED}}}?(?:{_ENDS})\s*|.{{1,{_SEARCHED}}}", re.S)
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _WORD_PIECE = re.compile(r"[a-zA-Z]{1,5}|[^\W\d_]{1,2}(?<![\u2e80-\uffff])|\d{1,3}|\w|[^\w\s]")
 
 
@@ -91,9 +94,14 @@ def _sections(text: str) -> Iterator[tuple[str, int, int]]:
     for found in headings:
         yield " › ".join(p for p in path if p), at, found.start()
         level = len(found[1])
-        path = [*path[: level - 1], *[""] * (level - 1 - len(path)), found[2]]
+        path = [*path[: level - 1], *[""] * (level - 1 - len(path)), _title(found[2])]
         at = found.end()
     yield " › ".join(p for p in path if p), at, len(text)
+
+
+def _title(line: str) -> str:
+    """Without the signs that may close a heading."""
+    return line.rstrip(" \t").rstrip("#").rstrip(" \t") or line[0]
 
 
 def _fences(text: str) -> tuple[list[int], list[int]]:
@@ -141,13 +149,23 @@ def _windows(text: str, heading: str, start: int, end: int, wanted: Size) -> Ite
 
 
 def _small(text: str, start: int, end: int, wanted: Size) -> Iterator[tuple[int, int]]:
-    """A sentence, or a long one in parts that the model can read whole."""
-    while estimate(text[start:end]) > wanted.longest:
-        middle = start
-        for count, found in enumerate(_WORD_PIECE.finditer(text, start, end)):
-            if count >= wanted.tokens:
-                break
-            middle = found.end()
+    """A sentence, or a long one in its lines, and those in parts that the model can read whole."""
+    if estimate(text[start:end]) <= wanted.longest:
+        yield start, end
+        return
+    for line in _LINE.finditer(text, start, end):
+        yield from _parts(text, line.start(), line.end(), wanted)
+
+
+def _parts(text: str, start: int, end: int, wanted: Size) -> Iterator[tuple[int, int]]:
+    """In one pass: a log or a program made small may be megabytes on one line."""
+    count, cuts = 0, []
+    for count, found in enumerate(_WORD_PIECE.finditer(text, start, end), start=1):
+        if count % wanted.tokens == 0:
+            cuts.append(found.end())
+    for number, middle in enumerate(cuts):
+        if count - number * wanted.tokens <= wanted.longest:
+            break
         yield start, middle
         start = middle
     yield start, end
