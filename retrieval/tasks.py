@@ -10,6 +10,7 @@ from uuid import UUID
 from celery import shared_task
 from celery.signals import worker_ready
 from django.conf import settings
+from django.core.cache import cache
 from django.db import connection, transaction
 from django.db.models.signals import post_delete
 from django.dispatch import receiver
@@ -85,6 +86,15 @@ def forget_document(self: Any, collection_id: str, document_id: str) -> None:
 def renew_index(self: Any, index: str) -> None:
     """Take the vectors of deleted documents off the disk: the index is written anew, once for all that were deleted
     shortly after each other."""
+    if not cache.add(key := f"renewing-{index}", True, link.RENEWING):
+        raise self.retry()  # then nothing may be left to do: so no second worker stands in line
+    try:
+        _renew(self, index)
+    finally:
+        cache.delete(key)
+
+
+def _renew(task: Any, index: str) -> None:
     residues = list(Residue.objects.filter(index=index))
     if not residues:
         return
@@ -94,7 +104,7 @@ def renew_index(self: Any, index: str) -> None:
         link.renew(index)
     except link.HostUnavailable as starting:
         if settings.LOCAL_MODELS:
-            raise self.retry(exc=starting) from None
+            raise task.retry(exc=starting) from None
         return
     Residue.objects.filter(pk__in=[residue.pk for residue in residues]).delete()
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from celery.exceptions import Retry
 from django.http import Http404
 
 from retrieval import access, guide, ingest, leaning, lexical, tasks
@@ -179,6 +180,25 @@ def test_what_deleted_documents_leave_in_files_is_written_over_once_whatever_is_
     assert index.vectors == {} and Residue.objects.count() == 1, "it is tried again"
     for _ in range(2):
         tasks.renew_index(name)
+    assert renewed == [name] and not Residue.objects.exists()
+
+
+def test_an_index_that_is_being_renewed_is_not_renewed_beside_that(
+    document: Document, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renewed: list[str] = []
+
+    def renew(name: str) -> None:
+        renewed.append(name)
+        with pytest.raises(Retry):
+            tasks.renew_index(name)
+
+    monkeypatch.setattr(link, "renew", renew)
+    name = str(document.collection_id)
+    Residue.objects.create(index=name, document=document.pk)
+    tasks.renew_index(name)
+    assert renewed == [name]
+    tasks.renew_index(name)
     assert renewed == [name] and not Residue.objects.exists()
 
 
