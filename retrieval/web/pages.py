@@ -50,10 +50,10 @@ def page(url: str, collection: Collection) -> Document:
         parsed = read(fetched.data, "page" + SUFFIX.get(fetched.media_type, ".txt"))
     except (egress.Refused, Unreadable) as error:
         raise NotRead(error.cause) from None
-    digest = files.keep(fetched.data)
     if last and last.text == parsed.text:
         Document.objects.filter(pk=last.pk).update(fetched=timezone.now())
         return last
+    digest = files.keep(fetched.data)
     return _store(url, collection, digest, len(fetched.data), parsed.title or url, parsed.text)
 
 
