@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from functools import partial
 from uuid import UUID
 
 from django.contrib import messages
@@ -67,8 +66,8 @@ def add(request: HttpRequest) -> HttpResponse:
         _try(request, lambda: adding.add_link(person, address, collection=into))
     if text.strip():
         _try(request, lambda: adding.add_text(person, text, collection=into))
-    for file in given:
-        _try(request, partial(adding.add, person, file, collection=into))
+    for refused in adding.add_all(person, given, collection=into):
+        messages.error(request, str(refused))
     return redirect("documents")
 
 
@@ -122,7 +121,8 @@ def _name(request: HttpRequest) -> str:
 @login_required
 @require_POST
 def again(request: HttpRequest, id: UUID) -> HttpResponse:
-    adding.again(document_to_change(_person(request), id))
+    one = document_to_change(_person(request), id)
+    _try(request, lambda: adding.again(one))
     return redirect("documents")
 
 
@@ -178,7 +178,7 @@ def _listed(document: Document, number: str) -> Page[Chunk]:
     return listed
 
 
-def _try(request: HttpRequest, work: Callable[[], Document]) -> None:
+def _try(request: HttpRequest, work: Callable[[], object]) -> None:
     try:
         work()
     except adding.NotTaken as refused:

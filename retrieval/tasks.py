@@ -12,59 +12,77 @@ from celery.signals import worker_ready
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.db.models.signals import post_delete
 from django.dispatch import receiver
 
-from retrieval import files, ingest, rebuild, selftest, spaces
+from retrieval import claims, files, ingest, rebuild, selftest, spaces
 from retrieval.models import Collection, Document, EmbeddingModel, Residue, SelfTest
-from retrieval.parsing.parsed import Unreadable
-from workspace import egress
 from workspace.hosts import link
 
 logger = logging.getLogger(__name__)
 
-FINAL = (Document.State.READY, Document.State.FAILED)
+TAKEN = 10  # seconds until a document that another worker has is looked at again
 SETTLED = 60  # seconds after a deletion: an index is written anew once for many
 
 
 @shared_task(bind=True, max_retries=300, default_retry_delay=2)
 def ingest_document(self: Any, document_id: str) -> None:
     """A document whose host never answers stays searchable by words; the next start tries again."""
-    document = Document.objects.filter(pk=document_id).select_related("collection").first()
-    if document is None or document.state in FINAL:
-        return
     try:
-        ingest.ingest(document)
+        _ingest(document_id)
+    except claims.Taken:
+        raise self.retry(countdown=TAKEN) from None  # whoever has it may be dead
     except link.HostUnavailable as starting:
         if settings.LOCAL_MODELS and self.request.retries < self.max_retries:
             raise self.retry(exc=starting) from None
-        logger.warning("%s is searchable by words alone: %s.", document.name, starting)
-    except (Unreadable, egress.Refused) as error:
-        ingest.fail(document, error)
-    except Exception as error:
-        logger.exception("%s can't be read.", document.name)
-        ingest.fail(document, error)
+        logger.warning("%s is searchable by words alone: %s.", document_id, starting)
 
 
 @shared_task(bind=True, max_retries=300, default_retry_delay=2)
 def ingest_collection(self: Any, collection_id: str) -> None:
     """Give many documents, which have their words, their vectors: one task, so that others wait for no thousand."""
-    if not settings.LOCAL_MODELS:
-        return
-    for document in Document.objects.filter(collection_id=UUID(collection_id)).exclude(state__in=FINAL):
-        try:
-            ingest.ingest(document)
-        except link.HostUnavailable as starting:
-            raise self.retry(exc=starting) from None
+    if settings.LOCAL_MODELS:
+        _ingest_each(self, Document.objects.filter(claims.UNFINISHED, collection_id=UUID(collection_id)))
 
 
 def ingest_words(document: Document) -> None:
     """Make a document searchable by words in this process; a server gives it its vectors."""
-    try:
-        ingest.read_file(document)
-        ingest.write_words(document)
-    except Unreadable as error:
-        ingest.fail(document, error)
+    ingest.read_words(document)
+
+
+def _ingest(id: UUID | str) -> None:
+    """Read one document, whatever becomes of it. Raises HostUnavailable and Taken."""
+    with claims.claimed(id) as document:
+        if document is None:
+            return
+        try:
+            ingest.ingest(document)
+        except claims.Lost:
+            _sweep(document)
+        except link.HostUnavailable:
+            raise
+        except Exception as error:
+            logger.exception("%s can't be read.", document.name)
+            ingest.fail(document, error)
+
+
+def _sweep(document: Document) -> None:
+    """Vectors of a document that was deleted may have been stored after its others were removed."""
+    if not Document.objects.filter(pk=document.pk).exists():
+        _leave(document)
+
+
+def _ingest_each(task: Any, waiting: QuerySet[Document]) -> None:
+    """One after the other; what another worker has is its."""
+    for id in list(waiting.values_list("pk", flat=True)):
+        try:
+            _ingest(id)
+        except claims.Taken:
+            continue
+        except link.HostUnavailable as starting:
+            if settings.LOCAL_MODELS:
+                raise task.retry(exc=starting) from None
 
 
 @shared_task(bind=True, max_retries=300, default_retry_delay=2)
@@ -158,18 +176,7 @@ def build_index(self: Any, model_id: int) -> None:
 @shared_task(bind=True, max_retries=300, default_retry_delay=2)
 def ingest_waiting(self: Any) -> None:
     """Every document that waits, one after the other: many that were cut anew hold up nobody's new one."""
-    for id in list(Document.objects.exclude(state__in=FINAL).values_list("pk", flat=True)):
-        document = Document.objects.filter(pk=id).exclude(state__in=FINAL).first()
-        if document is None:  # deleted, or read by another task meanwhile
-            continue
-        try:
-            ingest.ingest(document)
-        except link.HostUnavailable as starting:
-            if settings.LOCAL_MODELS:
-                raise self.retry(exc=starting) from None
-        except Exception as error:
-            logger.exception("%s can't be read.", document)
-            ingest.fail(document, error)
+    _ingest_each(self, Document.objects.filter(claims.UNFINISHED))
 
 
 @shared_task
@@ -194,7 +201,7 @@ def tune_collection(test_id: int) -> None:
 
 def requeue_unfinished() -> int:
     """Queue again what a stopped server left: the queue lives in memory, the states do not."""
-    waiting = list(Document.objects.exclude(state__in=FINAL).values_list("pk", flat=True))
+    waiting = list(Document.objects.filter(claims.UNFINISHED).values_list("pk", flat=True))
     for id in waiting:
         ingest_document.delay(str(id))
     if beside := spaces.building():
@@ -212,15 +219,21 @@ def _spaces() -> list[spaces.Space]:
 
 @receiver(post_delete, sender=Document)
 def _forget(instance: Document, **kwargs: object) -> None:
-    """The file too, unless another document has it. No vectors of a page of the guide that never had some, nor of a
-    document that failed."""
+    """The files too, unless another document has them. A document that failed before its first vector has none; of any
+    other a worker may be storing some at this moment."""
     if instance.size:
         transaction.on_commit(partial(files.drop, instance.digest))
-    if instance.state == Document.State.READY or instance.embedded or spaces.building():
-        for space in _spaces():
-            Residue.objects.create(index=space.index(instance.collection_id), document=instance.pk)
-        transaction.on_commit(partial(forget_document.delay, str(instance.collection_id), str(instance.pk)))
+    if instance.coming and not instance.url:
+        transaction.on_commit(partial(files.drop, instance.coming))
+    if instance.state != Document.State.FAILED or instance.embedded or spaces.building():
+        _leave(instance)
     transaction.on_commit(wipe.delay)
+
+
+def _leave(document: Document) -> None:
+    for space in _spaces():
+        Residue.objects.create(index=space.index(document.collection_id), document=document.pk)
+    transaction.on_commit(partial(forget_document.delay, str(document.collection_id), str(document.pk)))
 
 
 @receiver(post_delete, sender=Collection)
@@ -230,4 +243,7 @@ def _forget_all(instance: Collection, **kwargs: object) -> None:
 
 @worker_ready.connect
 def _resume(**kwargs: object) -> None:
+    """Without Redis no other process works on this data: what is claimed was claimed by one that is gone."""
+    if not settings.REDIS_URL:
+        claims.release_all()
     requeue_unfinished()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from celery.exceptions import Retry
+from django.db import connection
 from django.http import Http404
+from django.utils import timezone
 
-from retrieval import access, guide, ingest, leaning, lexical, tasks
+from retrieval import access, claims, guide, ingest, leaning, lexical, tasks
 from retrieval.chunks import estimate
 from retrieval.models import Chunk, Collection, Document, Posting, Residue
 from workspace.accounts.models import Person
@@ -181,6 +184,91 @@ def test_what_deleted_documents_leave_in_files_is_written_over_once_whatever_is_
     for _ in range(2):
         tasks.renew_index(name)
     assert renewed == [name] and not Residue.objects.exists()
+
+
+def test_a_document_that_one_worker_has_is_left_by_another(
+    document: Document, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    write = ingest.write_words
+
+    def writing(*args: Any) -> None:
+        write(*args)
+        with pytest.raises(Retry):
+            tasks.ingest_document(str(document.pk))
+        tasks.ingest_waiting()
+        seen.append(Document.objects.get(pk=document.pk).state)
+
+    monkeypatch.setattr(ingest, "write_words", writing)
+    tasks.ingest_document(str(document.pk))
+    tasks.ingest_document(str(document.pk))
+    document.refresh_from_db()
+    assert seen == ["lexical"], "it was written once, and nobody went on beside"
+    assert (document.state, document.claimed) == (State.READY, None)
+    assert len(index.vectors) == document.passages
+
+
+def test_a_claim_of_a_dead_worker_runs_out_or_ends_with_its_server(
+    document: Document, index: Index, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.setattr(tasks.ingest_document, "delay", lambda id: None)
+    id = str(document.pk)
+    Document.objects.update(claimed=timezone.now() + timedelta(minutes=5))
+    with pytest.raises(Retry):
+        tasks.ingest_document(id)
+    settings.REDIS_URL = "redis://localhost"  # others may work on it still
+    tasks._resume()
+    with pytest.raises(Retry):
+        tasks.ingest_document(id)
+    settings.REDIS_URL = ""
+    tasks._resume()
+    tasks.ingest_document(id)
+    assert Document.objects.get().state == State.READY
+    Document.objects.update(state=State.QUEUED, claimed=timezone.now() - timedelta(seconds=1))
+    tasks.ingest_document(id)
+    assert Document.objects.get().state == State.READY
+
+
+def test_a_worker_that_lost_its_document_writes_nothing_more(document: Document, index: Index) -> None:
+    with claims.claimed(document.pk) as mine:
+        assert mine
+        Document.objects.update(claimed=timezone.now() + timedelta(minutes=9))  # another's, after this one slept
+        with pytest.raises(claims.Lost):
+            ingest.ingest(mine)
+    assert not Chunk.objects.exists() and Document.objects.get().claimed
+
+
+def test_a_passage_that_is_cut_again_as_it_was_is_the_same_one(document: Document) -> None:
+    ingest.write_words(document)
+    before = list(document.chunks.values_list("pk", "text"))
+    ingest.write_words(document)
+    assert list(document.chunks.values_list("pk", "text")) == before
+    document.text = document.text.replace("boat 19", "ship 19")
+    ingest.write_words(document)
+    now = list(document.chunks.values_list("pk", "text"))
+    assert now[:-2] == before[:-2] and now[-1][0] != before[-1][0]
+
+
+def test_vectors_that_come_after_the_deletion_are_removed_as_well(
+    document: Document, index: Index, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    monkeypatch.setattr(tasks.forget_document, "delay", tasks.forget_document)
+    upsert = link.upsert
+    deleted: list[bool] = []
+
+    def late(*args: Any, **said: Any) -> None:
+        """The deletion, and what removes the vectors, come in between."""
+        if not deleted:
+            deleted.append(True)
+            Document.objects.get().delete()
+            connection.run_on_commit.clear()  # what that begins is over before the vectors come
+        upsert(*args, **said)
+
+    monkeypatch.setattr(link, "upsert", late)
+    with django_capture_on_commit_callbacks(execute=True):
+        tasks.ingest_document(str(document.pk))
+    assert deleted and index.vectors == {}
+    assert Residue.objects.filter(document=document.pk).exists()
 
 
 def test_an_index_that_is_being_renewed_is_not_renewed_beside_that(
