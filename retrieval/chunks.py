@@ -1,7 +1,8 @@
 """Markdown and plain text cut into passages that know where they stand. Pure: text in, chunks out.
 
 About 128 tokens each with 32 of overlap, cut between sentences where that is possible, never across a heading. A chunk
-with its title and heading is never longer than the embedding model reads: MiniLM silently cuts at 256 word-pieces.
+with its title and heading is not longer than the embedding model reads, by this estimate: MiniLM silently cuts at 256
+word-pieces.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TOKENS = 128
 OVERLAP = 32
@@ -38,7 +39,9 @@ class Cut:
 
 
 def estimate(text: str) -> int:
-    """Word-pieces of a text, rather too many: five letters, three figures, one mark or one sign of Chinese each."""
+    """Word-pieces of a text: five letters, three figures, one mark or one sign of Chinese each. Rather too many of
+    English; too few of long words in other languages, of names in programs and of digests. What a model reads of a
+    passage is therefore counted by the model itself (``ingest.py``)."""
     return sum(1 for _ in _WORD_PIECE.finditer(text))
 
 
@@ -63,6 +66,14 @@ def cut(text: str, size: Size = USUAL) -> list[Cut]:
     """The passages of a document, in order."""
     sections = _sections(text)
     return [piece for heading, start, end in sections for piece in _windows(text, heading[:HEADING], start, end, size)]
+
+
+def halved(piece: Cut) -> list[Cut]:
+    """A passage in two, between words where that is possible."""
+    middle = max(1, len(piece.text) // 2)
+    at = piece.text.rfind(" ", middle // 2, middle) + 1 or middle
+    parts = [_trimmed(piece.text, piece.heading, *place) for place in ((0, at), (at, len(piece.text)))]
+    return [replace(one, start=piece.start + one.start, end=piece.start + one.end) for one in parts if one.text]
 
 
 def indexed(title: str, chunk_heading: str, text: str, *, window: int = WINDOW) -> str:

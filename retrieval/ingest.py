@@ -18,7 +18,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from retrieval import files, lexical, presets, spaces
-from retrieval.chunks import Cut, cut, indexed
+from retrieval.chunks import Cut, cut, halved, indexed
 from retrieval.claims import Lost, keep, step
 from retrieval.leaning import REACH, leaning
 from retrieval.models import Chunk, Document, Embedded, Label, Posting
@@ -132,17 +132,21 @@ def titled(name: str) -> str:
 
 
 @transaction.atomic
-def write_words(document: Document, reading: Reading | None = None) -> None:
-    """Chunks and postings, the old ones gone, and with a new reading the old text and file too. Raises Lost."""
+def write_words(
+    document: Document, reading: Reading | None = None, *, pieces: Sequence[Cut] | None = None
+) -> None:  # fmt: skip
+    """Chunks and postings, the old ones gone, and with a new reading the old text and file too; ``pieces`` where it was
+    cut already. Raises Lost."""
     keep(document, failure=None)  # who deletes it meanwhile waits for the end of this
     if reading:
         _take(document, reading)
     Posting.objects.filter(document=document).delete()
     Chunk.objects.filter(document=document).delete()
     Embedded.objects.filter(document=document).delete()
-    beside = spaces.building()
-    size = presets.size(spaces.current(), *([beside] if beside else []))
-    chunks = [_chunk(document, position, piece) for position, piece in enumerate(cut(document.text, size))]
+    if pieces is None:
+        beside = spaces.building()
+        pieces = cut(document.text, presets.size(spaces.current(), *([beside] if beside else [])))
+    chunks = [_chunk(document, position, piece) for position, piece in enumerate(pieces)]
     said = [(chunk, indexed(document.title, chunk.heading, chunk.text)) for chunk in chunks]
     rows = lexical.postings(document, said)
     Chunk.objects.bulk_create(chunks, batch_size=500)
@@ -209,8 +213,8 @@ def _stored(document: Document, space: Space, *, begin: int = 0) -> Iterator[int
     """How many passages have their vectors, after each batch. While one batch is stored the next is embedded. A passage
     waits for those after it, on which its vector leans."""
     index = space.index(document.collection_id)
-    chunks = list(document.chunks.only("heading", "text").order_by("position"))
-    texts = [indexed(document.title, c.heading, c.text, window=space.window) for c in chunks]
+    chunks, texts = readable(document, space)
+    begin = min(begin, document.embedded)  # none, where the passages are other ones by now
     first, done = max(0, begin - REACH), begin
     rows: list[list[float]] = []  # the vectors from ``first``, those alone that are still leant on
     for batch in _embedded(space, texts[first:]):
@@ -226,6 +230,24 @@ def _stored(document: Document, space: Space, *, begin: int = 0) -> Iterator[int
         yield done
         past = max(0, done - REACH - first)
         rows, first = rows[past:], first + past
+
+
+def readable(document: Document, space: Space) -> tuple[list[Chunk], list[str]]:
+    """The passages, and what is embedded of each: all of which the model reads to the end. One that is too long for it
+    is cut in two, or goes without its title where that alone is too much. Raises HostUnavailable and Lost."""
+    while True:
+        chunks = list(document.chunks.only("heading", "text", "start", "end").order_by("position"))
+        texts = [indexed(document.title, c.heading, c.text, window=space.window) for c in chunks]
+        long = spaces.too_long(space, texts)
+        alone = {long[n] for n in spaces.too_long(space, [chunks[n].text for n in long])}
+        if not alone:
+            break
+        pieces = [Cut(c.text, c.heading, c.start, c.end) for c in chunks]
+        shorter = [halved(piece) if n in alone else [piece] for n, piece in enumerate(pieces)]
+        write_words(document, pieces=[piece for some in shorter for piece in some])
+    for n in long:
+        texts[n] = chunks[n].text
+    return chunks, texts
 
 
 def _embedded(space: Space, texts: Sequence[str]) -> Iterator[list[list[float]]]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 
+from retrieval.chunks import estimate
 from retrieval.models import EmbeddingModel
 from workspace import tls
 from workspace.hosts import link
@@ -23,6 +24,7 @@ from workspace.sealing import seal, unseal
 
 PURPOSE = b"onepane embedding keys"
 KEPT = 256  # questions whose vectors are kept
+COUNTED = 64  # passages whose tokens are counted at once: a question waits for so many
 PATIENCE = 60.0  # seconds that an address has for a batch
 
 
@@ -89,6 +91,20 @@ def embed(space: Space, passages: Sequence[str]) -> list[list[float]]:
             return _read(client.post(**_request(space, texts)), len(texts))
     except httpx.HTTPError as error:
         raise HostUnavailable(f"{space.name} does not answer: {error!r}") from None
+
+
+def too_long(space: Space, passages: Sequence[str]) -> list[int]:
+    """The places of those that the model would not read to their end. On this machine it counts itself; of one behind
+    an address the length is estimated. Raises HostUnavailable."""
+    texts = [space.passage_prefix + text for text in passages]
+    lengths: list[int] = []
+    for start in range(0, len(texts), COUNTED):
+        some = texts[start : start + COUNTED]
+        if space.kind == EmbeddingModel.Kind.REMOTE:
+            lengths += [estimate(text) + 2 for text in some]
+        else:
+            lengths += link.lengths(some, model=space.model)
+    return [place for place, length in enumerate(lengths) if length > space.window]
 
 
 async def aembed(space: Space, texts: Sequence[str]) -> list[list[float]]:

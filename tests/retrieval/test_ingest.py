@@ -40,6 +40,9 @@ class Index:
         self.embedded += len(texts)
         return [[float(len(text) % 7), float(len(text) % 11), 1.0] for text in texts]
 
+    def lengths(self, texts: Sequence[str], *, model: str = link.EMBEDDING) -> list[int]:
+        return [estimate(text) + 2 for text in texts]
+
     def upsert(self, collection: str, *, document: str, ids: Sequence[str], vectors: Sequence[Sequence[float]]) -> None:
         self.vectors |= dict.fromkeys(ids, document)
         self.rows |= {id: [round(value, 5) for value in row] for id, row in zip(ids, vectors, strict=True)}
@@ -51,7 +54,7 @@ class Index:
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> Index:
     made = Index()
-    for name in ("embed", "upsert", "delete"):
+    for name in ("embed", "lengths", "upsert", "delete"):
         monkeypatch.setattr(link, name, getattr(made, name))
     return made
 
@@ -106,6 +109,29 @@ def test_ingest_goes_on_where_the_last_batch_was_stored(document: Document, inde
     document.refresh_from_db()
     ingest.ingest(document)
     assert index.rows == once and before.items() <= once.items(), "cut off or not, the vectors are the same"
+
+
+def test_passages_that_the_model_counts_longer_are_cut_in_two(
+    document: Document, index: Index, monkeypatch: Any
+) -> None:
+    """And one that its heading alone makes too long goes without that."""
+    document.text = "# " + "Q" * 300 + "\n\nShort.\n\n# Usual\n\n" + "abcdef0123456789 " * 60 + "\n\nEnd."
+    seen: list[str] = []
+
+    def embed(texts: Sequence[str], **said: Any) -> list[list[float]]:
+        seen.extend(texts)
+        return [[1.0, 0.0] for _ in texts]
+
+    monkeypatch.setattr(link, "lengths", lambda texts, **_: [len(text) for text in texts])  # a token for each sign
+    monkeypatch.setattr(link, "embed", embed)
+    ingest.ingest(document)
+    assert len(seen) == document.passages == document.embedded == len(index.vectors)
+    assert all(len(text) <= 256 for text in seen)
+    assert "Short." in seen and any(text.startswith("Long\nUsual\n") for text in seen)
+    chunks = list(document.chunks.order_by("position"))
+    covered = {n for chunk in chunks for n in range(chunk.start, chunk.end)}
+    assert all(document.text[chunk.start : chunk.end] == chunk.text for chunk in chunks)
+    assert all(n in covered or sign.isspace() for n, sign in enumerate(document.text) if n > 330)
 
 
 def test_words_written_again_replace_the_old(document: Document) -> None:

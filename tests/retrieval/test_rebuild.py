@@ -38,6 +38,9 @@ class Index:
         self.asked.append(model)
         return [[float(len(text)), 1.0] for text in texts]
 
+    def lengths(self, texts: Sequence[str], *, model: str = link.EMBEDDING) -> list[int]:
+        return [estimate(text) + 2 for text in texts]
+
     def upsert(self, index: str, *, document: str, ids: Sequence[str], vectors: Any) -> None:
         self.held.setdefault(index, {}).update(dict.fromkeys(ids, document))
 
@@ -51,7 +54,7 @@ class Index:
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> Index:
     made = Index()
-    for name in ("embed", "upsert", "delete", "drop"):
+    for name in ("embed", "lengths", "upsert", "delete", "drop"):
         monkeypatch.setattr(link, name, getattr(made, name))
     monkeypatch.setattr(link, "embedding_model", lambda model: {"window": 512, "dimensions": 2})
     monkeypatch.setattr(link, "collections", lambda: list(made.held))
@@ -168,6 +171,29 @@ def test_passages_too_long_for_the_new_model_are_cut_anew(shelf: Collection, ind
     rebuild.begin(row)
     assert rebuild.build(row.pk)
     assert all(estimate(chunk.text) <= 88 for chunk in document.chunks.all())
+
+
+def test_passages_that_the_new_model_counts_longer_are_cut_for_both(
+    shelf: Collection, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = link.lengths
+
+    def lengths(texts: Sequence[str], *, model: str = link.EMBEDDING) -> list[int]:
+        return [20 * len(text) for text in texts] if model == "org/other" else usual(texts, model=model)
+
+    monkeypatch.setattr(link, "lengths", lengths)
+    row = other()
+    rebuild.begin(row)
+    index.left = 4
+    with pytest.raises(link.HostUnavailable):
+        rebuild.build(row.pk)
+    assert list(verify.differences()) == [], "what is searched has the same passages"
+    index.left = -1
+    assert rebuild.build(row.pk)
+    for document in shelf.documents.all():
+        assert all(len(chunk.text) * 20 <= 512 for chunk in document.chunks.all())
+        assert (document.state, document.embedded) == ("ready", document.passages)
+    assert list(verify.differences()) == []
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, answer: Any) -> list[httpx.Request]:

@@ -61,6 +61,11 @@ async def aembed(texts: Sequence[str], *, model: str = EMBEDDING, of: str = "") 
     return _vectors(await _apost(MODEL_HOST, "/v1/embeddings", asked, within=within))
 
 
+def lengths(texts: Sequence[str], *, model: str = EMBEDDING) -> list[int]:
+    """How many tokens each text has to a local embedding model, which reads no more of one than its window."""
+    return list(_post(MODEL_HOST, "/embeddings/lengths", {"model": model, "input": list(texts)})["lengths"])
+
+
 def embedding_model(model: str) -> dict[str, int]:
     """What an embedding model of this machine is: its ``window`` and ``dimensions``. It is loaded for that."""
     answer = _post(MODEL_HOST, "/embeddings/about", {"model": model})
