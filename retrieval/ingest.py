@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePath
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -29,6 +29,7 @@ from workspace import egress
 from workspace.hosts import link
 from workspace.types import sha256
 
+NO_VECTORS = "vectors"  # the code of a failure after which words are searched
 BATCH = 8  # texts embedded at once: a question waits for one batch at most
 
 
@@ -52,7 +53,8 @@ def ingest(document: Document) -> None:
         return
     while not write_vectors(document):  # the model was changed meanwhile
         pass
-    keep(document, state=Document.State.READY)
+    told = document.failure or {}
+    keep(document, state=Document.State.READY, failure=None if told.get("code") == NO_VECTORS else document.failure)
 
 
 def read_words(document: Document) -> None:
@@ -85,6 +87,16 @@ def fail(document: Document, error: Exception) -> None:
         document.refresh_from_db(fields=["state", "coming", "digest", "passages", "embedded"])  # as it was before
         keep(document, state=_state_without(document), failure=failure)
         _give_up(document)
+
+
+def tell_no_vectors(id: UUID | str, error: Exception) -> None:
+    """A document that is searched by words alone says why."""
+    failure = {
+        "code": NO_VECTORS,
+        "cause": f"It has no vectors: {error}."[:300],
+        "action": "It is searched by words alone. Look at the embedding model; then start the server again.",
+    }
+    Document.objects.filter(pk=id).update(failure=failure)
 
 
 def _state_without(document: Document) -> Document.State:

@@ -6,6 +6,7 @@ It goes on after a kill, document by document. What is added meanwhile is added 
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 
 from django.db import transaction
@@ -70,8 +71,10 @@ def progress(row: EmbeddingModel) -> tuple[int, int]:
     return row.embedded.count(), Document.objects.filter(state__in=READABLE).count()
 
 
-def build(model_id: int) -> bool:
-    """Embed what is not embedded yet, then switch; False when nothing is to be built. Raises HostUnavailable."""
+def build(model_id: int, *, seconds: float = math.inf) -> bool:
+    """Embed what is not embedded yet, then switch; False when nothing is to be built, or the time is over. Raises
+    HostUnavailable."""
+    ends = time.monotonic() + seconds
     while row := EmbeddingModel.objects.filter(pk=model_id, state=State.BUILDING).first():
         space = spaces.space_of(row)
         done = Embedded.objects.filter(model=row).values("document")
@@ -83,6 +86,8 @@ def build(model_id: int) -> bool:
                 _write(document, space)
             except Lost:  # it was deleted, or a worker has it: then it is looked at again
                 time.sleep(PAUSE)
+            if time.monotonic() > ends:
+                return False
         if _switch(row):
             return True
     return False

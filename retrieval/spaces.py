@@ -7,6 +7,7 @@ that does not answer is ``HostUnavailable``, whether it lives on this machine or
 from __future__ import annotations
 
 import asyncio
+import math
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -152,7 +153,7 @@ def _request(space: Space, texts: Sequence[str]) -> dict[str, Any]:
 def _read(response: httpx.Response, count: int) -> list[list[float]]:
     """The vectors in the order of the texts: a server may answer in its own."""
     if response.status_code != 200:
-        raise HostUnavailable(f"the embedding model answered {response.status_code}: {response.text[:200]}")
+        raise link.unavailable("the embedding model", response)
     try:
         rows = sorted(response.json()["data"], key=lambda row: row["index"])
         vectors = [row["embedding"] for row in rows]
@@ -160,4 +161,10 @@ def _read(response: httpx.Response, count: int) -> list[list[float]]:
         raise HostUnavailable("the embedding model answered in no known shape") from None
     if len(vectors) != count:
         raise HostUnavailable(f"the embedding model gave {len(vectors)} vectors for {count} texts")
-    return vectors
+    return [_unit(vector) for vector in vectors]
+
+
+def _unit(vector: Sequence[float]) -> list[float]:
+    """Of length 1, as those of this machine are: neighbours lean on each other by sums (``leaning.py``)."""
+    length = math.hypot(*vector)
+    return [value / length for value in vector] if length else list(vector)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -22,28 +24,43 @@ from workspace.hosts import link
 
 logger = logging.getLogger(__name__)
 
+SLICE = 20.0  # seconds that a task of many documents works before it stands in line again, behind what came meanwhile
+NIL = str(UUID(int=0))  # before every document
 TAKEN = 10  # seconds until a document that another worker has is looked at again
 SETTLED = 60  # seconds after a deletion: an index is written anew once for many
 
 
 @shared_task(bind=True, max_retries=300, default_retry_delay=2)
 def ingest_document(self: Any, document_id: str) -> None:
-    """A document whose host never answers stays searchable by words; the next start tries again."""
+    """A document whose host never answers stays searchable by words, and says so; the next start tries again."""
     try:
         _ingest(document_id)
     except claims.Taken:
         raise self.retry(countdown=TAKEN) from None  # whoever has it may be dead
-    except link.HostUnavailable as starting:
-        if settings.LOCAL_MODELS and self.request.retries < self.max_retries:
-            raise self.retry(exc=starting) from None
-        logger.warning("%s is searchable by words alone: %s.", document_id, starting)
+    except link.HostUnavailable as away:
+        if _may_come(self, away):
+            raise self.retry(exc=away) from None
+        _tell(document_id, away)
+
+
+def _may_come(task: Any, away: link.HostUnavailable) -> bool:
+    """Whether a host that does not answer is asked again."""
+    is_last = not settings.LOCAL_MODELS or isinstance(away, link.Declined)
+    return not is_last and task.request.retries < task.max_retries
+
+
+def _tell(id: UUID | str, away: link.HostUnavailable) -> None:
+    logger.warning("%s is searchable by words alone: %s.", id, away)
+    if settings.LOCAL_MODELS:
+        ingest.tell_no_vectors(id, away)
 
 
 @shared_task(bind=True, max_retries=300, default_retry_delay=2)
-def ingest_collection(self: Any, collection_id: str) -> None:
+def ingest_collection(self: Any, collection_id: str, after: str = NIL) -> None:
     """Give many documents, which have their words, their vectors: one task, so that others wait for no thousand."""
-    if settings.LOCAL_MODELS:
-        _ingest_each(self, Document.objects.filter(claims.UNFINISHED, collection_id=UUID(collection_id)))
+    waiting = Document.objects.filter(claims.UNFINISHED, collection_id=UUID(collection_id))
+    if settings.LOCAL_MODELS and (last := _ingest_each(self, waiting, after)):
+        ingest_collection.delay(collection_id, last)
 
 
 def ingest_words(document: Document) -> None:
@@ -73,16 +90,22 @@ def _sweep(document: Document) -> None:
         _leave(document)
 
 
-def _ingest_each(task: Any, waiting: QuerySet[Document]) -> None:
-    """One after the other; what another worker has is its."""
-    for id in list(waiting.values_list("pk", flat=True)):
+def _ingest_each(task: Any, waiting: QuerySet[Document], after: str) -> str:
+    """One after the other; what another worker has is its. The last one, where the time was over before all were
+    done."""
+    ends = time.monotonic() + SLICE
+    for id in list(waiting.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)):
         try:
             _ingest(id)
         except claims.Taken:
-            continue
-        except link.HostUnavailable as starting:
-            if settings.LOCAL_MODELS:
-                raise task.retry(exc=starting) from None
+            pass
+        except link.HostUnavailable as away:
+            if _may_come(task, away):
+                raise task.retry(exc=away) from None
+            _tell(id, away)
+        if time.monotonic() > ends:
+            return str(id)
+    return ""
 
 
 @shared_task(bind=True, max_retries=300, default_retry_delay=2)
@@ -164,39 +187,49 @@ def forget_index(self: Any, index: str) -> None:
 
 @shared_task(bind=True, max_retries=300, default_retry_delay=5)
 def build_index(self: Any, model_id: int) -> None:
-    """Embed everything with another model. A model that never answers is told on its page, and tried at each start."""
+    """Embed everything with another model. One that never answers, or breaks, is told on its page, and tried at each
+    start."""
+    building = EmbeddingModel.objects.filter(pk=model_id, state=EmbeddingModel.State.BUILDING)
     try:
-        rebuild.build(model_id)
+        rebuild.build(model_id, seconds=SLICE)
+        if building.exists():
+            build_index.delay(model_id)
     except link.HostUnavailable as away:
-        EmbeddingModel.objects.filter(pk=model_id).update(failure=str(away)[:300])
+        building.update(failure=str(away)[:300])
         if self.request.retries < self.max_retries:
             raise self.retry(exc=away) from None
+    except Exception as error:
+        logger.exception("The index of model %s is not built.", model_id)
+        building.update(failure=f"It broke off: {error}"[:300])
 
 
 @shared_task(bind=True, max_retries=300, default_retry_delay=2)
-def ingest_waiting(self: Any) -> None:
+def ingest_waiting(self: Any, after: str = NIL) -> None:
     """Every document that waits, one after the other: many that were cut anew hold up nobody's new one."""
-    _ingest_each(self, Document.objects.filter(claims.UNFINISHED))
+    if last := _ingest_each(self, Document.objects.filter(claims.UNFINISHED), after):
+        ingest_waiting.delay(last)
 
 
 @shared_task
 def self_test(test_id: int) -> None:
-    """Ask a collection its questions. One that was stopped half-way is begun again by whoever wants it."""
-    if test := SelfTest.objects.filter(pk=test_id, done=False).first():
-        try:
-            selftest.make(test.collection)
-            selftest.run(test)
-        except Exception as error:
-            logger.exception("The self-test of %s broke off.", test.collection)
-            SelfTest.objects.filter(pk=test_id).update(done=True, failure=f"It broke off: {error}"[:300])
+    """Ask a collection its questions."""
+    _test(test_id, selftest.run)
 
 
 @shared_task
 def tune_collection(test_id: int) -> None:
     """Look for a collection's best share of meaning, and keep it where it is surely better."""
-    if test := SelfTest.objects.filter(pk=test_id, done=False).first():
-        selftest.make(test.collection)
-        selftest.keep_tuned(test)
+    _test(test_id, selftest.keep_tuned)
+
+
+def _test(id: int, work: Callable[[SelfTest], None]) -> None:
+    if test := SelfTest.objects.filter(pk=id, done=False).first():
+        try:
+            selftest.make(test.collection)
+            work(test)
+        except Exception as error:
+            logger.exception("The self-test of %s broke off.", test.collection)
+            SelfTest.objects.filter(pk=id).update(done=True, failure=f"It broke off: {error}"[:300])
 
 
 def requeue_unfinished() -> int:
@@ -247,3 +280,5 @@ def _resume(**kwargs: object) -> None:
     if not settings.REDIS_URL:
         claims.release_all()
     requeue_unfinished()
+    for test in SelfTest.objects.filter(done=False):
+        (tune_collection if test.settings.get("tunes") else self_test).delay(test.pk)

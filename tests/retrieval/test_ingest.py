@@ -153,6 +153,52 @@ def test_the_task_leaves_a_document_searchable_by_words_when_no_host_runs(
     assert document.state == State.LEXICAL
 
 
+@pytest.mark.parametrize(
+    ("away", "tries"), [(link.HostUnavailable("away"), 300), (link.Declined("the model answered 401"), 0)]
+)
+def test_a_document_that_gets_no_vectors_says_so_until_it_has_some(
+    document: Document, index: Index, monkeypatch: pytest.MonkeyPatch, away: Exception, tries: int
+) -> None:
+    def refuse(*args: Any, **said: Any) -> Any:
+        raise away
+
+    with monkeypatch.context() as broken:
+        broken.setattr(link, "embed", refuse)
+        for number in (tries - 1, tries):
+            tasks.ingest_document.push_request(retries=number, called_directly=False, is_eager=True)
+            try:
+                tasks.ingest_document.run(str(document.pk))
+            except Retry:
+                assert number < tries
+            finally:
+                tasks.ingest_document.pop_request()
+    document.refresh_from_db()
+    assert document.state == State.LEXICAL and document.failure
+    assert str(away) in document.failure["cause"]
+    tasks.ingest_document(str(document.pk))
+    document.refresh_from_db()
+    assert (document.state, document.failure) == (State.READY, None)
+
+
+def test_many_documents_stand_in_line_again_after_a_while(
+    document: Document, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again: list[str] = []
+    monkeypatch.setattr(tasks, "SLICE", -1.0)
+    monkeypatch.setattr(tasks.ingest_waiting, "delay", again.append)
+    late = Document.objects.create(collection=document.collection, title="Late", name="late.md", text="Late words.")
+    tasks.ingest_waiting()
+    assert again == [str(document.pk)]
+    assert [one.state for one in Document.objects.order_by("pk")] == [State.READY, State.QUEUED]
+    Document.objects.update(state=State.QUEUED)
+    monkeypatch.setattr(tasks, "SLICE", 60.0)
+    tasks.ingest_waiting(*again)
+    late.refresh_from_db()
+    document.refresh_from_db()
+    assert (late.state, document.state) == (State.READY, State.QUEUED), "what stands before it had its turn"
+    assert len(again) == 1
+
+
 def test_the_task_keeps_why_a_document_failed(
     document: Document, index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
