@@ -138,7 +138,7 @@ def add_link(person: Person, address: str, *, collection: Collection | None = No
 @transaction.atomic
 def first_of(person: Person) -> Collection:
     """Where documents go that nobody put elsewhere."""
-    Person.objects.select_for_update().get(pk=person.pk)  # two at once would each make one
+    Person.objects.select_for_update(no_key=True).get(pk=person.pk)  # two at once would each make one
     own = Collection.objects.filter(owner=person, built_in=False, kind=Collection.Kind.DOCUMENTS)
     return own.filter(name=OWN).first() or Collection.objects.create(owner=person, name=OWN)
 
@@ -164,8 +164,8 @@ def queue(document: Document) -> None:
 
 
 def _locked(collection: Collection) -> Collection:
-    """Names are given one at a time."""
-    return Collection.objects.select_for_update().get(pk=collection.pk)
+    """Names are given one at a time. Postings that a worker writes meanwhile, which point to it, wait for nobody."""
+    return Collection.objects.select_for_update(no_key=True).get(pk=collection.pk)
 
 
 def _name(file: File) -> str:
