@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
-from functools import partial
 from uuid import UUID
 
 from django.contrib import messages
@@ -17,6 +16,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from chat.access import run_message_for
 from chat.rendering import render as render_markdown
 from chat.views import index
 from retrieval import adding, files
@@ -24,6 +24,7 @@ from retrieval.access import collection_to_rule, document_for, document_to_chang
 from retrieval.models import Chunk, Collection, CollectionShare, Document
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_chat
+from workspace.types import sha256
 
 UNFINISHED = (Document.State.QUEUED, Document.State.RUNNING)
 PASSAGES = 50  # on a page
@@ -67,8 +68,8 @@ def add(request: HttpRequest) -> HttpResponse:
         _try(request, lambda: adding.add_link(person, address, collection=into))
     if text.strip():
         _try(request, lambda: adding.add_text(person, text, collection=into))
-    for file in given:
-        _try(request, partial(adding.add, person, file, collection=into))
+    for refused in adding.add_all(person, given, collection=into):
+        messages.error(request, str(refused))
     return redirect("documents")
 
 
@@ -122,7 +123,8 @@ def _name(request: HttpRequest) -> str:
 @login_required
 @require_POST
 def again(request: HttpRequest, id: UUID) -> HttpResponse:
-    adding.again(document_to_change(_person(request), id))
+    one = document_to_change(_person(request), id)
+    _try(request, lambda: adding.again(one))
     return redirect("documents")
 
 
@@ -154,20 +156,50 @@ def file(request: HttpRequest, id: UUID) -> FileResponse:
 @login_required
 @require_safe
 def document(request: HttpRequest, id: UUID) -> HttpResponse:
-    """The text; with ``start`` and ``end``, its source with that passage marked at the exact characters."""
+    """The text; with ``start`` and ``end``, its source with that passage marked at the exact characters. What an answer
+    quoted has its ``digest``, too, and the ``run`` that keeps it: where the text is another one by now, the page says
+    so and shows what was quoted."""
     person = _person(request)
     one = document_for(person, id)
-    start, end = _offset(request, "start"), _offset(request, "end")
     own = one.collection.owner_id == person.pk
     context = {"document": one, "own": own and may_chat(person), "passages": one.passages}
     context["reading"] = one.state not in (Document.State.READY, Document.State.FAILED)
     if "passages" in request.GET:
         context["listed"] = _listed(one, request.GET["passages"])
-    elif start is not None and end is not None and 0 <= start < end <= len(one.text):
-        context |= {"before": one.text[:start], "passage": one.text[start:end], "after": one.text[end:]}
     else:
+        context |= _passage(request, one)
+    if "passage" not in context and "listed" not in context:
         context["html"] = render_markdown(one.text)
     return render(request, "retrieval/document.html", context)
+
+
+def _passage(request: HttpRequest, document: Document) -> dict[str, object]:
+    """What a template is told of the passage that is asked for; nothing where none is."""
+    start, end = _offset(request, "start"), _offset(request, "end")
+    if start is None or end is None or start >= end:
+        return {}
+    text, digest = document.text, request.GET.get("digest", "")
+    if digest and not sha256(text[start:end]).startswith(digest):
+        quoted = _quoted(request, document)
+        start = text.find(quoted) if quoted else -1  # it may have moved
+        end = start + len(quoted)
+        if start < 0:
+            return {"changed": True, "quoted": quoted}
+    elif end > len(text):
+        return {}
+    return {"before": text[:start], "passage": text[start:end], "after": text[end:]}
+
+
+def _quoted(request: HttpRequest, document: Document) -> str:
+    """The passage as the answer's run keeps it, for whoever may see that."""
+    number = _offset(request, "passage")
+    try:
+        run = run_message_for(_person(request), request.GET.get("run", "")).run
+    except Http404:
+        return ""
+    kept = run.evidence if run else []
+    found = (one for one in kept if one["number"] == number and one["document_id"] == str(document.pk))
+    return next((str(one["text"]) for one in found), "")
 
 
 def _listed(document: Document, number: str) -> Page[Chunk]:
@@ -178,7 +210,7 @@ def _listed(document: Document, number: str) -> Page[Chunk]:
     return listed
 
 
-def _try(request: HttpRequest, work: Callable[[], Document]) -> None:
+def _try(request: HttpRequest, work: Callable[[], object]) -> None:
     try:
         work()
     except adding.NotTaken as refused:

@@ -102,7 +102,8 @@ def test(request: HttpRequest, id: UUID) -> HttpResponse:
     else:
         tunes = bool(request.POST.get("tune"))
         share = None if tunes else _share(request.POST.get("alpha", ""))
-        one = SelfTest.objects.create(collection=collection, settings=selftest.snapshot(collection, alpha=share))
+        kept = {**selftest.snapshot(collection, alpha=share), "tunes": tunes}
+        one = SelfTest.objects.create(collection=collection, settings=kept)
         task = tasks.tune_collection if tunes else tasks.self_test
         transaction.on_commit(partial(task.delay, one.pk))
     return redirect(f"{reverse('search-try')}?{urlencode({'collection': str(collection.pk)})}#tests")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import PurePath
 from typing import Protocol
@@ -10,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 
 from retrieval import files, tasks
+from retrieval.ingest import titled
 from retrieval.models import Collection, Document
 from workspace import egress
 from workspace.accounts.models import Person
@@ -17,6 +20,7 @@ from workspace.types import sha256
 
 OWN = "Your documents"
 ATTACHED = "Attached to chats"
+FETCHED = "fetched"  # what is coming, of a document that is a page at an address
 
 
 class File(Protocol):
@@ -36,6 +40,14 @@ class Pasted:
         return self._data
 
 
+class _Named:
+    """A file under another name."""
+
+    def __init__(self, file: File, name: str) -> None:
+        self.name, self.size = name, file.size
+        self.read = file.read
+
+
 class NotTaken(Exception):
     """A file that is no document's; why, and what to do."""
 
@@ -43,7 +55,7 @@ class NotTaken(Exception):
 def add(person: Person, file: File, *, collection: Collection | None = None, queued: bool = True) -> Document:
     """The file as a document of a collection of the person's own, the first unless told. The same file again changes
     nothing; another of the same name takes its place. Raises NotTaken."""
-    name = (file.name or "document").replace("\\", "/")[-255:]
+    name = _name(file)
     most = settings.MAX_DOCUMENT
     if not file.size:
         raise NotTaken(f"{name} is empty. Look whether it was saved, and add it again.")
@@ -52,18 +64,32 @@ def add(person: Person, file: File, *, collection: Collection | None = None, que
     data = file.read()
     digest = files.keep(data)
     with transaction.atomic():
-        collection = collection or first_of(person)
-        before = Document.objects.filter(collection=collection, name=name).first()
-        if before and before.digest == digest and before.state != Document.State.FAILED:
-            return before
-        if before:
-            before.delete()
-        document = Document.objects.create(
-            collection=collection, name=name, title=PurePath(name).stem[:300] or name, digest=digest, size=len(data)
-        )
+        collection = _locked(collection or first_of(person))
+        document = Document.objects.filter(collection=collection, name=name).first()
+        if document is None:
+            document = Document.objects.create(
+                collection=collection, name=name, title=titled(name), digest=digest, size=len(data)
+            )
+        elif digest != (document.coming or document.digest) or document.state == Document.State.FAILED:
+            _take_place(document, digest)
+        else:
+            return document
         if queued:
             queue(document)
     return document
+
+
+def add_all(person: Person, given: Iterable[File], *, collection: Collection | None = None) -> Iterator[NotTaken]:
+    """Files that came together, each for itself: one that is refused, and told why, keeps no other out. Two of one
+    name, out of two folders, are two documents."""
+    named: Counter[str] = Counter()
+    for file in given:
+        name = _name(file)
+        named[name] += 1
+        try:
+            add(person, _Named(file, _numbered(name, named[name])), collection=collection)
+        except NotTaken as refused:
+            yield refused
 
 
 def attach(person: Person, file: File) -> Document:
@@ -74,14 +100,13 @@ def attach(person: Person, file: File) -> Document:
     )
     data = file.read() if (file.size or 0) <= settings.MAX_DOCUMENT else b""
     given = Pasted(file.name or "document", data) if data else file
-    known = dict(Document.objects.filter(collection=shelf).values_list("name", "digest"))
-    path, number = PurePath((given.name or "document").replace("\\", "/")[-240:]), 1
-    name = path.name
-    while name in known and known[name] != sha256(data):
-        number += 1
-        name = f"{path.stem} ({number}){path.suffix}"
-    given.name = name  # type: ignore[misc]
-    return add(person, given, collection=shelf)
+    with transaction.atomic():
+        _locked(shelf)
+        known = dict(Document.objects.filter(collection=shelf).values_list("name", "digest"))
+        plain, number = PurePath(_name(given)[-240:]).name, 1
+        while (name := _numbered(plain, number)) in known and known[name] != sha256(data):
+            number += 1
+        return add(person, _Named(given, name), collection=shelf)
 
 
 def add_text(person: Person, text: str, *, collection: Collection | None = None) -> Document:
@@ -110,19 +135,43 @@ def add_link(person: Person, address: str, *, collection: Collection | None = No
     return document
 
 
+@transaction.atomic
 def first_of(person: Person) -> Collection:
     """Where documents go that nobody put elsewhere."""
+    Person.objects.select_for_update(no_key=True).get(pk=person.pk)  # two at once would each make one
     own = Collection.objects.filter(owner=person, built_in=False, kind=Collection.Kind.DOCUMENTS)
     return own.filter(name=OWN).first() or Collection.objects.create(owner=person, name=OWN)
 
 
 def again(document: Document) -> None:
-    """Read a document anew, from its file or its address."""
-    Document.objects.filter(pk=document.pk).update(
-        state=Document.State.QUEUED, failure=None, **({"text": ""} if document.size or document.url else {})
-    )
+    """Read a document anew, from its file or its address; until then it is searched as it was. Raises NotTaken."""
+    if document.collection.kind == Collection.Kind.WEB:
+        raise NotTaken("A page of the web stays as it was read. To read it anew, add its address as a document.")
+    file = document.digest if document.size else ""
+    _take_place(document, FETCHED if document.url else document.coming or file)
     queue(document)
+
+
+def _take_place(document: Document, coming: str) -> None:
+    Document.objects.filter(pk=document.pk).update(state=Document.State.QUEUED, failure=None, coming=coming)
+    if document.coming not in ("", FETCHED, coming):
+        transaction.on_commit(partial(files.drop, document.coming))
+    document.refresh_from_db(fields=["state", "failure", "coming"])
 
 
 def queue(document: Document) -> None:
     transaction.on_commit(partial(tasks.ingest_document.delay, str(document.pk)))
+
+
+def _locked(collection: Collection) -> Collection:
+    """Names are given one at a time. Postings that a worker writes meanwhile, which point to it, wait for nobody."""
+    return Collection.objects.select_for_update(no_key=True).get(pk=collection.pk)
+
+
+def _name(file: File) -> str:
+    return (file.name or "document").replace("\\", "/")[-255:]
+
+
+def _numbered(name: str, number: int) -> str:
+    path = PurePath(name)
+    return name if number == 1 else f"{path.with_suffix('')} ({number}){path.suffix}"

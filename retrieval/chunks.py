@@ -1,7 +1,8 @@
 """Markdown and plain text cut into passages that know where they stand. Pure: text in, chunks out.
 
 About 128 tokens each with 32 of overlap, cut between sentences where that is possible, never across a heading. A chunk
-with its title and heading is never longer than the embedding model reads: MiniLM silently cuts at 256 word-pieces.
+with its title and heading is not longer than the embedding model reads, by this estimate: MiniLM silently cuts at 256
+word-pieces.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TOKENS = 128
 OVERLAP = 32
@@ -18,9 +19,12 @@ ROOM = 16  # of a window that titles and headings have at least
 LONGEST = WINDOW - ROOM
 HEADING = 500  # characters of a path of headings
 
-_HEADING = re.compile(r"^(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$", re.M)
+_HEADING = re.compile(r"^(#{1,6})[ \t]+(.+)$", re.M)
 _FENCE = re.compile(r"^(```|~~~)(.*)$", re.M)
-_PIECE = re.compile(r".+?(?:(?<=[.!?])[\"”)]*(?=\s)|\n{2,}|\n(?=\s*(?:[-*+]|\d+\.)\s)|\Z)\s*", re.S)
+_SEARCHED = 10_000  # characters in which an end of a sentence is looked for: a search holds up every other thread
+_ENDS = r"(?<=[.!?])[\"”)]*(?=\s)|\n{2,}|\n(?=[^\S\n]*(?:[-*+]|\d+\.)\s)|\Z"
+_PIECE = re.compile(rf".{{1,{_SEARCHED}}}?(?:{_ENDS})\s*|.{{1,{_SEARCHED}}}", re.S)
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _WORD_PIECE = re.compile(r"[a-zA-Z]{1,5}|[^\W\d_]{1,2}(?<![\u2e80-\uffff])|\d{1,3}|\w|[^\w\s]")
 
 
@@ -35,7 +39,9 @@ class Cut:
 
 
 def estimate(text: str) -> int:
-    """Word-pieces of a text, rather too many: five letters, three figures, one mark or one sign of Chinese each."""
+    """Word-pieces of a text: five letters, three figures, one mark or one sign of Chinese each. Rather too many of
+    English; too few of long words in other languages, of names in programs and of digests. What a model reads of a
+    passage is therefore counted by the model itself (``ingest.py``)."""
     return sum(1 for _ in _WORD_PIECE.finditer(text))
 
 
@@ -60,6 +66,14 @@ def cut(text: str, size: Size = USUAL) -> list[Cut]:
     """The passages of a document, in order."""
     sections = _sections(text)
     return [piece for heading, start, end in sections for piece in _windows(text, heading[:HEADING], start, end, size)]
+
+
+def halved(piece: Cut) -> list[Cut]:
+    """A passage in two, between words where that is possible."""
+    middle = max(1, len(piece.text) // 2)
+    at = piece.text.rfind(" ", middle // 2, middle) + 1 or middle
+    parts = [_trimmed(piece.text, piece.heading, *place) for place in ((0, at), (at, len(piece.text)))]
+    return [replace(one, start=piece.start + one.start, end=piece.start + one.end) for one in parts if one.text]
 
 
 def indexed(title: str, chunk_heading: str, text: str, *, window: int = WINDOW) -> str:
@@ -91,9 +105,14 @@ def _sections(text: str) -> Iterator[tuple[str, int, int]]:
     for found in headings:
         yield " › ".join(p for p in path if p), at, found.start()
         level = len(found[1])
-        path = [*path[: level - 1], *[""] * (level - 1 - len(path)), found[2]]
+        path = [*path[: level - 1], *[""] * (level - 1 - len(path)), _title(found[2])]
         at = found.end()
     yield " › ".join(p for p in path if p), at, len(text)
+
+
+def _title(line: str) -> str:
+    """Without the signs that may close a heading."""
+    return line.rstrip(" \t").rstrip("#").rstrip(" \t") or line[0]
 
 
 def _fences(text: str) -> tuple[list[int], list[int]]:
@@ -141,13 +160,23 @@ def _windows(text: str, heading: str, start: int, end: int, wanted: Size) -> Ite
 
 
 def _small(text: str, start: int, end: int, wanted: Size) -> Iterator[tuple[int, int]]:
-    """A sentence, or a long one in parts that the model can read whole."""
-    while estimate(text[start:end]) > wanted.longest:
-        middle = start
-        for count, found in enumerate(_WORD_PIECE.finditer(text, start, end)):
-            if count >= wanted.tokens:
-                break
-            middle = found.end()
+    """A sentence, or a long one in its lines, and those in parts that the model can read whole."""
+    if estimate(text[start:end]) <= wanted.longest:
+        yield start, end
+        return
+    for line in _LINE.finditer(text, start, end):
+        yield from _parts(text, line.start(), line.end(), wanted)
+
+
+def _parts(text: str, start: int, end: int, wanted: Size) -> Iterator[tuple[int, int]]:
+    """In one pass: a log or a program made small may be megabytes on one line."""
+    count, cuts = 0, []
+    for count, found in enumerate(_WORD_PIECE.finditer(text, start, end), start=1):
+        if count % wanted.tokens == 0:
+            cuts.append(found.end())
+    for number, middle in enumerate(cuts):
+        if count - number * wanted.tokens <= wanted.longest:
+            break
         yield start, middle
         start = middle
     yield start, end

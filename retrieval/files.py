@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import uuid
 from pathlib import Path
 
 from django.conf import settings
+from django.db.models import Q
 
 from retrieval.models import Document
 from workspace.types import sha256
@@ -21,7 +23,7 @@ def keep(data: bytes) -> str:
     path = path_of(digest)
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(f".{os.getpid()}.draft")
+        draft = path.with_name(f"{path.name}.{uuid.uuid4().hex}.draft")  # two threads may keep the same bytes
         draft.write_bytes(data)
         os.replace(draft, path)
     return digest
@@ -29,5 +31,5 @@ def keep(data: bytes) -> str:
 
 def drop(digest: str) -> None:
     """Remove bytes that no document names any more."""
-    if not Document.objects.filter(digest=digest).exists():
+    if not Document.objects.filter(Q(digest=digest) | Q(coming=digest)).exists():
         path_of(digest).unlink(missing_ok=True)

@@ -44,7 +44,7 @@ def add_folder(folder: str, *, person: str = "", here: bool = False) -> dict[str
             found.append(adding.add(whose, OnDisk(path, root), queued=not here))
         except (adding.NotTaken, OSError) as error:
             refused.append(str(error))
-    fresh = [document for document in found if document.pk not in before]
+    fresh = [document for document in found if document.pk not in before or document.coming]
     for document in fresh if here else ():
         tasks.ingest_words(document)
         if document.failure:

@@ -67,7 +67,8 @@ class CollectionShare(models.Model):
 class Document(models.Model):
     """One text. ``digest`` is of the file's bytes, which ``retrieval/files.py`` keeps: the same file is never read
     twice into a collection. A page of the guide has its text from the start, and no file. ``passages`` and ``terms``
-    are kept with its chunks, so that a search need not count; ``embedded`` of its passages have vectors."""
+    are kept with its chunks, so that a search need not count; ``embedded`` of its passages have vectors. While another
+    file is ``coming`` it is searched as it was, and stays so where that can't be read."""
 
     class State(models.TextChoices):
         QUEUED = "queued"
@@ -91,6 +92,10 @@ class Document(models.Model):
     failure = models.JSONField(null=True)
     fetched = models.DateTimeField(null=True, help_text="When a page of the web was last seen to be so.")
     created = models.DateTimeField(auto_now_add=True)
+    coming = models.CharField(
+        max_length=64, blank=True, help_text="Digest of the file that is to be read in place of this one's."
+    )
+    claimed = models.DateTimeField(null=True, help_text="Until when a worker has it for itself.")
     passages = models.PositiveIntegerField(default=0)
     terms = models.PositiveIntegerField(default=0, help_text="Lexical terms of all its passages.")
     embedded = models.PositiveIntegerField(default=0, help_text="Passages whose vectors are stored.")
@@ -99,8 +104,7 @@ class Document(models.Model):
         constraints = [models.UniqueConstraint(fields=["collection", "name"], name="document_name")]
         # What a search asks of many documents stands in an index: their rows are read past the whole text.
         indexes = [
-            models.Index(fields=["collection", "passages", "terms"], name="size_of_documents"),
-            models.Index(fields=["collection", "state", "id", "digest"], name="state_of_documents"),
+            models.Index(fields=["collection", "passages", "terms", "id", "digest"], name="searchable_documents")
         ]
 
     def __str__(self) -> str:

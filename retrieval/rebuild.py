@@ -5,16 +5,22 @@ It goes on after a kill, document by document. What is added meanwhile is added 
 
 from __future__ import annotations
 
+import contextlib
+import math
+import time
+
 from django.db import transaction
 from django.db.models import F
 
 from retrieval import ingest, spaces
 from retrieval.chunks import ROOM, estimate
+from retrieval.claims import Lost
 from retrieval.models import Collection, Document, Embedded, EmbeddingModel, SearchSettings
 from retrieval.spaces import BUILT_IN, Space
 from workspace.hosts import link
 
 State = EmbeddingModel.State
+PAUSE = 1.0  # seconds until a document that a worker has is looked at again
 READABLE = (Document.State.LEXICAL, Document.State.READY)
 
 
@@ -65,8 +71,10 @@ def progress(row: EmbeddingModel) -> tuple[int, int]:
     return row.embedded.count(), Document.objects.filter(state__in=READABLE).count()
 
 
-def build(model_id: int) -> bool:
-    """Embed what is not embedded yet, then switch; False when nothing is to be built. Raises HostUnavailable."""
+def build(model_id: int, *, seconds: float = math.inf) -> bool:
+    """Embed what is not embedded yet, then switch; False when nothing is to be built, or the time is over. Raises
+    HostUnavailable."""
+    ends = time.monotonic() + seconds
     while row := EmbeddingModel.objects.filter(pk=model_id, state=State.BUILDING).first():
         space = spaces.space_of(row)
         done = Embedded.objects.filter(model=row).values("document")
@@ -74,19 +82,29 @@ def build(model_id: int) -> bool:
         for document in waiting.defer("text", "pages").iterator(chunk_size=100):
             if not EmbeddingModel.objects.filter(pk=model_id, state=State.BUILDING).exists():
                 return False
-            _fit(document, space)
-            ingest.write_beside(document, space)
+            try:
+                _write(document, space)
+            except Lost:  # it was deleted, or a worker has it: then it is looked at again
+                time.sleep(PAUSE)
+            if time.monotonic() > ends:
+                return False
         if _switch(row):
             return True
     return False
 
 
-def _fit(document: Document, space: Space) -> None:
-    """A document with a passage that is too long for the new model is cut anew, for both."""
+def _write(document: Document, space: Space) -> None:
+    """A document with a passage that is too long for the new model is cut anew, for both; where the present one does
+    not answer, it is searched by words until the switch."""
+    embedded = document.embedded
     longest = max((estimate(text) for text in document.chunks.values_list("text", flat=True)), default=0)
     if longest > space.window - 2:
         ingest.write_words(document)
-        ingest.ingest(document)
+    ingest.readable(document, space)
+    if embedded and not document.embedded:
+        with contextlib.suppress(link.HostUnavailable):
+            ingest.ingest(document)
+    ingest.write_beside(document, space)
 
 
 @transaction.atomic

@@ -85,12 +85,12 @@ async def search(
 async def attached(question: str, documents: Sequence[str], *, preset: Preset) -> Found:
     """What documents that lie beside a question say to it: all of them where they fit, else what fits best; and where
     nothing fits, as in "sum this up", how they begin."""
-    chunks, collections = await database_sync_to_async(_of_documents)(documents)
-    if sum(estimate(chunk.text) for chunk in chunks) > preset.tokens:
+    chunks, fits = await database_sync_to_async(_beginning)(documents, preset.tokens)
+    if not fits:
+        collections = await database_sync_to_async(_homes)(documents)
         found = await search(question, collections=collections, documents=documents, preset=preset)
         if found.evidence:
             return found
-        chunks = _beginning(chunks, preset.tokens)
     evidence = await database_sync_to_async(told)(chunks, {chunk.pk: 1.0 for chunk in chunks})
     return Found(evidence)
 
@@ -230,20 +230,22 @@ def _texts(ids: Sequence[UUID]) -> dict[UUID, str]:
     return {id: indexed(title, heading, text) for id, title, heading, text in rows}
 
 
-def _of_documents(documents: Sequence[str]) -> tuple[list[Chunk], list[str]]:
-    chunks = slim(Chunk.objects.filter(document__in=documents))
-    collections = Document.objects.filter(pk__in=documents).values_list("collection", flat=True).distinct()
-    return list(chunks.order_by("document", "position")), [str(one) for one in collections]
-
-
-def _beginning(chunks: Sequence[Chunk], tokens: int) -> list[Chunk]:
-    kept = []
-    for chunk in chunks:
+def _beginning(documents: Sequence[str], tokens: int) -> tuple[list[Chunk], bool]:
+    """As many of their passages as fit, and whether that is all: of a book no more is read."""
+    kept: list[Chunk] = []
+    chunks = slim(Chunk.objects.filter(document__in=documents)).order_by("document", "position")
+    for chunk in chunks.iterator(chunk_size=50):
         tokens -= estimate(chunk.text)
         if tokens < 0:
-            break
+            return kept, False
         kept.append(chunk)
-    return kept
+    return kept, True
+
+
+def _homes(documents: Sequence[str]) -> list[str]:
+    return [
+        str(one) for one in Document.objects.filter(pk__in=documents).values_list("collection", flat=True).distinct()
+    ]
 
 
 class _Clock:

@@ -7,6 +7,7 @@ that does not answer is ``HostUnavailable``, whether it lives on this machine or
 from __future__ import annotations
 
 import asyncio
+import math
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any
 
 import httpx
 
+from retrieval.chunks import estimate
 from retrieval.models import EmbeddingModel
 from workspace import tls
 from workspace.hosts import link
@@ -23,6 +25,7 @@ from workspace.sealing import seal, unseal
 
 PURPOSE = b"onepane embedding keys"
 KEPT = 256  # questions whose vectors are kept
+COUNTED = 64  # passages whose tokens are counted at once: a question waits for so many
 PATIENCE = 60.0  # seconds that an address has for a batch
 
 
@@ -91,6 +94,20 @@ def embed(space: Space, passages: Sequence[str]) -> list[list[float]]:
         raise HostUnavailable(f"{space.name} does not answer: {error!r}") from None
 
 
+def too_long(space: Space, passages: Sequence[str]) -> list[int]:
+    """The places of those that the model would not read to their end. On this machine it counts itself; of one behind
+    an address the length is estimated. Raises HostUnavailable."""
+    texts = [space.passage_prefix + text for text in passages]
+    lengths: list[int] = []
+    for start in range(0, len(texts), COUNTED):
+        some = texts[start : start + COUNTED]
+        if space.kind == EmbeddingModel.Kind.REMOTE:
+            lengths += [estimate(text) + 2 for text in some]
+        else:
+            lengths += link.lengths(some, model=space.model)
+    return [place for place, length in enumerate(lengths) if length > space.window]
+
+
 async def aembed(space: Space, texts: Sequence[str]) -> list[list[float]]:
     """Vectors of texts as they are, on the path of a question. Raises HostUnavailable."""
     if space.kind != EmbeddingModel.Kind.REMOTE:
@@ -136,7 +153,7 @@ def _request(space: Space, texts: Sequence[str]) -> dict[str, Any]:
 def _read(response: httpx.Response, count: int) -> list[list[float]]:
     """The vectors in the order of the texts: a server may answer in its own."""
     if response.status_code != 200:
-        raise HostUnavailable(f"the embedding model answered {response.status_code}: {response.text[:200]}")
+        raise link.unavailable("the embedding model", response)
     try:
         rows = sorted(response.json()["data"], key=lambda row: row["index"])
         vectors = [row["embedding"] for row in rows]
@@ -144,4 +161,10 @@ def _read(response: httpx.Response, count: int) -> list[list[float]]:
         raise HostUnavailable("the embedding model answered in no known shape") from None
     if len(vectors) != count:
         raise HostUnavailable(f"the embedding model gave {len(vectors)} vectors for {count} texts")
-    return vectors
+    return [_unit(vector) for vector in vectors]
+
+
+def _unit(vector: Sequence[float]) -> list[float]:
+    """Of length 1, as those of this machine are: neighbours lean on each other by sums (``leaning.py``)."""
+    length = math.hypot(*vector)
+    return [value / length for value in vector] if length else list(vector)

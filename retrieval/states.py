@@ -19,7 +19,6 @@ from retrieval.models import Collection, CollectionState, Document
 from workspace.types import canonical, sha256
 from workspace.writes import writer
 
-SEARCHABLE = (Document.State.LEXICAL, Document.State.READY)
 KEPT = 1_000  # digests of collections that are remembered
 _digests: dict[str, str] = {}
 
@@ -62,9 +61,9 @@ def _look(collections: Sequence[str]) -> tuple[dict[str, dict[str, Any]], dict[s
 
 
 def _held(collections: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
-    """Ids and digests of the documents of each, in order. There may be many thousands: no value is made of a row that
-    nobody looks at."""
-    documents = Document.objects.filter(collection__in=collections, state__in=SEARCHABLE)
+    """Ids and digests of the documents of each that a search finds, whatever is being done to them, in order. There may
+    be many thousands: no value is made of a row that nobody looks at."""
+    documents = Document.objects.filter(collection__in=collections, passages__gt=0)
     sql, parameters = documents.values_list("collection_id", "pk", "digest").query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)

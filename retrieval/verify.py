@@ -6,17 +6,22 @@ what nobody knows any more is removed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+import numpy as np
 from django.conf import settings
-from django.db.models import Count, F
+from django.db.models import Count, F, Q
 
 from retrieval import files, spaces
+from retrieval.lexical import ENTRY
 from retrieval.models import Chunk, Collection, Document, Posting
 from workspace.hosts import link
+
+SETTLED = 600.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +66,11 @@ def repair(difference: Difference) -> bool:
 
 def _vectors() -> Iterator[Difference]:
     """The searched index against the rows; of an index that is being built only what nobody knows any more."""
+    there = link.collections()  # first: what is made after this is in no list of what is there
     known = {str(one.pk): one for one in Collection.objects.all()}
     space, beside = spaces.current(), spaces.building()
     wanted = {one.index(id) for one in (space, beside) if one for id in known}
-    for id in link.collections():
+    for id in there:
         if id not in wanted:
             yield Difference("stray collection", f"collection {id} is in the index alone", collection=id)
     for id, collection in known.items():
@@ -89,10 +95,11 @@ def _of_collection(collection: Collection, index: str, *, look_for: bool) -> Ite
 
 
 def _postings() -> Iterator[Difference]:
-    """Documents that have words and lack postings: they can't be found by words."""
-    with_words = Document.objects.filter(terms__gt=0).defer("text", "pages")
-    for document in with_words.exclude(pk__in=Posting.objects.values("document")):
-        yield Difference("missing postings", document.title, document.passages, document=document.pk)
+    """Documents whose postings hold fewer words than they have, or more: they can't be found by all of them."""
+    for document in Document.objects.filter(terms__gt=0).defer("text", "pages").iterator(chunk_size=100):
+        held = Posting.objects.filter(document=document).values_list("entries", flat=True)
+        if sum(int(np.frombuffer(bytes(one), ENTRY)["count"].sum()) for one in held) != document.terms:
+            yield Difference("missing postings", document.title, document.passages, document=document.pk)
     for document in Document.objects.annotate(counted=Count("chunks")).exclude(counted=F("passages")).defer("text"):
         yield Difference("wrong count", document.title, abs(document.counted - document.passages), document=document.pk)
 
@@ -101,7 +108,10 @@ def _files() -> Iterator[Difference]:
     for document in Document.objects.filter(size__gt=0).only("pk", "title", "digest"):
         if not files.path_of(document.digest).exists():
             yield Difference("missing file", document.title, document=document.pk)
-    digests = set(Document.objects.filter(size__gt=0).values_list("digest", flat=True))
-    for path in sorted(Path(settings.DOCUMENT_DIR).glob("*/*")):
+    old = time.time() - SETTLED  # the row of a younger one may not be committed yet
+    paths = [path for path in sorted(Path(settings.DOCUMENT_DIR).glob("*/*")) if path.stat().st_mtime < old]
+    rows = Document.objects.filter(Q(size__gt=0) | ~Q(coming=""))
+    digests = {digest for both in rows.values_list("digest", "coming") for digest in both}
+    for path in paths:
         if path.parent.name + path.name not in digests:
             yield Difference("stray file", str(path))

@@ -176,6 +176,8 @@ CELERY_BROKER_URL = REDIS_URL or "memory://"
 CELERY_TASK_DEFAULT_QUEUE = NAMESPACE
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
+if REDIS_URL:  # or a task of more than an hour would be delivered again while it is carried out
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 12 * 3600}
 CELERY_WORKER_CONCURRENCY = env.int("WORKERS", 2)
 
 # Limits on guesses are counted here: shared between processes with Redis, this process's own without.

@@ -56,10 +56,10 @@ def page(url: str, collection: Collection, within: float) -> Document:
         raise NotRead(error.cause) from None
     except robots.Unasked as unasked:
         raise NotRead(str(unasked)) from None
-    digest = files.keep(fetched.data)
     if last and last.text == parsed.text:
         Document.objects.filter(pk=last.pk).update(fetched=timezone.now())
         return last
+    digest = files.keep(fetched.data)
     return _store(url, collection, digest, len(fetched.data), parsed.title or url, parsed.text)
 
 

@@ -110,3 +110,14 @@ def test_a_short_file_is_given_whole_and_of_a_long_one_what_fits(alice: Person) 
     assert found("Where is boat 77 moored?", long)[0].startswith("Boat 77 is moored")
     beginning = found("Sum this up", long)
     assert beginning[0].startswith("Boat 0 is moored") and 1 < len(beginning) < 90
+
+
+@pytest.mark.usefixtures("no_hosts")
+def test_of_a_book_no_more_is_read_than_fits(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = Collection.objects.create(name="A", owner=alice, kind=Collection.Kind.ATTACHED)
+    book = Document.objects.create(collection=shelf, title="L", name="l", digest="2", text=LONG * 20)
+    ingest.write_words(book)
+    read: list[str] = []
+    monkeypatch.setattr(search, "estimate", lambda text: read.append(text) or 100)
+    async_to_sync(search.attached)("Sum this up", [str(book.pk)], preset=Preset(tokens=300))
+    assert book.passages > 100 and len(read) == 4

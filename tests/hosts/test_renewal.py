@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
 import pytest
 import pytest_asyncio
+from aiohttp.test_utils import TestClient, TestServer
 from numpy.typing import NDArray
 
-from workspace.hosts import link
+from workspace.hosts import index_host, link
+from workspace.hosts.index_host import Index
 from workspace.hosts.supervisor import Supervisor
 
 A, B = str(UUID(int=10)), str(UUID(int=11))
@@ -122,3 +125,78 @@ async def test_what_comes_after_everything_was_deleted_is_found(tmp_path: Path) 
     await asyncio.to_thread(emptied)
     assert held(tmp_path / "chroma", rows[5:]) == 0
     assert len(await link.aquery({B: []}, rows[2].tolist(), 3)) == 3
+
+
+def writer(place: Path | str) -> tuple[Index, Any]:
+    """An index host's application in this process, whose steps a test can see."""
+    index = Index(str(place))
+    return index, TestClient(TestServer(index.app()))
+
+
+async def fill(client: Any, id: str, count: int) -> None:
+    body = {"document": KEPT, "ids": [f"{KEPT}.{n}" for n in range(count)], "vectors": vectors(count, 8).tolist()}
+    assert (await client.post(f"/collections/{id}/upsert", json=body)).status == 200
+
+
+async def counted(client: Any, id: str) -> int:
+    return int((await (await client.post(f"/collections/{id}/count", json={})).json())["count"])
+
+
+async def test_a_renewal_that_is_begun_in_another_loses_no_vector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_host, "COPIED", 10)
+    index, client = writer(tmp_path)
+    loop, far, copied = asyncio.get_running_loop(), asyncio.Event(), []
+    copy = index._copy
+
+    def seen(id: str, ids: list[str]) -> None:
+        copy(id, ids)
+        copied.append(len(ids))
+        if len(copied) == 5:
+            loop.call_soon_threadsafe(far.set)
+
+    monkeypatch.setattr(index, "_copy", seen)
+    async with client:
+        await fill(client, A, 80)
+        first = asyncio.create_task(client.post(f"/collections/{A}/renew", json={}))
+        await far.wait()
+        second = await client.post(f"/collections/{A}/renew", json={})
+        assert ((await first).status, second.status) == (200, 200)
+        assert await counted(client, A) == 80
+        assert copied == [10] * 16, "one after the other"
+
+
+@pytest.mark.parametrize("step", ["copying", "renamed", "exchanged"])
+async def test_a_kill_in_the_middle_of_a_renewal_loses_no_vector(tmp_path: Path, step: str) -> None:
+    """As a host finds it that is started after the kill."""
+    index, client = writer(tmp_path)
+    async with client:
+        await fill(client, A, 20)
+        ids = await asyncio.to_thread(index._begin_copy, A)
+        await asyncio.to_thread(index._copy, A, ids[: 5 if step == "copying" else 20])
+        names = {"copying": (), "renamed": ("old",), "exchanged": ("old", "c")}[step]
+        for name, one in zip(names, (index._fresh(A), index._copies[A]), strict=False):
+            one.modify(name=f"{name}-{A}")
+    index, client = writer(tmp_path)
+    async with client:
+        assert await counted(client, A) == 20
+        assert [one.name for one in index._open().list_collections()] == [f"c-{A}"], "and nothing else is left"
+        await client.post(f"/collections/{A}/renew", json={})
+        assert await counted(client, A) == 20
+
+
+async def test_what_is_dropped_while_it_is_written_anew_is_gone(tmp_path: Path) -> None:
+    index, client = writer(tmp_path)
+    async with client:
+        await fill(client, A, 20)
+        await asyncio.to_thread(index._begin_copy, A)
+        await client.post(f"/collections/{A}/drop", json={})
+        assert index._open().list_collections() == []
+
+
+async def test_the_index_of_a_server_that_others_write_to_as_well_is_left_as_it_is() -> None:
+    _, client = writer("http://127.0.0.1:1")  # where nobody is
+    async with client:
+        answer = await client.post(f"/collections/{A}/renew", json={})
+        assert (answer.status, await answer.json()) == (200, {"count": 0})

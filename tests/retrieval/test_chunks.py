@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,6 +59,38 @@ def test_a_sentence_without_end_and_signs_without_spaces_stay_short_enough() -> 
         chunks = cut(text)
         assert all(estimate(chunk.text) <= LONGEST for chunk in chunks)
         assert chunks[-1].end == len(text.rstrip())
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['{"id":12,"name":"harbour"},' * 80_000, "2026-11-29 GET /quay 200\n" * 80_000, " \n" * 1_000_000 + "end"],
+    ids=["one line", "a log", "blank lines"],
+)
+def test_two_megabytes_take_as_much_longer_as_they_are(text: str) -> None:
+    """One long line once took sixteen times as long where it was four times as long."""
+
+    def seconds(part: str) -> float:
+        began = time.process_time()
+        assert cut(part)
+        return time.process_time() - began
+
+    assert seconds(text) < 8 * seconds(text[-len(text) // 4 :]) + 0.1
+
+
+def test_a_heading_of_signs_alone_takes_no_time() -> None:
+    began = time.process_time()
+    assert cut("# " + "#" * 100_000 + " end\n\nText.")[0].text == "Text."
+    assert cut("## Oars ##  \n\nText.")[0].heading == "Oars"
+    assert cut("# #\n\nText.")[0].heading == "#"
+    assert time.process_time() - began < 1
+
+
+def test_a_long_table_is_cut_between_its_lines() -> None:
+    text = "\n".join(f"| {n} | a boat with a name | {n * 7} knots |" for n in range(100))
+    chunks = cut(text)
+    assert len(chunks) > 5
+    assert all(chunk.text.startswith("|") and chunk.text.endswith("|") for chunk in chunks)
+    assert all(later.start < earlier.end for earlier, later in pairwise(chunks)), "and neighbours share some"
 
 
 def test_nothing_makes_no_chunk() -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from retrieval import files, search, tasks
+from retrieval import adding, files, lexical, search, tasks
 from retrieval.models import Chunk, Collection, Document, Posting
 from tests.retrieval.test_parsing import pdf
 from workspace import egress
@@ -145,6 +148,136 @@ def test_a_page_is_added_by_its_address_and_fetched_anew(page: Client, alice: Pe
     page.post(reverse("documents-add"), {"url": "https://tea.example/green"})
     assert [e.text for e in find(alice, "green tea")] == ["Green tea wants 75 degrees"]
     assert not files.path_of(first.digest).exists()
+
+
+def test_a_page_that_can_not_be_read_anew_stays_as_it_was(page: Client, alice: Person, monkeypatch: Any) -> None:
+    pages = [b"<title>Tea</title><p>Green tea wants 80 degrees"]
+
+    def fetch(address: str, *, most: int) -> egress.Fetched:
+        if not pages:
+            raise egress.Refused("The site does not answer.", "Try again later.")
+        return egress.Fetched(data=pages.pop(), url=address, media_type="text/html", name="tea.html")
+
+    monkeypatch.setattr(egress, "fetch", fetch)
+    page.post(reverse("documents-add"), {"url": "https://tea.example/green"})
+    before = Document.objects.values().get()
+    chunks = list(Chunk.objects.values())
+    page.post(reverse("documents-add"), {"url": "https://tea.example/green"})
+    page.post(reverse("document-again", args=[before["id"]]))
+    after = Document.objects.values().get()
+    assert after.pop("failure")["cause"] == "The site does not answer." and before.pop("failure") is None
+    assert after == before and list(Chunk.objects.values()) == chunks
+    assert files.path_of(before["digest"]).exists()
+    shown = page.get(reverse("document", args=[before["id"]])).content.decode()
+    assert "The site does not answer." in shown and "What was read before stays" in shown
+    assert [e.text for e in find(alice, "green tea")] == ["Green tea wants 80 degrees"]
+
+
+def test_a_page_that_is_deleted_while_it_is_fetched_leaves_no_file(
+    page: Client, tmp_path: Path, monkeypatch: Any
+) -> None:
+    fetched: list[str] = []
+
+    def fetch(address: str, *, most: int) -> egress.Fetched:
+        fetched.append(address)
+        Document.objects.get().delete()
+        return egress.Fetched(data=b"<p>A secret", url=address, media_type="text/html", name="tea.html")
+
+    monkeypatch.setattr(egress, "fetch", fetch)
+    page.post(reverse("documents-add"), {"url": "https://tea.example/green"})
+    assert fetched and not Document.objects.exists() and not Chunk.objects.exists()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_file_that_can_not_take_anothers_place_leaves_it(page: Client, alice: Person, tmp_path: Path) -> None:
+    add(page, ("tea.pdf", pdf("Green tea wants 80 degrees")))
+    before = Document.objects.values().get()
+    add(page, ("tea.pdf", b"no pdf"))
+    document = Document.objects.get()
+    assert (document.state, document.digest, document.coming) == ("lexical", before["digest"], "")
+    assert document.failure and "the file is none" in document.failure["cause"]
+    assert [e.text for e in find(alice, "green tea")] == ["Green tea wants 80 degrees"]
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1, "the one that was refused is gone"
+
+
+def test_of_two_broken_files_the_newer_is_kept(page: Client, tmp_path: Path) -> None:
+    add(page, ("tea.pdf", b"no pdf"))
+    add(page, ("tea.pdf", b"no pdf either"))
+    document = Document.objects.get()
+    assert (document.state, document.size, document.coming) == ("failed", len(b"no pdf either"), "")
+    assert [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()] == [b"no pdf either"]
+
+
+def test_what_breaks_half_way_leaves_the_text_and_the_files_as_they_were(
+    page: Client, tmp_path: Path, monkeypatch: Any
+) -> None:
+    add(page, ("a.md", b"# Tea\n\nGreen leaves."))
+    before = Document.objects.values().get()
+
+    def broken(document: Document, said: Any) -> Any:
+        raise ValueError("out of ink")
+
+    monkeypatch.setattr(lexical, "postings", broken)
+    add(page, ("a.md", b"# Tea\n\nBlack leaves."))
+    after = Document.objects.values().get()
+    assert "out of ink" in after.pop("failure")["cause"] and before.pop("failure") is None
+    assert after == before and Chunk.objects.get().text == "Green leaves."
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+
+
+def test_a_page_of_the_web_is_not_read_again(page: Client, alice: Person) -> None:
+    """A citation opens it as it was."""
+    shelf = Collection.objects.create(owner=alice, name="Pages", kind="web")
+    document = Document.objects.create(
+        collection=shelf, title="Tea", name="tea", url="https://tea.example/", text="Green tea", state="ready",
+        size=9, digest="d", fetched=timezone.now(),
+    )  # fmt: skip
+    said = page.post(reverse("document-again", args=[document.pk]), follow=True).content.decode()
+    assert "stays as it was read" in said
+    document.refresh_from_db()
+    assert (document.state, document.coming) == ("ready", "")
+    assert "Read again" not in page.get(reverse("document", args=[document.pk])).content.decode()
+
+
+def test_two_files_of_one_name_that_come_together_are_two_documents(page: Client) -> None:
+    for _ in range(2):
+        add(page, ("README.md", b"Of the first folder"), ("README.md", b"Of the second"), ("b.md", b"Other"))
+        texts = dict(Document.objects.values_list("name", "text"))
+        assert texts == {
+            "README.md": "Of the first folder", "README (2).md": "Of the second", "b.md": "Other",
+        }, "and again the same"  # fmt: skip
+
+
+def test_files_of_one_name_that_are_attached_at_once_are_all_kept(alice: Person) -> None:
+    def attach(number: int) -> None:
+        try:
+            adding.attach(alice, adding.Pasted("note.md", f"Words of {number}".encode()))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(attach, range(4)))
+    assert sorted(Document.objects.values_list("text", flat=True)) == [f"Words of {n}" for n in range(4)]
+    assert Collection.objects.filter(owner=alice).count() == 1
+
+
+def test_first_documents_that_come_at_once_lie_in_one_collection(alice: Person) -> None:
+    def make(number: int) -> Any:
+        try:
+            return adding.first_of(alice).pk
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(make, range(4)))) == 1
+
+
+def test_the_same_bytes_are_kept_by_two_threads_at_once() -> None:
+    data = b"x" * 4_000_000
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(lambda _: files.keep(data), range(8)))) == 1
+    kept = files.path_of(files.keep(data))
+    assert list(kept.parent.iterdir()) == [kept]
 
 
 def test_an_address_that_is_not_asked_says_why(page: Client) -> None:

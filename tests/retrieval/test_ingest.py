@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from celery.exceptions import Retry
+from django.db import connection
 from django.http import Http404
+from django.utils import timezone
 
-from retrieval import access, guide, ingest, leaning, lexical, tasks
+from retrieval import access, claims, guide, ingest, leaning, lexical, tasks
 from retrieval.chunks import estimate
 from retrieval.models import Chunk, Collection, Document, Posting, Residue
 from workspace.accounts.models import Person
@@ -36,6 +40,9 @@ class Index:
         self.embedded += len(texts)
         return [[float(len(text) % 7), float(len(text) % 11), 1.0] for text in texts]
 
+    def lengths(self, texts: Sequence[str], *, model: str = link.EMBEDDING) -> list[int]:
+        return [estimate(text) + 2 for text in texts]
+
     def upsert(self, collection: str, *, document: str, ids: Sequence[str], vectors: Sequence[Sequence[float]]) -> None:
         self.vectors |= dict.fromkeys(ids, document)
         self.rows |= {id: [round(value, 5) for value in row] for id, row in zip(ids, vectors, strict=True)}
@@ -47,7 +54,7 @@ class Index:
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> Index:
     made = Index()
-    for name in ("embed", "upsert", "delete"):
+    for name in ("embed", "lengths", "upsert", "delete"):
         monkeypatch.setattr(link, name, getattr(made, name))
     return made
 
@@ -104,6 +111,29 @@ def test_ingest_goes_on_where_the_last_batch_was_stored(document: Document, inde
     assert index.rows == once and before.items() <= once.items(), "cut off or not, the vectors are the same"
 
 
+def test_passages_that_the_model_counts_longer_are_cut_in_two(
+    document: Document, index: Index, monkeypatch: Any
+) -> None:
+    """And one that its heading alone makes too long goes without that."""
+    document.text = "# " + "Q" * 300 + "\n\nShort.\n\n# Usual\n\n" + "abcdef0123456789 " * 60 + "\n\nEnd."
+    seen: list[str] = []
+
+    def embed(texts: Sequence[str], **said: Any) -> list[list[float]]:
+        seen.extend(texts)
+        return [[1.0, 0.0] for _ in texts]
+
+    monkeypatch.setattr(link, "lengths", lambda texts, **_: [len(text) for text in texts])  # a token for each sign
+    monkeypatch.setattr(link, "embed", embed)
+    ingest.ingest(document)
+    assert len(seen) == document.passages == document.embedded == len(index.vectors)
+    assert all(len(text) <= 256 for text in seen)
+    assert "Short." in seen and any(text.startswith("Long\nUsual\n") for text in seen)
+    chunks = list(document.chunks.order_by("position"))
+    covered = {n for chunk in chunks for n in range(chunk.start, chunk.end)}
+    assert all(document.text[chunk.start : chunk.end] == chunk.text for chunk in chunks)
+    assert all(n in covered or sign.isspace() for n, sign in enumerate(document.text) if n > 330)
+
+
 def test_words_written_again_replace_the_old(document: Document) -> None:
     ingest.write_words(document)
     document.text = "# Short\n\nOne paragraph about trains."
@@ -121,6 +151,52 @@ def test_the_task_leaves_a_document_searchable_by_words_when_no_host_runs(
     tasks.ingest_document(str(document.pk))
     document.refresh_from_db()
     assert document.state == State.LEXICAL
+
+
+@pytest.mark.parametrize(
+    ("away", "tries"), [(link.HostUnavailable("away"), 300), (link.Declined("the model answered 401"), 0)]
+)
+def test_a_document_that_gets_no_vectors_says_so_until_it_has_some(
+    document: Document, index: Index, monkeypatch: pytest.MonkeyPatch, away: Exception, tries: int
+) -> None:
+    def refuse(*args: Any, **said: Any) -> Any:
+        raise away
+
+    with monkeypatch.context() as broken:
+        broken.setattr(link, "embed", refuse)
+        for number in (tries - 1, tries):
+            tasks.ingest_document.push_request(retries=number, called_directly=False, is_eager=True)
+            try:
+                tasks.ingest_document.run(str(document.pk))
+            except Retry:
+                assert number < tries
+            finally:
+                tasks.ingest_document.pop_request()
+    document.refresh_from_db()
+    assert document.state == State.LEXICAL and document.failure
+    assert str(away) in document.failure["cause"]
+    tasks.ingest_document(str(document.pk))
+    document.refresh_from_db()
+    assert (document.state, document.failure) == (State.READY, None)
+
+
+def test_many_documents_stand_in_line_again_after_a_while(
+    document: Document, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again: list[str] = []
+    monkeypatch.setattr(tasks, "SLICE", -1.0)
+    monkeypatch.setattr(tasks.ingest_waiting, "delay", again.append)
+    late = Document.objects.create(collection=document.collection, title="Late", name="late.md", text="Late words.")
+    tasks.ingest_waiting()
+    assert again == [str(document.pk)]
+    assert [one.state for one in Document.objects.order_by("pk")] == [State.READY, State.QUEUED]
+    Document.objects.update(state=State.QUEUED)
+    monkeypatch.setattr(tasks, "SLICE", 60.0)
+    tasks.ingest_waiting(*again)
+    late.refresh_from_db()
+    document.refresh_from_db()
+    assert (late.state, document.state) == (State.READY, State.QUEUED), "what stands before it had its turn"
+    assert len(again) == 1
 
 
 def test_the_task_keeps_why_a_document_failed(
@@ -179,6 +255,110 @@ def test_what_deleted_documents_leave_in_files_is_written_over_once_whatever_is_
     assert index.vectors == {} and Residue.objects.count() == 1, "it is tried again"
     for _ in range(2):
         tasks.renew_index(name)
+    assert renewed == [name] and not Residue.objects.exists()
+
+
+def test_a_document_that_one_worker_has_is_left_by_another(
+    document: Document, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    write = ingest.write_words
+
+    def writing(*args: Any) -> None:
+        write(*args)
+        with pytest.raises(Retry):
+            tasks.ingest_document(str(document.pk))
+        tasks.ingest_waiting()
+        seen.append(Document.objects.get(pk=document.pk).state)
+
+    monkeypatch.setattr(ingest, "write_words", writing)
+    tasks.ingest_document(str(document.pk))
+    tasks.ingest_document(str(document.pk))
+    document.refresh_from_db()
+    assert seen == ["lexical"], "it was written once, and nobody went on beside"
+    assert (document.state, document.claimed) == (State.READY, None)
+    assert len(index.vectors) == document.passages
+
+
+def test_a_claim_of_a_dead_worker_runs_out_or_ends_with_its_server(
+    document: Document, index: Index, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.setattr(tasks.ingest_document, "delay", lambda id: None)
+    id = str(document.pk)
+    Document.objects.update(claimed=timezone.now() + timedelta(minutes=5))
+    with pytest.raises(Retry):
+        tasks.ingest_document(id)
+    settings.REDIS_URL = "redis://localhost"  # others may work on it still
+    tasks._resume()
+    with pytest.raises(Retry):
+        tasks.ingest_document(id)
+    settings.REDIS_URL = ""
+    tasks._resume()
+    tasks.ingest_document(id)
+    assert Document.objects.get().state == State.READY
+    Document.objects.update(state=State.QUEUED, claimed=timezone.now() - timedelta(seconds=1))
+    tasks.ingest_document(id)
+    assert Document.objects.get().state == State.READY
+
+
+def test_a_worker_that_lost_its_document_writes_nothing_more(document: Document, index: Index) -> None:
+    with claims.claimed(document.pk) as mine:
+        assert mine
+        Document.objects.update(claimed=timezone.now() + timedelta(minutes=9))  # another's, after this one slept
+        with pytest.raises(claims.Lost):
+            ingest.ingest(mine)
+    assert not Chunk.objects.exists() and Document.objects.get().claimed
+
+
+def test_a_passage_that_is_cut_again_as_it_was_is_the_same_one(document: Document) -> None:
+    ingest.write_words(document)
+    before = list(document.chunks.values_list("pk", "text"))
+    ingest.write_words(document)
+    assert list(document.chunks.values_list("pk", "text")) == before
+    document.text = document.text.replace("boat 19", "ship 19")
+    ingest.write_words(document)
+    now = list(document.chunks.values_list("pk", "text"))
+    assert now[:-2] == before[:-2] and now[-1][0] != before[-1][0]
+
+
+def test_vectors_that_come_after_the_deletion_are_removed_as_well(
+    document: Document, index: Index, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    monkeypatch.setattr(tasks.forget_document, "delay", tasks.forget_document)
+    upsert = link.upsert
+    deleted: list[bool] = []
+
+    def late(*args: Any, **said: Any) -> None:
+        """The deletion, and what removes the vectors, come in between."""
+        if not deleted:
+            deleted.append(True)
+            Document.objects.get().delete()
+            connection.run_on_commit.clear()  # what that begins is over before the vectors come
+        upsert(*args, **said)
+
+    monkeypatch.setattr(link, "upsert", late)
+    with django_capture_on_commit_callbacks(execute=True):
+        tasks.ingest_document(str(document.pk))
+    assert deleted and index.vectors == {}
+    assert Residue.objects.filter(document=document.pk).exists()
+
+
+def test_an_index_that_is_being_renewed_is_not_renewed_beside_that(
+    document: Document, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renewed: list[str] = []
+
+    def renew(name: str) -> None:
+        renewed.append(name)
+        with pytest.raises(Retry):
+            tasks.renew_index(name)
+
+    monkeypatch.setattr(link, "renew", renew)
+    name = str(document.collection_id)
+    Residue.objects.create(index=name, document=document.pk)
+    tasks.renew_index(name)
+    assert renewed == [name]
+    tasks.renew_index(name)
     assert renewed == [name] and not Residue.objects.exists()
 
 

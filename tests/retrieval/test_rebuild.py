@@ -38,6 +38,9 @@ class Index:
         self.asked.append(model)
         return [[float(len(text)), 1.0] for text in texts]
 
+    def lengths(self, texts: Sequence[str], *, model: str = link.EMBEDDING) -> list[int]:
+        return [estimate(text) + 2 for text in texts]
+
     def upsert(self, index: str, *, document: str, ids: Sequence[str], vectors: Any) -> None:
         self.held.setdefault(index, {}).update(dict.fromkeys(ids, document))
 
@@ -51,7 +54,7 @@ class Index:
 @pytest.fixture
 def index(monkeypatch: pytest.MonkeyPatch) -> Index:
     made = Index()
-    for name in ("embed", "upsert", "delete", "drop"):
+    for name in ("embed", "lengths", "upsert", "delete", "drop"):
         monkeypatch.setattr(link, name, getattr(made, name))
     monkeypatch.setattr(link, "embedding_model", lambda model: {"window": 512, "dimensions": 2})
     monkeypatch.setattr(link, "collections", lambda: list(made.held))
@@ -170,6 +173,50 @@ def test_passages_too_long_for_the_new_model_are_cut_anew(shelf: Collection, ind
     assert all(estimate(chunk.text) <= 88 for chunk in document.chunks.all())
 
 
+def test_passages_that_the_new_model_counts_longer_are_cut_for_both(
+    shelf: Collection, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = link.lengths
+
+    def lengths(texts: Sequence[str], *, model: str = link.EMBEDDING) -> list[int]:
+        return [20 * len(text) for text in texts] if model == "org/other" else usual(texts, model=model)
+
+    monkeypatch.setattr(link, "lengths", lengths)
+    row = other()
+    rebuild.begin(row)
+    index.left = 4
+    with pytest.raises(link.HostUnavailable):
+        rebuild.build(row.pk)
+    assert list(verify.differences()) == [], "what is searched has the same passages"
+    index.left = -1
+    assert rebuild.build(row.pk)
+    for document in shelf.documents.all():
+        assert all(len(chunk.text) * 20 <= 512 for chunk in document.chunks.all())
+        assert (document.state, document.embedded) == ("ready", document.passages)
+    assert list(verify.differences()) == []
+
+
+def test_a_build_that_breaks_says_so_and_one_that_takes_long_lets_others_in_between(
+    shelf: Collection, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again: list[int] = []
+    monkeypatch.setattr(tasks.build_index, "delay", again.append)
+    row = other()
+    rebuild.begin(row)
+    with monkeypatch.context() as broken:
+        broken.setattr(link, "upsert", lambda *_, **__: 1 / 0)
+        tasks.build_index(row.pk)
+    row.refresh_from_db()
+    assert (row.state, row.failure, again) == (State.BUILDING, "It broke off: division by zero", [])
+    monkeypatch.setattr(tasks, "SLICE", 0.0)
+    rounds = 0
+    while again or not rounds:
+        again.clear()
+        tasks.build_index(row.pk)
+        rounds += 1
+    assert rounds > 1 and spaces.current().id == row.pk
+
+
 def answering(monkeypatch: pytest.MonkeyPatch, answer: Any) -> list[httpx.Request]:
     """An address that speaks the protocol."""
     seen: list[httpx.Request] = []
@@ -199,7 +246,7 @@ def test_an_address_is_asked_in_openais_protocol_and_its_order_does_not_matter(m
         question_prefix="query: ", passage_prefix="passage: ", window=512,
     )  # fmt: skip
     space = spaces.space_of(row)
-    assert spaces.embed(space, ["a", "b"]) == [[0.0, 1.0], [1.0, 1.0]]
+    assert spaces.embed(space, ["a", "b"]) == [[0.0, 1.0], pytest.approx([0.5**0.5, 0.5**0.5])], "of length 1"
     assert async_to_sync(spaces.question)(space, "why") == [0.0, 1.0]
     assert [str(one.url) for one in seen] == ["http://far.test/v1/embeddings"] * 2
     assert seen[0].headers["authorization"] == "Bearer k-1"

@@ -48,6 +48,14 @@ def no_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "aembed", away)
 
 
+def test_a_document_that_is_cut_anew_is_told_among_those_that_were_searched(no_hosts: None, travel: str) -> None:
+    before = find("ferry", travel).collections
+    assert before[0]["documents"] == 3
+    Document.objects.update(state="queued")
+    found = find("ferry", travel)
+    assert found.evidence and found.collections == before, "it is the same state"
+
+
 def find(question: str, *collections: str, limit_tokens: int | None = None) -> search.Found:
     return async_to_sync(search.search)(question, collections=collections, limit_tokens=limit_tokens)
 

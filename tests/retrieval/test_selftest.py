@@ -81,6 +81,22 @@ def test_a_test_tells_where_each_passage_was_found(shelf: Collection) -> None:
     assert selftest.place_of(hidden, {}) is None
 
 
+@pytest.mark.usefixtures("no_hosts")
+def test_a_test_that_breaks_off_or_whose_server_was_killed_is_not_waited_for_forever(
+    shelf: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests = [SelfTest.objects.create(collection=shelf, settings={"tunes": tunes}) for tunes in (False, True)]
+    asked: list[tuple[str, int]] = []
+    for name in ("self_test", "tune_collection"):
+        monkeypatch.setattr(getattr(tasks, name), "delay", lambda id, name=name: asked.append((name, id)))
+    tasks._resume()
+    assert asked == [("tune_collection", tests[1].pk), ("self_test", tests[0].pk)]
+    monkeypatch.setattr(selftest, "make", lambda collection: 1 / 0)
+    tasks.self_test(tests[0].pk)
+    tasks.tune_collection(tests[1].pk)
+    assert {(one.done, one.failure) for one in SelfTest.objects.all()} == {(True, "It broke off: division by zero")}
+
+
 def test_hits_and_their_difference_are_counted_on_the_same_questions() -> None:
     old = SelfTest(places={"1": 1, "2": 7, "3": None, "9": 1})
     new = SelfTest(places={"1": 1, "2": 1, "3": 6, "4": 1})

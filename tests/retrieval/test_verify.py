@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -79,10 +80,40 @@ def test_what_nobody_knows_is_removed(document: Document, index: Index, tmp_path
     index.held[str(document.collection_id)]["ghost"] = "gone"
     index.held["no-such-collection"] = {"x": "y"}
     stray = files.path_of(files.keep(b"nobody's"))
+    assert "stray file" not in found(), "its row may come yet"
+    os.utime(stray, (0, 0))
     differences = list(verify.differences())
     assert sorted(one.kind for one in differences) == ["stray collection", "stray file", "stray vectors"]
     assert all(verify.repair(one) for one in differences)
     assert found() == [] and not stray.exists() and len(index.held[str(document.collection_id)]) == 1
+
+
+def test_a_file_that_is_coming_is_no_stray(document: Document) -> None:
+    Document.objects.update(coming=files.keep(b"newer"))
+    os.utime(files.path_of(files.keep(b"newer")), (0, 0))
+    assert found() == []
+
+
+def test_a_posting_that_is_lost_among_others_is_missed(document: Document) -> None:
+    Posting.objects.filter(term="harbour").delete()
+    [one] = verify.differences()
+    assert one.kind == "missing postings"
+    verify.repair(one)
+    document.refresh_from_db()
+    ingest.write_words(document)
+    Document.objects.update(state="ready")
+    assert found() == []
+
+
+def test_a_collection_that_is_made_meanwhile_is_no_stray(
+    document: Document, index: Index, monkeypatch: pytest.MonkeyPatch, alice: Person
+) -> None:
+    def collections() -> list[str]:
+        late = Collection.objects.create(name="Late", owner=alice)
+        return [*index.held, str(late.pk)]
+
+    monkeypatch.setattr(link, "collections", collections)
+    assert found() == []
 
 
 def test_missing_postings_and_files_are_told(document: Document) -> None:

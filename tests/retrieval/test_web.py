@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -104,6 +105,16 @@ def test_a_page_is_read_once_a_day_and_a_citation_opens_it_as_it_was(
     look(alice)  # the same words again: no third document
     assert Document.objects.count() == 2
     assert Document.objects.filter(fetched__gt=long_ago).count() == 1
+
+
+def test_a_page_whose_words_are_the_same_leaves_no_second_file(web: Web, alice: Person, tmp_path: Path) -> None:
+    web.add("/kettle", "Kettles", KETTLE)
+    look(alice)
+    web.pages["/kettle"] = f"<!-- shown to visitor 2 -->{web.pages['/kettle']}"
+    Document.objects.update(fetched=timezone.now() - timedelta(days=9))
+    look(alice)
+    assert web.paths().count("/kettle") == 2
+    assert len([path for path in (tmp_path / "documents").rglob("*") if path.is_file()]) == 1
 
 
 def test_what_a_site_forbids_is_not_read(web: Web, alice: Person) -> None:

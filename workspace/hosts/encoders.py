@@ -66,6 +66,10 @@ class Encoder:
         before = self._steps.prompts.get(of, "")
         return self._by_batches([before + text for text in texts], self._vectors)
 
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Of each text how many tokens it has, with those that frame it: more than ``window`` are not read."""
+        return [len(ids) for ids in self._tokenizer(list(texts), verbose=False)["input_ids"]]
+
     def scores(self, pairs: Sequence[tuple[str, str]]) -> list[dict[str, float]]:
         """For each pair what its model says of it: the chance of every label, or one ``score`` from 0 to 1."""
         return self._by_batches(list(pairs), self._labels)

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import sys
 import threading
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ class Index:
         self._opening = threading.Lock()
         self._handles: dict[str, Collection] = {}  # looking one up costs as much as a small search
         self._copies: dict[str, Collection] = {}  # of collections that are being written anew
+        self._renewing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=256 * 2**20)
@@ -81,7 +83,9 @@ class Index:
     def _connect(self) -> ClientAPI:
         quiet = Settings(anonymized_telemetry=False)
         if not _is_remote(self._place):
-            return chromadb.PersistentClient(self._place, settings=quiet)
+            client = chromadb.PersistentClient(self._place, settings=quiet)
+            _settle(client)
+            return client
         url = urlsplit(self._place)
         return chromadb.HttpClient(
             host=url.hostname or "localhost", port=url.port or 8000, ssl=url.scheme == "https", settings=quiet
@@ -138,24 +142,31 @@ class Index:
 
     async def _renew(self, request: web.Request) -> web.Response:
         """Write a collection anew without what was deleted from it, and remove what is left of that in the files.
-        Others search the old one meanwhile, and what they write goes into both."""
+        Others search the old one meanwhile, and what they write goes into both. The files of a Chroma server are its
+        own, and other hosts write to it, whom no copy here would follow: there nothing is done."""
         id, loop = request.match_info["id"], asyncio.get_running_loop()
-        ids = await loop.run_in_executor(self._thread, self._begin_copy, id)
-        for start in range(0, len(ids), COPIED):
-            await loop.run_in_executor(self._thread, self._copy, id, ids[start : start + COPIED])
-        await loop.run_in_executor(self._thread, self._exchange, id)
+        if _is_remote(self._place):
+            return web.json_response({"count": 0})
+        async with self._renewing[id]:  # a second renewal would take the first one's half copy for its own
+            ids = await loop.run_in_executor(self._thread, self._begin_copy, id)
+            for start in range(0, len(ids), COPIED):
+                await loop.run_in_executor(self._thread, self._copy, id, ids[start : start + COPIED])
+            await loop.run_in_executor(self._thread, self._exchange, id)
         return web.json_response({"count": len(ids)})
 
     def _begin_copy(self, id: str) -> list[str]:
         """The ids to copy. A copy that was begun before and not ended is begun again."""
-        self._copies.pop(id, None)
-        with contextlib.suppress(NotFoundError, ValueError):
-            self._open().delete_collection(f"copy-{id}")
+        self._drop_copy(id)
         old = self._fresh(id)
         if old is None:
             return []
         self._copies[id] = self._made(f"copy-{id}")
         return list(old.get(include=[])["ids"])
+
+    def _drop_copy(self, id: str) -> None:
+        self._copies.pop(id, None)
+        with contextlib.suppress(NotFoundError, ValueError):
+            self._open().delete_collection(f"copy-{id}")
 
     def _copy(self, id: str, ids: list[str]) -> None:
         if (old := self._fresh(id)) and (copy := self._copies.get(id)):
@@ -168,7 +179,11 @@ class Index:
         old, copy = self._fresh(id), self._copies.pop(id, None)
         if old and copy:
             old.modify(name=f"old-{id}")
-            copy.modify(name=f"c-{id}")
+            try:
+                copy.modify(name=f"c-{id}")
+            except BaseException:
+                old.modify(name=f"c-{id}")
+                raise
             self._handles[id] = copy
             self._open().delete_collection(f"old-{id}")
         self._remove_leftovers()
@@ -185,6 +200,7 @@ class Index:
         return {"documents": [(one or {}).get("document", "") for one in found["metadatas"]], "ids": found["ids"]}
 
     def _drop(self, id: str, body: dict[str, Any]) -> dict[str, Any]:
+        self._drop_copy(id)
         if self._fresh(id):
             self._handles.pop(id, None)
             self._open().delete_collection(f"c-{id}")
@@ -206,6 +222,20 @@ class Index:
             except (NotFoundError, ValueError):
                 return None
         return self._handles.get(id)
+
+
+def _settle(client: ClientAPI) -> None:
+    """What a kill in the middle of a renewal left: an exchange that was begun is ended, for then the copy was whole; a
+    copy is dropped else."""
+    names = {one.name for one in client.list_collections()}
+    for id in [name.removeprefix("old-") for name in names if name.startswith("old-")]:
+        if f"c-{id}" not in names:
+            whole = f"copy-{id}" if f"copy-{id}" in names else f"old-{id}"
+            client.get_collection(whole, embedding_function=None).modify(name=f"c-{id}")
+            names.remove(whole)
+    for name in names:
+        if name.startswith(("old-", "copy-")):
+            client.delete_collection(name)
 
 
 def _is_remote(place: str) -> bool:

@@ -28,6 +28,10 @@ class HostUnavailable(Exception):
     """The host does not answer yet, or not any more."""
 
 
+class Declined(HostUnavailable):
+    """It answers, and would not do this: asking the same again is in vain."""
+
+
 class Refused(Exception):
     """The host would not do it; why, in words."""
 
@@ -68,6 +72,11 @@ async def aembed(texts: Sequence[str], *, model: str = EMBEDDING, of: str = "") 
     asked = {"model": model, "input": list(texts), "input_type": of}
     within = 30.0 if model == EMBEDDING else LOADING
     return _vectors(await _apost(MODEL_HOST, "/v1/embeddings", asked, within=within))
+
+
+def lengths(texts: Sequence[str], *, model: str = EMBEDDING) -> list[int]:
+    """How many tokens each text has to a local embedding model, which reads no more of one than its window."""
+    return list(_post(MODEL_HOST, "/embeddings/lengths", {"model": model, "input": list(texts)})["lengths"])
 
 
 def embedding_model(model: str) -> dict[str, int]:
@@ -205,9 +214,16 @@ def _unavailable(host: str, error: httpx.HTTPError) -> HostUnavailable:
     return HostUnavailable(f"the {host.replace('_', ' ')} does not answer: {error!r}")
 
 
+def unavailable(who: str, response: httpx.Response) -> HostUnavailable:
+    """What an answer without what was asked for means: that it never comes, or not yet."""
+    status = response.status_code
+    kind = Declined if 400 <= status < 500 and status not in (408, 429) else HostUnavailable
+    return kind(f"{who} answered {status}: {response.text[:200]}")
+
+
 def _read(host: str, response: httpx.Response) -> dict[str, Any]:
     if response.status_code != 200:
-        raise HostUnavailable(f"the {host.replace('_', ' ')} answered {response.status_code}: {response.text[:200]}")
+        raise unavailable(f"the {host.replace('_', ' ')}", response)
     answer: dict[str, Any] = orjson.loads(response.content)
     return answer
 

@@ -39,6 +39,7 @@ class Reading:
         for path, work in (("embeddings", self._embed), ("rerank", self._rerank), ("entailment", self._entail)):
             router.add_post(f"/v1/{path}", answering(_door(work)))
         router.add_post("/embeddings/about", answering(_door(self._about)))
+        router.add_post("/embeddings/lengths", answering(_door(self._lengths)))
 
     def begin(self) -> None:
         loaded = asyncio.get_running_loop().run_in_executor(self._thread, self._load)
@@ -72,6 +73,17 @@ class Reading:
             await self.settled.wait()
             return _refusal(503, self.state) if self._minilm is None else _about(self._minilm)
         return await self._by(model, "embedding", lambda held: _about(held.loaded))
+
+    async def _lengths(self, body: dict[str, Any]) -> Any:
+        """Tokens of each text, as the model that embeds it counts them."""
+        model, texts = str(body["model"]), [str(text) for text in body["input"]]
+        if model != EMBEDDING:
+            found = await self._by(model, "embedding", lambda tenant: tenant.loaded.lengths(texts))
+        elif self._minilm is None:
+            return _refusal(503, self.state)
+        else:
+            found = await self._run(lambda: self._minilm.lengths(texts))
+        return {"lengths": found}
 
     async def _rerank(self, body: dict[str, Any]) -> Any:
         """Documents by how well they answer the query, the best first."""

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import transaction
 
 from retrieval import ingest, tasks
+from retrieval.claims import FINAL
 from retrieval.models import Collection, Document
 from workspace.accounts.models import Person
 from workspace.measurement.importing import NotTaken
@@ -39,7 +40,7 @@ def add(person: Person, name: str, data: bytes) -> Collection:
 
 def is_ready(collection_id: UUID) -> bool:
     """Whether all of it can be searched by meaning too."""
-    unfinished = Document.objects.filter(collection=collection_id).exclude(state__in=tasks.FINAL)
+    unfinished = Document.objects.filter(collection=collection_id).exclude(state__in=FINAL)
     return not unfinished.exists()
 
 

@@ -8,8 +8,8 @@ from decimal import Decimal
 from django.conf import settings
 from django.db.models import QuerySet, Sum
 
+from retrieval.claims import FINAL
 from retrieval.models import Document
-from retrieval.tasks import FINAL
 from workspace.measurement import judging, preferring
 from workspace.measurement.models import Agreement, Completion, Item, Judgement, Measurement, Outcome, Preference
 
