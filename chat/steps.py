@@ -8,7 +8,7 @@ the other. What adds messages is undone by pruning what it added.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -142,6 +142,18 @@ def undo(chat: Chat, person: Person, id: UUID) -> Step:
     step.undone = None if step.undone else timezone.now()
     step.save(update_fields=["undone"])
     return step
+
+
+def add(chat: Chat, person: Person, kind: Step.Kind, messages: Sequence[Message], about: str) -> Step:
+    """The step that brought messages into the chat, one below the other; whoever takes it goes to the last of them.
+    Called with the chat's row held."""
+    before: State = {"place": place(chat, person)}
+    tree.stand(chat, person, messages[-1])
+    start = {"start": str(messages[0].pk), "name": "", "starred": False}
+    before |= {"branch": {**start, "pruned": True}}
+    after = {"branch": {**start, "pruned": False}, "place": place(chat, person)}
+    Chat.objects.filter(pk=chat.pk).update(touched=timezone.now())
+    return keep(chat, person, kind, messages[0], before, after, about)
 
 
 def keep(

@@ -10,7 +10,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from chat import chain, requests, steps, tree
+from chat import chain, copies, requests, steps, tree
 from chat.models import Branch, Chat, Checkpoint, Message, Place, Step
 from workspace.accounts.models import Person, Role
 from workspace.router.models import PromptTemplate, Run
@@ -191,6 +191,31 @@ def test_a_branch_becomes_a_chat_of_its_own_that_names_its_origin(client: Client
     assert f'A copy of <a href="/c/{talked.chat.pk}/' in client.get(f"/c/{made.pk}/").content.decode()
     undo_last(client, talked.chat)
     assert client.get(f"/c/{made.pk}/").status_code == 404, "undone, it is out of the index"
+
+
+def test_a_long_branch_is_copied_with_every_flag_on_it(client: Client, talked: Talked) -> None:
+    above, more = talked.milk_answer, []
+    for number in range(1, 901):
+        parts = [{"kind": "text", "text": f"Line {number}"}]
+        fields: dict[str, Any] = {"role": "person", "author": talked.owner, "parts": parts, "settled": True}
+        above = Message(chat=talked.chat, parent=above, depth=talked.milk_answer.depth + number, **fields)
+        more.append(above)
+    Message.objects.bulk_create(more, batch_size=90)
+    for name, one in (("Begun", talked.tea), ("Ended", more[-1]), ("Elsewhere", talked.sugar)):
+        steps.flag(talked.chat, talked.owner, one, name, "")
+    made = Chat.objects.get(pk=post(client, talked.chat, "fork/", message=more[-1].pk).headers["Location"][3:-1])
+    flags = Checkpoint.objects.filter(chat=made).values_list("name", "message__origin", "message__chat")
+    assert set(flags) == {("Begun", talked.tea.pk, made.pk), ("Ended", more[-1].pk, made.pk)}
+
+
+def test_too_much_to_copy_at_once_is_refused(client: Client, talked: Talked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "MOST", 3)
+    for address in ("merge/", "fork/"):
+        answer = talked.turn(talked.sugar_answer, "honey")[1]
+        data = {"whole": "1", "into": talked.milk_answer.pk} if address == "merge/" else {}
+        post(client, talked.chat, address, message=answer.pk, **data)
+        assert "has over 3 messages" in page(client, talked.chat)
+    assert not Message.objects.filter(origin__isnull=False).exists()
 
 
 def test_somebody_else_gets_a_copy_as_a_starting_point(client: Client, talked: Talked, charlie: Person) -> None:
