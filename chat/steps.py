@@ -239,7 +239,7 @@ def _said_at(one: Checkpoint) -> State:
 @dataclass(frozen=True)
 class Told:
     """One line of the story. What added a message is undone by pruning it (``prunes``), anything else by its id;
-    ``own`` is the reader's own affair."""
+    ``own`` is the reader's own affair, and ``theirs`` somebody else's, who alone can undo it."""
 
     when: Any
     id: UUID
@@ -249,6 +249,7 @@ class Told:
     about: str = ""
     prunes: bool = False
     own: bool = False
+    theirs: bool = False
     undone: bool = False
 
 
@@ -277,7 +278,9 @@ def story(chat: Chat, person: Person, *, before: UUID | None = None) -> list[Tol
 
 def _of_steps(chat: Chat, person: Person, older: Q) -> list[Told]:
     rows = Step.objects.filter(older, chat=chat).select_related("person", "message")
-    shown = rows.exclude(Q(kind=Step.Kind.SWITCHED) & ~Q(person=person)).order_by("-id")[:PAGE]
+    shown = list(rows.exclude(Q(kind=Step.Kind.SWITCHED) & ~Q(person=person)).order_by("-id")[:PAGE])
+    copied = {one.pk: one.after["chat"][0] for one in shown if "chat" in one.after}
+    own = {str(id) for id in Chat.objects.filter(pk__in=copied.values(), owner=person).values_list("pk", flat=True)}
     return [
         Told(
             when=one.created,
@@ -287,6 +290,7 @@ def _of_steps(chat: Chat, person: Person, older: Q) -> list[Told]:
             message=one.message_id,
             about=one.about or (beginning(one.message) if one.message else ""),
             own=one.person_id == person.pk and one.kind in OWN,
+            theirs=one.kind == Step.Kind.FORKED and copied.get(one.pk) not in own,
             undone=one.undone is not None,
         )
         for one in shown

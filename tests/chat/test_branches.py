@@ -230,8 +230,13 @@ def test_somebody_else_gets_a_copy_as_a_starting_point(client: Client, talked: T
     assert client.get(f"/c/{made.pk}/").status_code == 404, "it is theirs alone"
     post(client, talked.chat, "fork/", message=talked.milk_answer.pk, person="nobody")
     assert "Nobody who may chat here is named “nobody”." in page(client, talked.chat)
+    undo = f"/steps/{Step.objects.latest('id').pk}/undo/"
+    assert undo not in page(client, talked.chat, "?show=steps"), "nobody is offered what is not theirs to undo"
     undo_last(client, talked.chat)
     assert Chat.objects.get(pk=made.pk).deleted is None
+    post(client, talked.chat, "fork/", message=talked.milk_answer.pk)
+    own = f"/steps/{Step.objects.latest('id').pk}/undo/"
+    assert own in page(client, talked.chat, "?show=steps")
 
 
 def test_branches_and_checkpoints_are_held_against_each_other(client: Client, talked: Talked) -> None:
