@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from channels.db import database_sync_to_async
+from django.db import connection, transaction
 from django.test import Client
 
-from chat.models import Chat, Message, Replay
-from chat.replay import drift, making
+from chat.models import Chat, Message, Replay, Replayed
+from chat.replay import drift, making, plan
+from chat.replay.plan import Change
 from retrieval.models import Collection
 from retrieval.search import Found
 from tests.scripted import Scripted, add_model, broken, say
@@ -19,7 +24,7 @@ from workspace.accounts.models import Person
 from workspace.providers.models import LanguageModel, LanguageModelVersion
 from workspace.router import catalog
 from workspace.router.configuration import save_version
-from workspace.router.models import PromptTemplateVersion
+from workspace.router.models import PromptTemplateVersion, Run
 from workspace.router.seed import ensure_defaults
 from workspace.types import Evidence, Usage, sha256
 
@@ -92,6 +97,46 @@ async def test_a_branch_is_made_again_as_it_was_and_the_chat_stays_as_it_is(alic
     assert message.run and message.run.text == "About cream." and message.chain and message.depth == 3
     again_kept = await database_sync_to_async(client.post)(address, {"keep": "1"})
     assert again_kept["Location"] == kept["Location"] and await Message.objects.filter(chat=chat).acount() == 5
+
+
+async def test_two_workers_make_each_answer_once_and_one_after_the_other(alice: Person) -> None:
+    chat = await talked(alice, "tea", "milk", "sugar")
+    answers = [one async for one in Message.objects.filter(chat=chat, role="model").order_by("pk")]
+    replay = await database_sync_to_async(making.begin)(alice, answers, Change())
+    goes_on = asyncio.Event()
+    for _ in answers:
+        say(goes_on, "Again.", Usage(input=1, output=1))
+    workers = [asyncio.ensure_future(making.make(replay.pk)) for _ in range(2)]
+    done, [at_it] = await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED, timeout=10)
+    assert len(done) == 1 and len(Scripted.calls) <= 4, "who comes second leaves it to the first"
+    await making.make(replay.pk)
+    goes_on.set()
+    await at_it
+    assert len(Scripted.calls) == 6 and await Run.objects.acount() == 6
+    assert not await Replayed.objects.filter(run=None).aexists()
+
+
+async def test_two_processes_that_look_at_once_take_one_answer(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    chat = await talked(alice, "tea", "milk")
+    answers = [one async for one in Message.objects.filter(chat=chat, role="model").order_by("pk")]
+    replay = await database_sync_to_async(making.begin)(alice, answers, Change())
+    request_of, both = plan.request_of, threading.Barrier(2, timeout=0.5)
+
+    def slowly(*asked: Any) -> Any:
+        with suppress(threading.BrokenBarrierError):
+            both.wait()
+        return request_of(*asked)
+
+    def take() -> Any:
+        try:
+            with transaction.atomic():
+                return making._open(replay.pk, -1)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(plan, "request_of", slowly)
+    taken = await asyncio.gather(asyncio.to_thread(take), asyncio.to_thread(take))
+    assert sorted(one is None for one in taken) == [False, True] and await Run.objects.acount() == 3
 
 
 async def test_the_report_names_the_one_thing_that_was_changed(alice: Person) -> None:
