@@ -264,6 +264,7 @@ WORDS = {
     Step.Kind.CHANGED: "changed the checkpoint",
     Step.Kind.UNFLAGGED: "took away the checkpoint",
     Step.Kind.MERGED: "brought in",
+    Step.Kind.KEPT: "kept a replayed answer of",
     Step.Kind.FORKED: "copied this branch",
 }
 
@@ -298,10 +299,11 @@ def _of_steps(chat: Chat, person: Person, older: Q) -> list[Told]:
 
 
 def _of_messages(chat: Chat, older: Q) -> list[Told]:
-    """What added messages, told by the messages. Copies that were brought in have a step of their own."""
+    """What added messages, told by the messages. What was brought in, or kept of a replay, has a step of its own."""
     twins = Message.objects.filter(parent=OuterRef("parent"), role=OuterRef("role"), pk__lt=OuterRef("pk"))
     first = Message.objects.filter(chat=chat, depth=0).order_by("id").values_list("pk", flat=True).first()
-    rows = Message.objects.filter(older, chat=chat, origin=None).annotate(
+    kept = Step.objects.filter(kind=Step.Kind.KEPT, message=OuterRef("pk"))
+    rows = Message.objects.filter(~Exists(kept), older, chat=chat, origin=None).annotate(
         again=Exists(twins),
         is_lane=Exists(Lane.objects.filter(answer=OuterRef("pk"))),
         is_fused=Exists(Fusion.objects.filter(answer=OuterRef("pk"))),

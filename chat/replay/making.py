@@ -14,9 +14,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from chat import access, authority, chain, record, tree
+from chat import access, authority, chain, record, steps
 from chat.frames import Refused
-from chat.models import Message, Replay, Replayed
+from chat.models import Chat, Message, Replay, Replayed, Step
 from chat.replay import plan
 from chat.replay.plan import Change
 from workspace.accounts.models import Person
@@ -81,21 +81,23 @@ def is_going(replay: Replay) -> bool:
     return replay.stopped is None and unfinished.exists()
 
 
-@transaction.atomic
-def keep(person: Person, one: Replayed) -> Message:
-    """Put a new answer into the chat, as a version beside the old one. Raises Refused."""
+@steps.one_at_a_time
+def keep(chat: Chat, person: Person, one: Replayed) -> Message:
+    """Put a new answer into the chat, as a version beside the old one; whoever keeps it goes there. Raises Refused."""
     run, old = one.run, one.message
     if run is None or run.state not in SETTLED or not run.text:
         raise Refused("not_made", "That answer is not finished.", "Wait for it.")
     if kept := Message.objects.filter(run=run).first():
+        steps.switch(chat, person, kept)
         return kept
     parts = [record.plain_part(text_part(run.text))]
     message = Message.objects.create(
-        chat=old.chat, parent=old.parent, role=Message.Role.MODEL, run=run, depth=old.depth, parts=parts,
+        chat=chat, parent=old.parent, role=Message.Role.MODEL, run=run, depth=old.depth, parts=parts,
         digest=sha256(canonical(parts)), settled=True,
     )  # fmt: skip
     chain.settle(message.pk)
-    tree.stand(old.chat, person, message)
+    model = (run.manifest or {}).get("model") or ""
+    steps.add(chat, person, Step.Kind.KEPT, [message], model)
     return message
 
 

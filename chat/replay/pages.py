@@ -10,8 +10,9 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods
 
-from chat import access, tasks
+from chat import access, tasks, tree
 from chat.frames import PARAMETERS, Refused
+from chat.live import announce_changed, announce_moved
 from chat.models import Chat, Message, Replay
 from chat.replay import drift, making, plan
 from chat.views import index, usable_models
@@ -86,10 +87,13 @@ def _act(request: HttpRequest, person: Person, chat: Chat, row: Replay) -> HttpR
     if (wanted := one.first()) is None:
         raise Http404
     try:
-        kept = making.keep(person, wanted)
+        kept = making.keep(chat, person, wanted)
     except Refused as refused:
         words = f"{refused.failure.cause} {refused.failure.action}"
         return HttpResponse(words, status=400, content_type="text/plain; charset=utf-8")
+    announce_changed(chat.pk)
+    if tip := tree.place_of(chat, person):
+        announce_moved(person.pk, chat.pk, tip.pk)
     return redirect(f"{reverse('chat', args=[chat.pk])}#m-{kept.pk}")
 
 

@@ -6,14 +6,15 @@ import asyncio
 import threading
 from contextlib import suppress
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from channels.db import database_sync_to_async
 from django.db import connection, transaction
 from django.test import Client
 
-from chat.models import Chat, Message, Replay, Replayed
+from chat import record
+from chat.models import Branch, Chat, ChatShare, Message, Replay, Replayed, Step
 from chat.replay import drift, making, plan
 from chat.replay.plan import Change
 from retrieval.models import Collection
@@ -26,7 +27,7 @@ from workspace.router import catalog
 from workspace.router.configuration import save_version
 from workspace.router.models import PromptTemplateVersion, Run
 from workspace.router.seed import ensure_defaults
-from workspace.types import Evidence, Usage, sha256
+from workspace.types import Evidence, Part, Usage, sha256
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("live", "scripted", "unqueued")]
 
@@ -97,6 +98,52 @@ async def test_a_branch_is_made_again_as_it_was_and_the_chat_stays_as_it_is(alic
     assert message.run and message.run.text == "About cream." and message.chain and message.depth == 3
     again_kept = await database_sync_to_async(client.post)(address, {"keep": "1"})
     assert again_kept["Location"] == kept["Location"] and await Message.objects.filter(chat=chat).acount() == 5
+
+
+async def test_what_is_kept_is_a_step_that_every_tab_hears_of(alice: Person, bob: Person) -> None:
+    chat = await talked(alice, "tea")
+    await ChatShare.objects.acreate(chat=chat, person=bob, may_write=True)
+    replay, _ = await replayed(alice, chat, "About coffee.")
+    client = await database_sync_to_async(signed_in)(bob)
+    async with tab(alice) as hers, tab(bob) as his:
+        for one in (hers, his):
+            await one.tell("open", chat=chat.pk, seen={})
+            await one.hear("opened")
+        touched = chat.touched
+        response = await database_sync_to_async(client.post)(f"/c/{chat.pk}/replays/{replay.pk}/", {"keep": "0"})
+        kept = response["Location"].split("#m-")[1]
+        await hers.hear("changed")
+        assert (await his.hear("moved"))["tip"] == kept, "whoever keeps it goes there in every tab"
+    await chat.arefresh_from_db()
+    assert chat.touched > touched
+    step = await Step.objects.select_related("person").aget(chat=chat, kind="kept")
+    assert (step.person, str(step.message_id)) == (bob, kept)
+    story = (await database_sync_to_async(client.get)(f"/c/{chat.pk}/history/?show=steps")).content.decode()
+    assert "<b>bob</b> kept a replayed answer of “plain”" in story and "tried an answer again" not in story
+    await database_sync_to_async(client.post)(f"/c/{chat.pk}/steps/{step.pk}/undo/")
+    assert (await Branch.objects.aget(start=kept)).pruned and await Message.objects.filter(pk=kept).aexists()
+
+
+async def test_two_who_keep_one_answer_at_once_keep_it_once(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    chat = await talked(alice, "tea")
+    replay, _ = await replayed(alice, chat, "About coffee.")
+    look, both = record.plain_part, threading.Barrier(2, timeout=0.5)
+
+    def slowly(part: Part) -> dict[str, Any]:
+        with suppress(threading.BrokenBarrierError):
+            both.wait()  # a second one comes here meanwhile, unless it waits for the first
+        return look(part)
+
+    def keep() -> UUID:
+        try:
+            one = Replayed.objects.select_related("run", "message__parent").get(replay=replay)
+            return making.keep(chat, alice, one).pk
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(record, "plain_part", slowly)
+    kept = await asyncio.gather(asyncio.to_thread(keep), asyncio.to_thread(keep))
+    assert kept[0] == kept[1] and await Message.objects.filter(chat=chat, role="model").acount() == 2
 
 
 async def test_two_workers_make_each_answer_once_and_one_after_the_other(alice: Person) -> None:
