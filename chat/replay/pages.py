@@ -8,6 +8,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_http_methods
 
 from chat import access, tasks, tree
@@ -59,6 +60,9 @@ def report(request: HttpRequest, id: UUID, replay: UUID) -> HttpResponse:
         raise Http404
     if request.method == "POST":
         return _act(request, person, chat, row)
+    tag = f'"{drift.state_of(row)}"'
+    if unchanged := get_conditional_response(request, etag=tag):
+        return unchanged
     told = drift.drifts(row)
     if "json" in request.GET:
         return JsonResponse(drift.as_json(row, told), json_dumps_params={"indent": 2, "ensure_ascii": False})
@@ -72,7 +76,9 @@ def report(request: HttpRequest, id: UUID, replay: UUID) -> HttpResponse:
         "going": making.is_going(row),
         "may_write": access.may_write(person, chat),
     }
-    return render(request, "chat/drift.html", context)
+    response = render(request, "chat/drift.html", context)
+    response["ETag"] = tag
+    return response
 
 
 def _act(request: HttpRequest, person: Person, chat: Chat, row: Replay) -> HttpResponse:

@@ -147,9 +147,6 @@ def _more(world: World) -> Iterator[Probe]:
     votes, thumbs = there + "comparisons/{}/vote/", there + "lanes/{}/thumb/"
     yield Probe("comparison-vote", "POST", no_vote, votes.format(world.comparison.pk), votes.format(nothing))
     yield Probe("lane-thumb", "POST", no_child, thumbs.format(lane), thumbs.format(nothing))
-    pair = f"{chat}diff/?a={world.answer.pk}&b="
-    yield Probe("chat-diff", "GET", CHAT_READ, pair + str(world.lanes[0].answer_id), pair + nothing)
-    yield Probe("chat-diff", "GET", no_child, pair + foreign, pair + nothing)
     yield from _bound(world, chat, there, foreign, nothing, no_child, no_vote)
     # Only who deleted a chat brings it back; one that is not deleted is as good as absent.
     undone = {who: Meets.DOOR if met is Meets.DOOR else Meets.ABSENT for who, met in CHAT_READ.items()}

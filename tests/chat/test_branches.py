@@ -255,6 +255,19 @@ def test_branches_and_checkpoints_are_held_against_each_other(client: Client, ta
     assert client.get(address).status_code == 404, "a blind lane stays blind"
 
 
+def test_turns_that_ask_the_same_are_held_against_each_other_and_say_what_made_them(
+    client: Client, talked: Talked
+) -> None:
+    """One more turn between them misaligns nothing."""
+    _, extra = talked.turn(talked.sugar_answer, "honey")
+    _, old = talked.turn(extra, "bread", model="deep")
+    _, new = talked.turn(talked.milk_answer, "bread")
+    shown = page(client, talked.chat, f"?a={old.pk}&b={new.pk}&of=branches")
+    assert "Because of bread.</p>" in shown and "<ins>Because of bread.</ins>" not in shown
+    assert "<del>Why honey?</del>" in shown and "<del>sugar</del><ins>milk</ins>" in shown
+    assert shown.count("<summary>Made otherwise: model</summary>") == 2, "of bread, and of milk beside sugar"
+
+
 def test_the_story_tells_each_step_and_undoes_what_was_asked(client: Client, talked: Talked, bob: Person) -> None:
     post(client, talked.chat, "place/", message=talked.sugar.pk)
     post(client, talked.chat, "place/", message=talked.milk.pk)

@@ -88,7 +88,12 @@ async def test_a_branch_is_made_again_as_it_was_and_the_chat_stays_as_it_is(alic
     assert await Message.objects.filter(chat=chat).acount() == 4, "nothing moves in the chat"
     client = await database_sync_to_async(signed_in)(alice)
     address = f"/c/{chat.pk}/replays/{replay.pk}/"
-    page = (await database_sync_to_async(client.get)(address)).content.decode()
+    response = await database_sync_to_async(client.get)(address)
+    page, seen = response.content.decode(), {"If-None-Match": response["ETag"]}
+    assert (await database_sync_to_async(client.get)(address, headers=seen)).status_code == 304
+    await Replayed.objects.filter(replay=replay, place=1).aupdate(refused="Not now.")
+    assert (await database_sync_to_async(client.get)(address, headers=seen)).status_code == 200
+    await Replayed.objects.filter(replay=replay, place=1).aupdate(refused="")
     assert "the same, byte for byte" in page and "<del>milk</del><ins>cream</ins>" in page and "1 of 2" in page
     said = (await database_sync_to_async(client.get)(f"{address}?json")).json()
     assert said["summary"]["same"] == 1 and said["answers"][1]["figures"][-1]["name"] == "cost, $"
