@@ -13,7 +13,7 @@ from channels.db import database_sync_to_async
 from django.db import connection, transaction
 from django.test import Client
 
-from chat import record
+from chat import record, requests
 from chat.models import Branch, Chat, ChatShare, Message, Replay, Replayed, Step
 from chat.replay import drift, making, plan
 from chat.replay.plan import Change
@@ -23,7 +23,7 @@ from tests.scripted import Scripted, add_model, broken, say
 from tests.tab import tab
 from workspace.accounts.models import Person
 from workspace.providers.models import LanguageModel, LanguageModelVersion
-from workspace.router import catalog
+from workspace.router import catalog, prompts
 from workspace.router.configuration import save_version
 from workspace.router.models import PromptTemplateVersion, Run
 from workspace.router.seed import ensure_defaults
@@ -268,6 +268,61 @@ async def test_what_cannot_be_repeated_is_said_before(alice: Person) -> None:
     assert "plain is withdrawn" in (await get(f"/c/{chat.pk}/replay/")).content.decode()
     _, [one] = await replayed(alice, chat)
     assert "switched off" in one.failed and not one.same
+
+
+@pytest.mark.django_db
+def test_the_same_text_is_promised_only_where_the_same_is_asked(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "LOCAL", "scripted")
+    chat = Chat.objects.create(owner=alice)
+    above: Message | None = None
+    for text, state in (("Half", "interrupted"), ("All of it.", "done")):
+        parts = [{"kind": "text", "text": f"Before {text}"}]
+        asked = Message.objects.create(
+            chat=chat, parent=above, role="person", author=alice, settled=True, depth=above.depth + 1 if above else 0,
+            parts=parts,
+        )  # fmt: skip
+        told = requests.conversation(asked)
+        made = {"model": "plain", "seed": 1, "model_version": LanguageModelVersion.objects.get(model__name="plain").pk}
+        conversation = {"messages": len(told), "digest": prompts.digest_of(told)}
+        run = Run.objects.create(
+            person=alice, state=state, text=text, manifest={**made, "version": 2, "conversation": conversation}
+        )
+        above = Message.objects.create(chat=chat, parent=asked, role="model", run=run, depth=asked.depth + 1)
+    assert above and above.parent and above.parent.parent
+    above = record.answer(above.pk)
+    [one] = plan.outlooks(alice, [above])
+    assert one.exact, one.notes
+    Run.objects.filter(message=above.parent.parent_id).update(text="Half and half")
+    [one] = plan.outlooks(alice, [above])
+    assert [note[:33] for note in one.notes] == ["What was said above it has been w"]
+    Run.objects.filter(message=above.parent.parent_id).update(text="Half")
+    newer("plain")
+    [one] = plan.outlooks(alice, [above])
+    assert [note[:27] for note in one.notes] == ["plain has a newer version h"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("found", "evidence", "note"),
+    [
+        ({"nearest": 0.5}, [{"number": 1, "digest": "d"}], "It was found by meaning. While the model host starts"),
+        ({"threshold": 0.3}, [{"number": 1, "digest": "d"}], "It was found by words alone. While the model host st"),
+        ({"threshold": 0.3}, [], ""),
+    ],
+)
+def test_what_quotes_finds_is_promised_only_where_nothing_was_read(
+    alice: Person, monkeypatch: pytest.MonkeyPatch, found: dict[str, float], evidence: list[Any], note: str
+) -> None:
+    monkeypatch.setattr(plan, "QUOTES", "scripted")
+    chat = Chat.objects.create(owner=alice)
+    asked = Message.objects.create(chat=chat, role="person", author=alice, settled=True)
+    version = LanguageModelVersion.objects.get(model__name="plain").pk
+    manifest = {"model": "plain", "model_version": version, "parameters": found}
+    run = Run.objects.create(person=alice, state="done", text="It boils.", evidence=evidence, manifest=manifest)
+    answer = Message.objects.create(chat=chat, parent=asked, role="model", run=run, depth=1)
+    [one] = plan.outlooks(alice, [record.answer(answer.pk)])
+    assert (one.exact, one.notes[:1]) == (not note, one.notes if note else ())
+    assert not note or one.notes[0].startswith(note)
 
 
 async def test_what_fails_or_is_refused_is_told_and_the_rest_goes_on(alice: Person, bob: Person) -> None:
