@@ -5,6 +5,9 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db.models import F, QuerySet, Window
+from django.db.models.functions import RowNumber
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -19,11 +22,11 @@ from chat.replay import drift, making, plan
 from chat.views import index, usable_models
 from workspace.accounts.models import Person
 from workspace.router.catalog import ACTIVE
-from workspace.router.models import RouterVersion
+from workspace.router.models import PromptTemplateVersion, RouterVersion
 from workspace.router.personas import versions_for
 
 SCOPES = {"answer": "This answer", "branch": "This branch", "chat": "The whole chat"}
-NEWEST = 20  # versions that are offered
+NEWEST = 20  # versions of one thing that are offered
 
 
 @login_required
@@ -109,7 +112,9 @@ def _plan(
     wanted = request.GET.get("message", "")
     message = access.message_for(person, chat.pk, wanted) if wanted else None
     scope = request.GET.get("scope") or ("answer" if message else "branch")
-    messages = chosen or plan.answers_of(chat, person, scope if scope in SCOPES else "branch", message)
+    scope = scope if scope in SCOPES else "branch"
+    page = Paginator(plan.ids_of(chat, person, scope, message), plan.MOST).get_page(request.GET.get("page"))
+    messages = chosen or plan.answers(page.object_list)
     outlooks = plan.outlooks(person, messages)
     known = [one.message.run.cost for one in outlooks if one.message.run and one.message.run.cost is not None]
     context = {
@@ -118,19 +123,27 @@ def _plan(
         "message": message,
         "scope": scope,
         "scopes": SCOPES.items(),
+        "page": page,
         "outlooks": outlooks,
         "exact": sum(one.exact for one in outlooks),
         "cost": sum(known) if known else None,
         "documents": sorted({why for one in messages if one.run for why in plan.documents_changed(one.run)}),
         "models": usable_models(person),
         "parameters": [(name, name.replace("_", " ")) for name in (*PARAMETERS, "seed")],
-        "templates": versions_for(person).select_related("template").order_by("template", "-number")[:NEWEST],
+        "templates": _templates(person),
         "routers": RouterVersion.objects.filter(configuration__name=ACTIVE).order_by("-number")[:NEWEST],
         "before": Replay.objects.filter(chat=chat).select_related("person").order_by("-created")[:NEWEST],
         "asked": request.POST,
         "refused": refused,
     }
     return render(request, "chat/replay.html", context, status=400 if refused else 200)
+
+
+def _templates(person: Person) -> QuerySet[PromptTemplateVersion]:
+    """The newest versions of each prompt."""
+    nth = Window(RowNumber(), partition_by="template", order_by=F("number").desc())
+    found = versions_for(person).annotate(nth=nth).filter(nth__lte=NEWEST).select_related("template")
+    return found.order_by("template__name", "-number")
 
 
 def _person(request: HttpRequest) -> Person:

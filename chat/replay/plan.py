@@ -6,9 +6,10 @@ evidence, seed) but for one thing. It decides nothing about models: the router d
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from chat import made, requests, tree
 from chat.compare.rows import fused
@@ -80,16 +81,22 @@ class Outlook:
         return not self.notes and not self.blocked
 
 
-def answers_of(chat: Chat, person: Person, scope: str, message: Message | None) -> list[Message]:
+def ids_of(chat: Chat, person: Person, scope: str, message: Message | None) -> list[UUID]:
     """The answers that are meant: of a ``branch`` (that leads to the message, or to where the person stands), of the
     whole ``chat``, or that one alone. Oldest first; what is still being written, or withheld, is left out."""
-    if scope == "chat":
-        rows = Message.objects.filter(chat=chat, role=Message.Role.MODEL, settled=True, run__withheld=False)
-        return list(rows.select_related("run__model_version__model", "parent").order_by("pk")[:MOST])
+    finished = Message.objects.filter(chat=chat, role=Message.Role.MODEL, settled=True, run__withheld=False)
+    found = list(finished.order_by("pk").values_list("pk", flat=True))
     tip = message or tree.place_of(chat, person)
-    path = tree.path(chat, tip, 100_000)
-    wanted = path if scope == "branch" else path[-1:]
-    return [one for one in wanted if one.run and one.settled and not one.run.withheld][-MOST:]
+    if scope == "chat" or tip is None:
+        return found
+    meant = set(tree.ids_above(tip, tree.ALL if scope == "branch" else 1))
+    return [id for id in found if id in meant]
+
+
+def answers(ids: Iterable[UUID]) -> list[Message]:
+    """At most ``MOST``, with all that is asked of them here."""
+    rows = Message.objects.filter(pk__in=list(ids)).select_related("chat", "parent", "run__model_version__model")
+    return list(rows.order_by("pk"))
 
 
 def change_of(person: Person, form: Mapping[str, str]) -> Change:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from contextlib import suppress
 from typing import Any
@@ -15,7 +16,7 @@ from django.test import Client
 
 from chat import record, requests
 from chat.models import Branch, Chat, ChatShare, Message, Replay, Replayed, Step
-from chat.replay import drift, making, plan
+from chat.replay import drift, making, pages, plan
 from chat.replay.plan import Change
 from retrieval.models import Collection
 from retrieval.search import Found
@@ -25,7 +26,7 @@ from workspace.accounts.models import Person
 from workspace.providers.models import LanguageModel, LanguageModelVersion
 from workspace.router import catalog, prompts
 from workspace.router.configuration import save_version
-from workspace.router.models import PromptTemplateVersion, Run
+from workspace.router.models import PromptTemplate, PromptTemplateVersion, Run
 from workspace.router.seed import ensure_defaults
 from workspace.types import Evidence, Part, Usage, sha256
 
@@ -323,6 +324,34 @@ def test_what_quotes_finds_is_promised_only_where_nothing_was_read(
     [one] = plan.outlooks(alice, [record.answer(answer.pk)])
     assert (one.exact, one.notes[:1]) == (not note, one.notes if note else ())
     assert not note or one.notes[0].startswith(note)
+
+
+async def test_of_many_answers_so_many_are_offered_at_once_and_all_are_reached(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "MOST", 2)
+    chat = await talked(alice, "tea", "milk", "sugar")
+    client = await database_sync_to_async(signed_in)(alice)
+    for scope in ("branch", "chat"):
+        address = f"/c/{chat.pk}/replay/?scope={scope}"
+        first = (await database_sync_to_async(client.get)(address)).content.decode()
+        last = (await database_sync_to_async(client.get)(f"{address}&page=2")).content.decode()
+        assert "Answers 1 to 2 of 3" in first and f"?scope={scope}&amp;page=2" in first
+        assert [word for word in ("tea", "milk", "sugar") if f"<q>{word}</q>" in first] == ["tea", "milk"]
+        assert "Answers 3 to 3 of 3" in last and "<q>sugar</q>" in last and "<q>milk</q>" not in last
+
+
+async def test_each_prompt_offers_its_newest_versions(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "NEWEST", 2)
+    chat = await talked(alice, "tea")
+    for _ in range(3):
+        await database_sync_to_async(template)("Be terse.")
+    persona = await PromptTemplate.objects.acreate(name="teacher", owner=alice)
+    persona.current = await PromptTemplateVersion.objects.acreate(template=persona, number=1, system="Teach.")
+    await persona.asave(update_fields=["current"])
+    client = await database_sync_to_async(signed_in)(alice)
+    page = (await database_sync_to_async(client.get)(f"/c/{chat.pk}/replay/")).content.decode()
+    assert re.findall(r">(\w+, version \d)", page) == ["default, version 4", "default, version 3", "teacher, version 1"]
 
 
 async def test_what_fails_or_is_refused_is_told_and_the_rest_goes_on(alice: Person, bob: Person) -> None:
