@@ -10,9 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-from django.utils import timezone
-
 from chat import authority, chain, steps, tree
 from chat.frames import Refused
 from chat.models import Chat, Checkpoint, Message, MessageBlob, Step
@@ -27,7 +24,7 @@ SAME = (
 )  # fmt: skip
 
 
-@transaction.atomic
+@steps.one_at_a_time
 def merge(chat: Chat, person: Person, message: Message, into: Message | None, *, whole: bool) -> Step:
     """Bring an answer with its question to the end of the branch that ends at ``into``; ``whole`` brings everything
     from where its own branch left that one. Whoever brings goes with it."""
@@ -39,31 +36,22 @@ def merge(chat: Chat, person: Person, message: Message, into: Message | None, *,
         raise Refused("there_already", "That message is on this branch already.", "Choose one of another branch.")
     brought = _run_of(message, there, whole=whole)
     _refuse_open(brought)
-    before: steps.State = {"place": steps.place(chat, person)}
     copies = _write(chat, brought, parent)
-    tree.stand(chat, person, copies[-1])
-    start = {"start": str(copies[0].pk), "name": "", "starred": False}
-    before |= {"branch": {**start, "pruned": True}}
-    after = {"branch": {**start, "pruned": False}, "place": steps.place(chat, person)}
-    Chat.objects.filter(pk=chat.pk).update(touched=timezone.now())
-    return steps.keep(chat, person, Step.Kind.MERGED, copies[0], before, after, steps.beginning(message))
+    return steps.add(chat, person, Step.Kind.MERGED, copies, steps.beginning(message))
 
 
-@transaction.atomic
+@steps.one_at_a_time
 def fork(chat: Chat, person: Person, message: Message, owner: Person) -> Chat:
     """The path to a message as a chat of its own, for oneself or for somebody else, with the flags on it."""
-    ids = tree.ids_above(message, MOST + 1)
-    if len(ids) > MOST:
-        raise Refused("too_long", f"The branch has over {MOST:,} messages.", "Take it away as a file instead.")
-    path = _loaded(ids)
+    path = _loaded(tree.ids_above(message, MOST + 1))
     _refuse_open(path)
     made = Chat.objects.create(owner=owner, title=chat.title, origin=message, made_by=person)
     copies = _write(made, path, None)
-    flags = Checkpoint.objects.filter(chat=chat, message__in=ids, removed=False) if len(ids) < 900 else []
     twin = {copy.origin_id: copy for copy in copies}
-    for one in flags:
-        said = {"name": one.name, "note": one.note, "author": one.author, "author_name": one.author_name}
-        Checkpoint.objects.create(chat=made, message=twin[one.message_id], **said)
+    for one in Checkpoint.objects.filter(chat=chat, removed=False).select_related("author"):
+        if copy := twin.get(one.message_id):
+            said = {"name": one.name, "note": one.note, "author": one.author, "author_name": one.author_name}
+            Checkpoint.objects.create(chat=made, message=copy, **said)
     tree.stand(made, owner, copies[-1])
     before, after = {"chat": [str(made.pk), True]}, {"chat": [str(made.pk), False]}
     about = "" if owner == person else f"for {owner}"
@@ -98,6 +86,8 @@ def _refuse_open(messages: Sequence[Message]) -> None:
 
 
 def _loaded(ids: Sequence[UUID]) -> list[Message]:
+    if len(ids) > MOST:
+        raise Refused("too_long", f"The branch has over {MOST:,} messages.", "Take it away as a file instead.")
     found: list[Message] = []
     for at in range(0, len(ids), 900):  # SQLite counts variables
         rows = Message.objects.filter(pk__in=ids[at : at + 900])

@@ -1,20 +1,22 @@
-"""What two messages of a chat differ in: their words, what they read, what made them, and what they took.
+"""What two texts differ in, word by word, what two answers were given to read, and what they took.
 
-Words are compared as Python's ``difflib`` does (Ratcliff and Obershelp, 1988): words, and the space between them.
+Lines are compared first, and words within the lines that changed, as Python's ``difflib`` does (Ratcliff and Obershelp,
+1988). What a text repeats all over is no landmark there, so that time grows little faster than length.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
-MOST = 20_000  # words of both together; longer texts are compared line by line
+MOST = 8_000  # lines, or words with what is between them, of both together; what has more is told as changed
 ISLAND = 12  # characters that are the same between two changes, at most, to be told as changed
-_Block = tuple[bool, int, int, int, int]  # the same, and where it lies in both
-_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+_Block = tuple[bool, str, str]  # the same, and how it is in both
+_WORDS = re.compile(r"\s*\w+|\s*[^\w\s]|\s+")  # each with the space before it: runs of words are the landmarks
+_WORD = re.compile(r"\w+")
 _LINES = re.compile(r"[^\n]*\n|[^\n]+\Z")
 
 
@@ -38,58 +40,87 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that made the answers, where it is not the same for both."""
+    """One thing about two answers, by its name on the page."""
 
     name: str
     old: str
     new: str
 
+    @property
+    def changed(self) -> bool:
+        return self.old != self.new
+
 
 def words(old: str, new: str) -> list[Piece]:
     """The pieces of both texts in order: ``same`` and ``removed`` are the old one, ``same`` and ``added`` the new."""
-    pattern = _WORDS if len(old.split()) + len(new.split()) <= MOST else _LINES
-    left, right = pattern.findall(old), pattern.findall(new)
-    blocks = _joined(left, right, SequenceMatcher(None, left, right, autojunk=False).get_opcodes())
     pieces = []
-    for same, a, b, c, d in blocks:
-        kinds = [("same", left[a:b])] if same else [("removed", left[a:b]), ("added", right[c:d])]
-        pieces += [Piece(kind, "".join(part)) for kind, part in kinds if part]
+    for same, left, right in _joined(_blocks(old, new)):
+        kinds = [("same", left)] if same else [("removed", left), ("added", right)]
+        pieces += [Piece(kind, text) for kind, text in kinds if text]
     return pieces
 
 
-def _joined(left: list[str], right: list[str], codes: Iterable[tuple[str, int, int, int, int]]) -> list[_Block]:
+def likeness(pieces: Sequence[Piece]) -> float:
+    """How much of two texts is the same, 0 to 1, by the words in their pieces."""
+    if all(piece.kind == "same" for piece in pieces):
+        return 1.0
+    both = sum((2 if piece.kind == "same" else 1) * len(_WORD.findall(piece.text)) for piece in pieces)
+    same = sum(2 * len(_WORD.findall(piece.text)) for piece in pieces if piece.kind == "same")
+    return same / both if both else 0.0
+
+
+def _blocks(old: str, new: str) -> Iterator[_Block]:
+    for same, left, right in _matched(_LINES.findall(old), _LINES.findall(new)):
+        if same or not left or not right:
+            yield same, left, right
+        else:
+            for block in _matched(_WORDS.findall(left), _WORDS.findall(right)):
+                yield from _without_space(*block)
+
+
+def _matched(left: list[str], right: list[str]) -> Iterator[_Block]:
+    """What is the same at both ends needs no search."""
+    least = min(len(left), len(right))
+    head = next((at for at in range(least) if left[at] != right[at]), least)
+    tail = next((at for at in range(least - head) if left[-1 - at] != right[-1 - at]), least - head)
+    yield True, "".join(left[:head]), "".join(right[:head])
+    a, b = left[head : len(left) - tail], right[head : len(right) - tail]
+    if len(a) + len(b) > MOST:
+        yield False, "".join(a), "".join(b)
+    else:
+        for kind, i, j, k, m in SequenceMatcher(None, a, b).get_opcodes():
+            yield kind == "equal", "".join(a[i:j]), "".join(b[k:m])
+    yield True, "".join(left[len(left) - tail :]), "".join(right[len(right) - tail :])
+
+
+def _without_space(same: bool, left: str, right: str) -> Iterator[_Block]:
+    """The space before two words that are not the same is the same."""
+    space = left[: len(left) - len(left.lstrip())]
+    if not same and space and right.startswith(space):
+        yield True, space, space
+        left, right = left[len(space) :], right[len(space) :]
+    yield same, left, right
+
+
+def _joined(found: Iterator[_Block]) -> list[_Block]:
     """What is the same between two changes, and shorter than both, is read with less effort as part of one change
     (as diff-match-patch by Neil Fraser cleans up)."""
     blocks: list[_Block] = []
-    for kind, a, b, c, d in codes:
-        blocks.append((kind == "equal", a, b, c, d))
-        while len(blocks) > 2 and not blocks[-1][0] and blocks[-2][0] and _is_island(left, right, *blocks[-3:]):
-            first, last = blocks[-3], blocks[-1]
-            blocks[-3:] = [(False, first[1], last[2], first[3], last[4])]
+    for same, left, right in found:
+        if not left and not right:
+            continue
+        if blocks and blocks[-1][0] == same:
+            blocks[-1] = (same, blocks[-1][1] + left, blocks[-1][2] + right)
+        else:
+            blocks.append((same, left, right))
+        while len(blocks) > 2 and not blocks[-1][0] and _is_island(*blocks[-3:]):
+            blocks[-3:] = [(False, "".join(one[1] for one in blocks[-3:]), "".join(one[2] for one in blocks[-3:]))]
     return blocks
 
 
-def _is_island(left: list[str], right: list[str], before: _Block, same: _Block, after: _Block) -> bool:
-    size = len("".join(left[same[1] : same[2]]).strip())
-    changes = [max(len("".join(left[a:b])), len("".join(right[c:d]))) for _, a, b, c, d in (before, after)]
-    return size <= min(*changes, ISLAND)
-
-
-def likeness(old: str, new: str) -> float:
-    """How alike two texts are, 0 to 1, by the words they share in order."""
-    return SequenceMatcher(None, old.split(), new.split(), autojunk=False).ratio()
-
-
-def manifests(old: Mapping[str, Any] | None, new: Mapping[str, Any] | None) -> list[Difference]:
-    """What differs between two manifests, by the names on the page; what is measured is told by ``figures``."""
-    left, right = dict(_flat(old or {})), dict(_flat(new or {}))
-    names = [name for name in dict.fromkeys([*left, *right]) if left.get(name) != right.get(name)]
-    return [Difference(name, left.get(name, "none"), right.get(name, "none")) for name in names]
-
-
-def made(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """What made an answer, by the names on the page."""
-    return dict(_flat(manifest))
+def _is_island(before: _Block, same: _Block, after: _Block) -> bool:
+    changes = [max(len(left), len(right)) for _, left, right in (before, after)]
+    return len(same[1].strip()) <= min(*changes, ISLAND)
 
 
 def sums(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[Difference]:
@@ -124,34 +155,6 @@ def evidence(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> list[Diffe
     return told + [
         Difference("passage", "not given", _passage(right[digest])) for digest in right if digest not in left
     ]
-
-
-# What names a thing, and not what came of it.
-_MADE = (
-    "model",
-    "model_version",
-    "provider",
-    "provider_version",
-    "upstream_model",
-    "resolved_model",
-    "prompt_template",
-    "prompt_template_version",
-    "system_digest",
-    "seed",
-    "finish_reason",
-)
-
-
-def _flat(manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name in _MADE:
-        if manifest.get(name) not in (None, ""):
-            yield name.replace("_", " "), _plain(manifest[name])
-    for name, value in (manifest.get("parameters") or {}).items():
-        yield name.replace("_", " "), _plain(value)
-    decision = manifest.get("decision") or {}
-    for name in ("route", "chosen_by", "configuration"):
-        if decision.get(name) not in (None, ""):
-            yield {"chosen_by": "chosen by", "configuration": "router version"}.get(name, name), _plain(decision[name])
 
 
 def _at(value: Any, path: tuple[str, ...]) -> Any:

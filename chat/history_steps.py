@@ -155,6 +155,7 @@ SAID = {
     Step.Kind.CHANGED: "Checkpoint “{about}” changed.",
     Step.Kind.UNFLAGGED: "Checkpoint “{about}” taken away.",
     Step.Kind.MERGED: "Brought in “{about}”.",
+    Step.Kind.KEPT: "Kept a replayed answer of {about}.",
     Step.Kind.FORKED: "Branch copied.",
 }
 

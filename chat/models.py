@@ -229,6 +229,7 @@ class Step(models.Model):
         CHANGED = "changed"
         UNFLAGGED = "unflagged"
         MERGED = "merged"
+        KEPT = "kept"
         FORKED = "forked"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -89,6 +89,9 @@ def open_continue(person_id: UUID, ask: Continue) -> Opened:
     answer = _answer(person, ask)
     run = answer.run
     assert run is not None
+    Chat.objects.select_for_update(no_key=True).only("pk").get(pk=answer.chat_id)  # nobody asks below it meanwhile
+    if answer.children.exists():
+        raise Refused("gone_on", "Questions below this answer were asked of it as it is.", "Retry it for a whole one.")
     if not run_rows.reopen_row(run.pk):
         raise Refused("not_interrupted", "That answer is not interrupted.", "Retry it for another one.")
     question = _question_of(answer)

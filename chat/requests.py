@@ -27,11 +27,7 @@ def request_for(person: Person, chat: Chat, question: Message, *, model: str, so
     chosen = readable if named is None else tuple(one for one in readable if one in named)
     return replace(
         _asked_by(person),
-        messages=tuple(
-            PromptMessage(role=_role(told.role), parts=parts)
-            for told in tree.said(question, HISTORY)
-            if (parts := _told_parts(told))
-        ),
+        messages=conversation(question),
         chat_id=str(chat.pk),
         model=model,
         grounding=Grounding(
@@ -44,6 +40,15 @@ def request_for(person: Person, chat: Chat, question: Message, *, model: str, so
         persona=question.persona_id,
         variables=question.variables,
         so_far=so_far,
+    )
+
+
+def conversation(question: Message) -> tuple[PromptMessage, ...]:
+    """What was said up to a question, and the question."""
+    return tuple(
+        PromptMessage(role=_role(told.role), parts=parts)
+        for told in tree.said(question, HISTORY)
+        if (parts := _told_parts(told))
     )
 
 

@@ -8,7 +8,7 @@ the other. What adds messages is undone by pruning what it added.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -144,6 +144,18 @@ def undo(chat: Chat, person: Person, id: UUID) -> Step:
     return step
 
 
+def add(chat: Chat, person: Person, kind: Step.Kind, messages: Sequence[Message], about: str) -> Step:
+    """The step that brought messages into the chat, one below the other; whoever takes it goes to the last of them.
+    Called with the chat's row held."""
+    before: State = {"place": place(chat, person)}
+    tree.stand(chat, person, messages[-1])
+    start = {"start": str(messages[0].pk), "name": "", "starred": False}
+    before |= {"branch": {**start, "pruned": True}}
+    after = {"branch": {**start, "pruned": False}, "place": place(chat, person)}
+    Chat.objects.filter(pk=chat.pk).update(touched=timezone.now())
+    return keep(chat, person, kind, messages[0], before, after, about)
+
+
 def keep(
     chat: Chat, person: Person, kind: Step.Kind, message: Message, before: State, after: State, about: str = ""
 ) -> Step:
@@ -227,7 +239,7 @@ def _said_at(one: Checkpoint) -> State:
 @dataclass(frozen=True)
 class Told:
     """One line of the story. What added a message is undone by pruning it (``prunes``), anything else by its id;
-    ``own`` is the reader's own affair."""
+    ``own`` is the reader's own affair, and ``theirs`` somebody else's, who alone can undo it."""
 
     when: Any
     id: UUID
@@ -237,6 +249,7 @@ class Told:
     about: str = ""
     prunes: bool = False
     own: bool = False
+    theirs: bool = False
     undone: bool = False
 
 
@@ -251,6 +264,7 @@ WORDS = {
     Step.Kind.CHANGED: "changed the checkpoint",
     Step.Kind.UNFLAGGED: "took away the checkpoint",
     Step.Kind.MERGED: "brought in",
+    Step.Kind.KEPT: "kept a replayed answer of",
     Step.Kind.FORKED: "copied this branch",
 }
 
@@ -265,7 +279,9 @@ def story(chat: Chat, person: Person, *, before: UUID | None = None) -> list[Tol
 
 def _of_steps(chat: Chat, person: Person, older: Q) -> list[Told]:
     rows = Step.objects.filter(older, chat=chat).select_related("person", "message")
-    shown = rows.exclude(Q(kind=Step.Kind.SWITCHED) & ~Q(person=person)).order_by("-id")[:PAGE]
+    shown = list(rows.exclude(Q(kind=Step.Kind.SWITCHED) & ~Q(person=person)).order_by("-id")[:PAGE])
+    copied = {one.pk: one.after["chat"][0] for one in shown if "chat" in one.after}
+    own = {str(id) for id in Chat.objects.filter(pk__in=copied.values(), owner=person).values_list("pk", flat=True)}
     return [
         Told(
             when=one.created,
@@ -275,6 +291,7 @@ def _of_steps(chat: Chat, person: Person, older: Q) -> list[Told]:
             message=one.message_id,
             about=one.about or (beginning(one.message) if one.message else ""),
             own=one.person_id == person.pk and one.kind in OWN,
+            theirs=one.kind == Step.Kind.FORKED and copied.get(one.pk) not in own,
             undone=one.undone is not None,
         )
         for one in shown
@@ -282,10 +299,11 @@ def _of_steps(chat: Chat, person: Person, older: Q) -> list[Told]:
 
 
 def _of_messages(chat: Chat, older: Q) -> list[Told]:
-    """What added messages, told by the messages. Copies that were brought in have a step of their own."""
+    """What added messages, told by the messages. What was brought in, or kept of a replay, has a step of its own."""
     twins = Message.objects.filter(parent=OuterRef("parent"), role=OuterRef("role"), pk__lt=OuterRef("pk"))
     first = Message.objects.filter(chat=chat, depth=0).order_by("id").values_list("pk", flat=True).first()
-    rows = Message.objects.filter(older, chat=chat, origin=None).annotate(
+    kept = Step.objects.filter(kind=Step.Kind.KEPT, message=OuterRef("pk"))
+    rows = Message.objects.filter(~Exists(kept), older, chat=chat, origin=None).annotate(
         again=Exists(twins),
         is_lane=Exists(Lane.objects.filter(answer=OuterRef("pk"))),
         is_fused=Exists(Fusion.objects.filter(answer=OuterRef("pk"))),

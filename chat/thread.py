@@ -118,6 +118,11 @@ class Shown:
         return self.run.state == RunState.INTERRUPTED
 
     @cached_property
+    def may_continue(self) -> bool:
+        """What was asked below an answer was asked of it as it is."""
+        return self.is_interrupted and not self.message.children.exists()
+
+    @cached_property
     def live(self) -> _LiveText:
         return _LiveText.of(self.run)
 

@@ -34,7 +34,6 @@ urlpatterns = [
     path("personas/", personas.listed, name="personas"),
     path("personas/<int:persona>/", personas.one, name="persona"),
     path("c/<uuid:id>/freeze/", freezing.freeze, name="chat-freeze"),
-    path("c/<uuid:id>/diff/", views.difference, name="chat-diff"),
     path("c/<uuid:id>/rename/", views.rename, name="chat-rename"),
     path("c/<uuid:id>/delete/", views.delete, name="chat-delete"),
     path("c/<uuid:id>/share/", sharing.share, name="chat-share"),

@@ -9,12 +9,12 @@ from uuid import UUID
 from django.contrib import messages as notices
 from django.contrib.auth.decorators import login_required
 from django.db.models import Exists, OuterRef
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from chat import access, diff, record, sharing, steps, windows
+from chat import access, record, sharing, steps, windows
 from chat.attaching import kept_in
 from chat.live import announce_moved
 from chat.models import Chat, Message
@@ -159,34 +159,6 @@ def answer_text(request: HttpRequest, id: UUID) -> HttpResponse:
     response = HttpResponse(message.run.text, content_type="text/plain; charset=utf-8")
     response["X-Content-Type-Options"] = "nosniff"
     return response
-
-
-@login_required
-@require_safe
-def difference(request: HttpRequest, id: UUID) -> HttpResponse:
-    """Two messages of one chat beside each other: ``a`` is the first, ``b`` the second."""
-    person = _person(request)
-    one = access.chat_for(person, id)
-    first, second = (access.message_for(person, id, request.GET.get(name, "")) for name in ("a", "b"))
-    if any(message.run and message.run.withheld for message in (first, second)):
-        raise Http404
-    left, right = (Shown(record.answer(message.pk)) for message in (first, second))
-    old, new = (shown.message.run.manifest if shown.message.run else None for shown in (left, right))
-    context = {
-        **index(request, one),
-        "chat": one,
-        "is_live": any(one.message.run and one.message.run.state in LIVE for one in (left, right)),
-        "may_replay": bool(right.message.run_id) and access.may_write(person, one),
-        "models": usable_models(person),
-        "first": left,
-        "second": right,
-        "pieces": diff.words(left.text, right.text),
-        "likeness": diff.likeness(left.text, right.text),
-        "made": diff.manifests(old, new),
-        "evidence": diff.evidence((old or {}).get("evidence", []), (new or {}).get("evidence", [])),
-        "figures": diff.figures(old, new),
-    }
-    return render(request, "chat/diff.html", context)
 
 
 def index(request: HttpRequest, current: Chat | None = None) -> dict[str, Any]:

@@ -11,21 +11,21 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from django.utils.safestring import SafeString
 
-from chat import diff
+from chat import diff, made
 from chat.diff import Difference, Piece
 from chat.models import Replay, Replayed
 from chat.rendering import render
-from chat.replay.plan import Change
+from chat.replay.plan import MOST, Change
 from chat.thread import Shown
 from retrieval.support import cited_numbers
-from workspace.router.models import PromptTemplateVersion, RouterVersion, Run
+from workspace.router.models import Run
 from workspace.router.states import LIVE, SETTLED
-from workspace.types import sha256
+from workspace.types import canonical, sha256
 
 # What a change is called among the causes.
 CALLED = {"model": "model", "template": "prompt template", "router": "router version", "evidence": "evidence"}
@@ -65,11 +65,11 @@ class Drift:
 
     @cached_property
     def likeness(self) -> float | None:
-        return diff.likeness(self.old.run.text, self.text) if self.is_made and not self.failed else None
+        return diff.likeness(self.pieces) if self.is_made and not self.failed else None
 
     @cached_property
     def pieces(self) -> list[Piece]:
-        return diff.words(self.old.run.text, self.text)
+        return _words(self.old.run.text, self.text)
 
     @cached_property
     def html(self) -> SafeString:
@@ -121,19 +121,20 @@ def drifts(replay: Replay) -> list[Drift]:
     for one in replay.answers.select_related(*related):
         drift = Drift(one, change, Shown(one.message), one.run)
         if drift.is_made and one.run:
-            drift.causes = causes(one.message.run, one.run)
+            old = one.message.run.manifest if one.message.run else None
+            drift.causes = made.differences(old, one.run.manifest, leaving=made.CAME_OF_IT)
         told.append(drift)
     return told
 
 
 def sum_of(told: Sequence[Drift]) -> Sum:
-    made = [one for one in told if one.is_made and not one.failed and one.new]
-    pairs = [(one.old.run, one.new) for one in made if one.new]
-    alike = [one.likeness for one in made if one.likeness is not None]
+    again = [one for one in told if one.is_made and not one.failed and one.new]
+    pairs = [(one.old.run, one.new) for one in again if one.new]
+    alike = [one.likeness for one in again if one.likeness is not None]
     return Sum(
         answers=len(told),
-        made=len(made),
-        same=sum(one.same for one in made),
+        made=len(again),
+        same=sum(one.same for one in again),
         likeness=statistics.fmean(alike) if alike else None,
         cost=(_sum([old.cost for old, _ in pairs]), _sum([new.cost for _, new in pairs])),
         first=(_median([old.first_token_s for old, _ in pairs]), _median([new.first_token_s for _, new in pairs])),
@@ -141,14 +142,10 @@ def sum_of(told: Sequence[Drift]) -> Sum:
     )
 
 
-def causes(old: Run | None, new: Run) -> list[Difference]:
-    """Everything that made the two answers and is not the same, each thing once: a model with its versions is one."""
-    left, right = _causes(old.manifest if old else None), _causes(new.manifest)
-    names = [name for name in dict.fromkeys([*left, *right]) if left.get(name) != right.get(name)]
-    if {"prompt template", "evidence"} & set(names):  # the words that were sent follow from these
-        names = [name for name in names if name != "system prompt as sent"]
-    shown = [(name, left.get(name, ("none",)), right.get(name, ("none",))) for name in names]
-    return [Difference(name, str(a[0]), str(b[0])) for name, a, b in shown]
+def state_of(replay: Replay) -> str:
+    """Another one whenever the report is another one."""
+    rows = replay.answers.values_list("place", "run__state", "run__settled", "refused")
+    return sha256(canonical([replay.stopped, *rows]))
 
 
 def as_json(replay: Replay, told: Sequence[Drift]) -> dict[str, Any]:
@@ -177,47 +174,7 @@ def as_json(replay: Replay, told: Sequence[Drift]) -> dict[str, Any]:
     }
 
 
-def _causes(manifest: Mapping[str, Any] | None) -> dict[str, tuple[Any, ...]]:
-    """Name to what is shown of it, and whatever else must be the same."""
-    if not manifest:
-        return {}
-    decision = manifest.get("decision") or {}
-    upstream = manifest.get("resolved_model") or manifest.get("upstream_model")
-    template = manifest.get("prompt_template")
-    passages = [one["digest"] for one in manifest.get("evidence") or ()]
-    told: dict[str, tuple[Any, ...]] = {
-        "model": (
-            f"{manifest.get('model')} ({upstream})" if upstream != manifest.get("model") else manifest.get("model"),
-            manifest.get("model_version"), manifest.get("provider_version"),
-        ),
-        "prompt template": (
-            f"{template} (version {_template(manifest)})" if template else "its own",
-            manifest.get("prompt_template_version"),
-            manifest.get("system"),
-        ),
-        "router version": (_router(decision.get("configuration")), decision.get("configuration")),
-        "evidence": (f"{len(passages)} passages", *passages),
-        "seed": (manifest.get("seed"),),
-        "conversation": (
-            f"{(manifest.get('conversation') or {}).get('messages', '?')} messages",
-            (manifest.get("conversation") or {}).get("digest"),
-        ),
-        "system prompt as sent": (str(manifest.get("system_digest"))[:12],),
-    }  # fmt: skip
-    asked = manifest.get("asked") if manifest.get("version", 1) > 1 else manifest.get("parameters")
-    told |= {name.replace("_", " "): (value,) for name, value in (asked or {}).items()}
-    told |= {f"{{{name}}}": (value,) for name, value in (manifest.get("variables") or {}).items()}
-    return told
-
-
-def _template(manifest: Mapping[str, Any]) -> Any:
-    row = PromptTemplateVersion.objects.filter(pk=manifest.get("prompt_template_version") or 0).first()
-    return row.number if row else "gone"
-
-
-def _router(id: int | None) -> str:
-    row = RouterVersion.objects.filter(pk=id).first() if id else None
-    return f"version {row.number}" if row else "none"
+_words = lru_cache(maxsize=MOST)(diff.words)  # a report is looked at again and again while it grows
 
 
 def _cited(text: str, evidence: Sequence[Mapping[str, Any]]) -> set[str]:

@@ -7,23 +7,23 @@ costs nothing; a run that was cut off is made once more.
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from uuid import UUID
 
-from channels.db import database_sync_to_async
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.utils import timezone
 
-from chat import access, authority, chain, record, tree
+from chat import access, authority, chain, record, steps
 from chat.frames import Refused
-from chat.models import Message, Replay, Replayed
+from chat.models import Chat, Message, Replay, Replayed, Step
 from chat.replay import plan
 from chat.replay.plan import Change
 from workspace.accounts.models import Person
 from workspace.router import run_rows
 from workspace.router.run_rows import Outcome
 from workspace.router.runs import Numbered, registry
-from workspace.router.states import SETTLED, RunState
+from workspace.router.states import LIVE, SETTLED, RunState
 from workspace.types import Decision, Request, canonical, sha256, text_part
 from workspace.writes import writer
 
@@ -55,13 +55,12 @@ def begin(person: Person, messages: list[Message], change: Change) -> Replay:
 
 
 async def make(replay_id: UUID) -> None:
-    """Go on with a replay until nothing is left of it that nobody else has taken."""
-    for one in await database_sync_to_async(_left)(replay_id):
-        opened = await writer.submit(lambda one=one: _open(one))  # type: ignore[misc]
-        if opened is not None:
-            run_id, request, decided = opened
-            run = await registry().start(run_id, request, _Observer(), decided=decided)
-            await run.task
+    """Go on with a replay until nothing is left of it, or somebody else goes on with it."""
+    place = -1
+    while opened := await writer.submit(partial(_open, replay_id, place)):
+        place, run_id, request, decided = opened
+        run = await registry().start(run_id, request, _Observer(), decided=decided)
+        await run.task
 
 
 def stop(replay: Replay) -> None:
@@ -82,21 +81,23 @@ def is_going(replay: Replay) -> bool:
     return replay.stopped is None and unfinished.exists()
 
 
-@transaction.atomic
-def keep(person: Person, one: Replayed) -> Message:
-    """Put a new answer into the chat, as a version beside the old one. Raises Refused."""
+@steps.one_at_a_time
+def keep(chat: Chat, person: Person, one: Replayed) -> Message:
+    """Put a new answer into the chat, as a version beside the old one; whoever keeps it goes there. Raises Refused."""
     run, old = one.run, one.message
     if run is None or run.state not in SETTLED or not run.text:
         raise Refused("not_made", "That answer is not finished.", "Wait for it.")
     if kept := Message.objects.filter(run=run).first():
+        steps.switch(chat, person, kept)
         return kept
     parts = [record.plain_part(text_part(run.text))]
     message = Message.objects.create(
-        chat=old.chat, parent=old.parent, role=Message.Role.MODEL, run=run, depth=old.depth, parts=parts,
+        chat=chat, parent=old.parent, role=Message.Role.MODEL, run=run, depth=old.depth, parts=parts,
         digest=sha256(canonical(parts)), settled=True,
     )  # fmt: skip
     chain.settle(message.pk)
-    tree.stand(old.chat, person, message)
+    model = (run.manifest or {}).get("model") or ""
+    steps.add(chat, person, Step.Kind.KEPT, [message], model)
     return message
 
 
@@ -104,26 +105,31 @@ def _unmade() -> Q:
     return Q(run=None, refused="") | Q(run__state=RunState.INTERRUPTED)
 
 
-def _left(replay_id: UUID) -> list[int]:
-    return list(Replayed.objects.filter(_unmade(), replay=replay_id).values_list("pk", flat=True))
+def _open(replay_id: UUID, after: int) -> tuple[int, UUID, Request, Decision | None] | None:
+    """Take the next answer, in the writer's thread, and its place; ``None`` where none is left after that place, or
+    another worker is at one of the same replay: it goes on with the rest.
+
+    Whoever holds the replay's row looks and takes before anybody else looks, so no answer is made twice, and none
+    beside another one, which would take longer than the old one had."""
+    replay = Replay.objects.select_for_update(of=("self",)).select_related("person", "chat").get(pk=replay_id)
+    if replay.stopped or Replayed.objects.filter(replay=replay, run__state__in=LIVE).exists():
+        return None
+    rows = Replayed.objects.filter(_unmade(), replay=replay, place__gt=after)
+    while one := rows.select_related("message__chat", "message__parent", "message__run").first():
+        try:
+            request, decided = _asked(replay, one.message)
+        except Refused as refused:
+            words = f"{refused.failure.cause} {refused.failure.action}".strip()
+            Replayed.objects.filter(pk=one.pk).update(refused=words[:300])
+        else:
+            run = run_rows.open_row(person=replay.person)
+            Replayed.objects.filter(pk=one.pk).update(run=run)
+            return one.place, run.pk, request, decided
+    return None
 
 
-def _open(id: int) -> tuple[UUID, Request, Decision | None] | None:
-    """Take one answer, in the writer's thread; ``None`` where there is nothing to do any more."""
-    rows: QuerySet[Replayed] = Replayed.objects.filter(_unmade(), pk=id, replay__stopped=None)
-    one = rows.select_related("replay__person", "message__chat", "message__parent", "message__run").first()
-    if one is None:
-        return None
-    person = one.replay.person
-    try:
-        if person is None or not access.may_write(person, one.message.chat):
-            raise Refused("read_only", "Whoever asked may not write in this chat any more.", "")
-        authority.refuse_withheld(one.message)
-        request, decided = plan.request_of(person, one.message, Change.of(one.replay.change))
-    except Refused as refused:
-        words = f"{refused.failure.cause} {refused.failure.action}".strip()
-        Replayed.objects.filter(pk=id).update(refused=words[:300])
-        return None
-    run = run_rows.open_row(person=person)
-    Replayed.objects.filter(pk=id).update(run=run)
-    return run.pk, request, decided
+def _asked(replay: Replay, message: Message) -> tuple[Request, Decision | None]:
+    if replay.person is None or not access.may_write(replay.person, replay.chat):
+        raise Refused("read_only", "Whoever asked may not write in this chat any more.", "")
+    authority.refuse_withheld(message)
+    return plan.request_of(replay.person, message, Change.of(replay.change))

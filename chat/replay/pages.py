@@ -5,23 +5,28 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db.models import F, QuerySet, Window
+from django.db.models.functions import RowNumber
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_http_methods
 
-from chat import access, tasks
+from chat import access, tasks, tree
 from chat.frames import PARAMETERS, Refused
+from chat.live import announce_changed, announce_moved
 from chat.models import Chat, Message, Replay
 from chat.replay import drift, making, plan
 from chat.views import index, usable_models
 from workspace.accounts.models import Person
 from workspace.router.catalog import ACTIVE
-from workspace.router.models import RouterVersion
+from workspace.router.models import PromptTemplateVersion, RouterVersion
 from workspace.router.personas import versions_for
 
 SCOPES = {"answer": "This answer", "branch": "This branch", "chat": "The whole chat"}
-NEWEST = 20  # versions that are offered
+NEWEST = 20  # versions of one thing that are offered
 
 
 @login_required
@@ -58,6 +63,9 @@ def report(request: HttpRequest, id: UUID, replay: UUID) -> HttpResponse:
         raise Http404
     if request.method == "POST":
         return _act(request, person, chat, row)
+    tag = f'"{drift.state_of(row)}"'
+    if unchanged := get_conditional_response(request, etag=tag):
+        return unchanged
     told = drift.drifts(row)
     if "json" in request.GET:
         return JsonResponse(drift.as_json(row, told), json_dumps_params={"indent": 2, "ensure_ascii": False})
@@ -71,7 +79,9 @@ def report(request: HttpRequest, id: UUID, replay: UUID) -> HttpResponse:
         "going": making.is_going(row),
         "may_write": access.may_write(person, chat),
     }
-    return render(request, "chat/drift.html", context)
+    response = render(request, "chat/drift.html", context)
+    response["ETag"] = tag
+    return response
 
 
 def _act(request: HttpRequest, person: Person, chat: Chat, row: Replay) -> HttpResponse:
@@ -86,10 +96,13 @@ def _act(request: HttpRequest, person: Person, chat: Chat, row: Replay) -> HttpR
     if (wanted := one.first()) is None:
         raise Http404
     try:
-        kept = making.keep(person, wanted)
+        kept = making.keep(chat, person, wanted)
     except Refused as refused:
         words = f"{refused.failure.cause} {refused.failure.action}"
         return HttpResponse(words, status=400, content_type="text/plain; charset=utf-8")
+    announce_changed(chat.pk)
+    if tip := tree.place_of(chat, person):
+        announce_moved(person.pk, chat.pk, tip.pk)
     return redirect(f"{reverse('chat', args=[chat.pk])}#m-{kept.pk}")
 
 
@@ -99,7 +112,9 @@ def _plan(
     wanted = request.GET.get("message", "")
     message = access.message_for(person, chat.pk, wanted) if wanted else None
     scope = request.GET.get("scope") or ("answer" if message else "branch")
-    messages = chosen or plan.answers_of(chat, person, scope if scope in SCOPES else "branch", message)
+    scope = scope if scope in SCOPES else "branch"
+    page = Paginator(plan.ids_of(chat, person, scope, message), plan.MOST).get_page(request.GET.get("page"))
+    messages = chosen or plan.answers(page.object_list)
     outlooks = plan.outlooks(person, messages)
     known = [one.message.run.cost for one in outlooks if one.message.run and one.message.run.cost is not None]
     context = {
@@ -108,19 +123,27 @@ def _plan(
         "message": message,
         "scope": scope,
         "scopes": SCOPES.items(),
+        "page": page,
         "outlooks": outlooks,
         "exact": sum(one.exact for one in outlooks),
         "cost": sum(known) if known else None,
         "documents": sorted({why for one in messages if one.run for why in plan.documents_changed(one.run)}),
         "models": usable_models(person),
         "parameters": [(name, name.replace("_", " ")) for name in (*PARAMETERS, "seed")],
-        "templates": versions_for(person).select_related("template").order_by("template", "-number")[:NEWEST],
+        "templates": _templates(person),
         "routers": RouterVersion.objects.filter(configuration__name=ACTIVE).order_by("-number")[:NEWEST],
         "before": Replay.objects.filter(chat=chat).select_related("person").order_by("-created")[:NEWEST],
         "asked": request.POST,
         "refused": refused,
     }
     return render(request, "chat/replay.html", context, status=400 if refused else 200)
+
+
+def _templates(person: Person) -> QuerySet[PromptTemplateVersion]:
+    """The newest versions of each prompt."""
+    nth = Window(RowNumber(), partition_by="template", order_by=F("number").desc())
+    found = versions_for(person).annotate(nth=nth).filter(nth__lte=NEWEST).select_related("template")
+    return found.order_by("template__name", "-number")
 
 
 def _person(request: HttpRequest) -> Person:

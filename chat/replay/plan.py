@@ -6,17 +6,19 @@ evidence, seed) but for one thing. It decides nothing about models: the router d
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import UUID
 
-from chat import requests, tree
+from chat import made, requests, tree
 from chat.compare.rows import fused
 from chat.frames import PARAMETERS, Refused
 from chat.models import Chat, Fusion, Message
 from retrieval import states
 from workspace.accounts.models import Person
 from workspace.router import catalog as catalogs
+from workspace.router import prompts
 from workspace.router.catalog import ACTIVE, LOCAL, Candidate, Catalog
 from workspace.router.decide import QUOTES, may_use, stored
 from workspace.router.models import PromptTemplateVersion, RouterVersion, Run
@@ -26,6 +28,7 @@ from workspace.types import Decision, Evidence, Grounding, Request
 
 MOST = 200  # answers of one replay
 WHAT = ("model", "parameter", "template", "router", "evidence")
+READS = "While the model host starts, sentences are found by words alone, and else by meaning."
 EVIDENCE = {"again": "searched anew", "none": "none at all"}
 
 
@@ -78,16 +81,22 @@ class Outlook:
         return not self.notes and not self.blocked
 
 
-def answers_of(chat: Chat, person: Person, scope: str, message: Message | None) -> list[Message]:
+def ids_of(chat: Chat, person: Person, scope: str, message: Message | None) -> list[UUID]:
     """The answers that are meant: of a ``branch`` (that leads to the message, or to where the person stands), of the
     whole ``chat``, or that one alone. Oldest first; what is still being written, or withheld, is left out."""
-    if scope == "chat":
-        rows = Message.objects.filter(chat=chat, role=Message.Role.MODEL, settled=True, run__withheld=False)
-        return list(rows.select_related("run__model_version__model", "parent").order_by("pk")[:MOST])
+    finished = Message.objects.filter(chat=chat, role=Message.Role.MODEL, settled=True, run__withheld=False)
+    found = list(finished.order_by("pk").values_list("pk", flat=True))
     tip = message or tree.place_of(chat, person)
-    path = tree.path(chat, tip, 100_000)
-    wanted = path if scope == "branch" else path[-1:]
-    return [one for one in wanted if one.run and one.settled and not one.run.withheld][-MOST:]
+    if scope == "chat" or tip is None:
+        return found
+    meant = set(tree.ids_above(tip, tree.ALL if scope == "branch" else 1))
+    return [id for id in found if id in meant]
+
+
+def answers(ids: Iterable[UUID]) -> list[Message]:
+    """At most ``MOST``, with all that is asked of them here."""
+    rows = Message.objects.filter(pk__in=list(ids)).select_related("chat", "parent", "run__model_version__model")
+    return list(rows.order_by("pk"))
 
 
 def change_of(person: Person, form: Mapping[str, str]) -> Change:
@@ -125,7 +134,7 @@ def request_of(person: Person, old: Message, change: Change) -> tuple[Request, D
     request = replace(
         base,
         model=manifest["model"],
-        parameters=_asked(manifest),
+        parameters=_parameters(manifest),
         seed=manifest.get("seed"),
         system=manifest.get("system"),
         variables=manifest.get("variables") or {},
@@ -153,7 +162,10 @@ def outlook(message: Message, catalog: Catalog, groups: Collection[str]) -> Outl
     candidate = catalog.candidates.get(manifest["model"])
     if candidate is None or not candidate.enabled or candidate.lacks or not may_use(candidate, set(groups)):
         return Outlook(message=message, blocked=f"{manifest['model']} is withdrawn. Choose another model to go on.")
-    return Outlook(message=message, notes=tuple(_notes(run, manifest, candidate)))
+    notes = _notes(run, manifest, candidate)
+    if not _is_asked_the_same(message, manifest):
+        notes.append("What was said above it has been written further since, and that is sent now.")
+    return Outlook(message=message, notes=tuple(notes))
 
 
 def outlooks(person: Person, messages: Sequence[Message]) -> list[Outlook]:
@@ -182,17 +194,20 @@ def _notes(run: Run, manifest: Mapping[str, Any], candidate: Candidate) -> list[
         notes.append(
             "It was imported: what its manifest names is of another workspace, and the current versions answer."
         )
-    if candidate.kind not in (LOCAL, QUOTES):
+    elif candidate.version_id != manifest.get("model_version"):
+        notes.append(
+            f"{candidate.name} has a newer version here; the old one is asked, as long as its provider has it."
+        )
+    if candidate.kind == QUOTES and run.evidence:
+        by_words = "threshold" in (manifest.get("parameters") or {})
+        notes.append(f"It was found by {'words alone' if by_words else 'meaning'}. {READS}")
+    elif candidate.kind == LOCAL and manifest.get("seed") is None:
+        notes.append("It was written without a seed.")
+    elif candidate.kind not in (LOCAL, QUOTES):
         if candidate.takes_seed and manifest.get("seed") is not None:
             notes.append(f"{candidate.name} takes a seed, but its provider does not promise the same text.")
         else:
             notes.append(f"{candidate.name} takes no seed, so it may answer in other words.")
-    elif candidate.kind == LOCAL and manifest.get("seed") is None:
-        notes.append("It was written without a seed.")
-    if candidate.version_id != manifest.get("model_version") and candidate.kind not in (LOCAL, QUOTES):
-        notes.append(
-            f"{candidate.name} has a newer version here; the old one is asked, as long as its provider has it."
-        )
     attempts = manifest.get("attempts") or []
     if sum(1 for one in attempts if one.get("usage")) > 1 or any(one.get("offset") for one in attempts):
         notes.append("It was broken off and gone on with; now it is written in one go.")
@@ -205,11 +220,20 @@ def _notes(run: Run, manifest: Mapping[str, Any], candidate: Candidate) -> list[
     return notes
 
 
-def _asked(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters by our names; the first manifests have them only as they were sent."""
-    if manifest.get("version", 1) > 1:
-        return dict(manifest.get("asked") or {})
-    return {name: value for name, value in (manifest.get("parameters") or {}).items() if name in PARAMETERS}
+def _is_asked_the_same(message: Message, manifest: Mapping[str, Any]) -> bool:
+    """Whether what stands above an answer says what was sent then; the first manifests do not tell."""
+    told = manifest.get("conversation") or {}
+    if not told.get("digest") or message.parent is None:
+        return True
+    request = Request(messages=requests.conversation(message.parent))
+    if request.messages and (fusion := Fusion.objects.filter(answer=message).first()):
+        request = fused(request, fusion)
+    return prompts.digest_of(request.messages[-told["messages"] :]) == told["digest"]
+
+
+def _parameters(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    asked = made.asked(manifest)
+    return asked if manifest.get("version", 1) > 1 else {one: asked[one] for one in PARAMETERS if one in asked}
 
 
 def _with(request: Request, change: Change, grounding: Grounding) -> Request:

@@ -2,6 +2,7 @@
 
 class LivePart extends HTMLElement {
   #timer = 0;
+  #tag = "";
 
   connectedCallback() {
     this.#wait();
@@ -18,13 +19,16 @@ class LivePart extends HTMLElement {
 
   async #renew() {
     try {
-      const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+      const seen = this.#tag ? { "if-none-match": this.#tag } : {};
+      const answer = await fetch(location.href, { headers: { accept: "text/html", ...seen } });
+      if (answer.status === 304) return this.#wait();
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById(this.id);
       if (answer.ok && fresh && !this.contains(document.activeElement)) {
         this.toggleAttribute("every", fresh.hasAttribute("every"));
         if (fresh.hasAttribute("every")) this.setAttribute("every", fresh.getAttribute("every"));
         this.replaceChildren(...fresh.childNodes);
+        this.#tag = answer.headers.get("etag") ?? "";
       }
     } catch {
       // the server is away; it is asked again

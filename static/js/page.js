@@ -299,7 +299,7 @@ function chat() {
       return;
     }
     if (action === "lane-add") return join({ comparison, model });
-    if (action === "lanes-diff") return location.assign(`/c/${here}/diff/?a=${chosen[0].message}&b=${chosen[1].message}`);
+    if (action === "lanes-diff") return location.assign(`/c/${here}/history/?a=${chosen[0].message}&b=${chosen[1].message}#changed`);
     if (chosen.length === 1) {
       lanes.set([]);
       return thread.reload(chosen[0].message).then(() => composer.focusText());

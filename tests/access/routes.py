@@ -17,16 +17,19 @@ from django.urls.resolvers import RoutePattern
 
 from tests.access.table import (
     CHAT_COPY,
+    CHAT_OWNER,
     CHAT_READ,
     CHAT_WRITE,
     LIBRARY,
     OWNER_ONLY,
     PROGRAMS,
     PUBLIC,
+    UPLOADER,
     Access,
     Meets,
     Who,
     entry,
+    refuse,
 )
 from tests.access.world import World, absent
 
@@ -147,10 +150,9 @@ def _more(world: World) -> Iterator[Probe]:
     votes, thumbs = there + "comparisons/{}/vote/", there + "lanes/{}/thumb/"
     yield Probe("comparison-vote", "POST", no_vote, votes.format(world.comparison.pk), votes.format(nothing))
     yield Probe("lane-thumb", "POST", no_child, thumbs.format(lane), thumbs.format(nothing))
-    pair = f"{chat}diff/?a={world.answer.pk}&b="
-    yield Probe("chat-diff", "GET", CHAT_READ, pair + str(world.lanes[0].answer_id), pair + nothing)
-    yield Probe("chat-diff", "GET", no_child, pair + foreign, pair + nothing)
     yield from _bound(world, chat, there, foreign, nothing, no_child, no_vote)
+    yield from _named(world, chat)
+    yield from _kept(world, there)
     # Only who deleted a chat brings it back; one that is not deleted is as good as absent.
     undone = {who: Meets.DOOR if met is Meets.DOOR else Meets.ABSENT for who, met in CHAT_READ.items()}
     gone = f"/c/{absent(world.chat.pk)}/delete/"
@@ -193,6 +195,45 @@ def _bound(
     yield Probe("chat-history", "GET", no_read, pair + foreign, pair + nothing)
     other = f"{there}history/?a={foreign}&b=flag-"
     yield Probe("chat-history", "GET", no_read, other + str(flag), other + str(absent(flag)))
+
+
+def _named(world: World, chat: str) -> Iterator[Probe]:
+    """What is done at a message, or shown of it, is done and shown at one of that very chat."""
+    own, foreign, nothing = str(world.answer.pk), str(world.elsewhere.pk), str(absent(world.elsewhere.pk))
+    forms = (
+        ("chat-go", CHAT_READ, "go/", "message", {}),
+        ("chat-checkpoints", CHAT_WRITE, "checkpoints/", "message", {"name": "Here"}),
+        ("chat-replay", CHAT_WRITE, "replay/", "answer", {"what": "parameter"}),
+        ("chat-links", CHAT_OWNER, "links/", "message", {"days": "7"}),
+    )
+    for name, may, address, field_, more in forms:
+        url, asked = chat + address, [{field_: one, **more} for one in (foreign, nothing)]
+        yield Probe(name, "POST", may, url, "", {field_: own, **more})
+        yield Probe(name, "POST", refuse(may, Meets.ABSENT), url, url, *asked)
+    pages = (
+        ("chat-replay", CHAT_WRITE, "replay/"), ("chat-links", CHAT_OWNER, "links/"),
+        ("chat-export", CHAT_READ, "export/md/"), ("chat-export", CHAT_READ, "export/jsonl/"),
+    )  # fmt: skip
+    for name, may, address in pages:
+        url = f"{chat}{address}?message="
+        yield Probe(name, "GET", may, url + own, url + nothing)
+        yield Probe(name, "GET", refuse(may, Meets.ABSENT), url + foreign, url + nothing)
+
+
+def _kept(world: World, there: str) -> Iterator[Probe]:
+    """So are the replays and the links of a chat, and the versions of a prompt."""
+    replay, link = world.values["replay"], world.values["link"]
+    keep, own = {"keep": "0"}, f"/c/{world.chat.pk}/replays/{replay}/"
+    yield Probe("replay-report", "POST", CHAT_WRITE, own, "", keep)
+    yield Probe("replay-report", "POST", refuse(CHAT_WRITE, Meets.ABSENT), own, "", {"keep": "7"})
+    for method in ("GET", "POST"):
+        urls = [f"{there}replays/{one}/" for one in (replay, absent(replay))]
+        yield Probe("replay-report", method, refuse(CHAT_READ, Meets.ABSENT), *urls, keep, keep)
+    urls = [f"{there}links/{one}/revoke/" for one in (link, absent(link))]
+    yield Probe("chat-link-revoke", "POST", refuse(CHAT_OWNER, Meets.ABSENT), *urls)
+    url = f"/personas/{world.values['persona']}/"
+    yield Probe("persona", "POST", UPLOADER, url, "", {"use": "1"})
+    yield Probe("persona", "POST", refuse(UPLOADER, Meets.ABSENT), url, url, {"use": "2"}, {"use": "3"})
 
 
 def _walk(resolver: URLResolver, before: str, space: str) -> Iterator[Route]:

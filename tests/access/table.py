@@ -141,7 +141,6 @@ ROUTES: dict[str, tuple[Access, Access]] = {
     "persona": (UPLOADER, UPLOADER),
     "chat-export": (CHAT_READ, NO),
     "chat-freeze": (access({Who.MEMBER, Who.READER, Who.WRITER}, forbidden=INVITED),) * 2,
-    "chat-diff": (refuse(CHAT_READ, Meets.ABSENT), NO),  # it names no message
     "chat-rename": (NO, CHAT_OWNER),
     "chat-delete": (NO, CHAT_OWNER),
     "chat-share": (CHAT_OWNER, CHAT_OWNER),

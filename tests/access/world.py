@@ -139,6 +139,8 @@ def build() -> World:
     persona = PromptTemplate.objects.create(name="teacher", title="Teacher", owner=member)
     persona.current = PromptTemplateVersion.objects.create(template=persona, number=1, system="Teach.")
     persona.save(update_fields=["current"])
+    another = PromptTemplate.objects.exclude(pk=persona.pk).get()
+    PromptTemplateVersion.objects.create(template=another, number=2, system="Answer.")
     CollectionState.objects.create(collection=collection, number=1, documents=[], digest="0" * 64)
     checkpoint = Checkpoint.objects.create(chat=chat, name="Agreed", message=answer, author=member)
     step = steps.name(chat, member, answer, "The bridge")

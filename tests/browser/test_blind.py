@@ -113,7 +113,7 @@ def test_nothing_names_a_lane_before_the_vote(page: Page, guest: Page) -> None:
         wire.look()
         for path in ("", "history/", "export/md/", f"export/jsonl/?message={messages[0]}"):
             assert wire.fetch(f"{chat}{path}") == 200
-        assert wire.fetch(f"{chat}diff/?a={messages[0]}&b={messages[1]}") == 404
+        assert wire.fetch(f"{chat}history/?a={messages[0]}&b={messages[1]}") == 404
         for run in runs:
             for view in ("why/", "manifest.json", "answer.md"):
                 assert wire.fetch(f"/runs/{run}/{view}") == 404

@@ -10,7 +10,7 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
-from chat import chain, requests, steps, tree
+from chat import chain, copies, requests, steps, tree
 from chat.models import Branch, Chat, Checkpoint, Message, Place, Step
 from workspace.accounts.models import Person, Role
 from workspace.router.models import PromptTemplate, Run
@@ -193,6 +193,31 @@ def test_a_branch_becomes_a_chat_of_its_own_that_names_its_origin(client: Client
     assert client.get(f"/c/{made.pk}/").status_code == 404, "undone, it is out of the index"
 
 
+def test_a_long_branch_is_copied_with_every_flag_on_it(client: Client, talked: Talked) -> None:
+    above, more = talked.milk_answer, []
+    for number in range(1, 901):
+        parts = [{"kind": "text", "text": f"Line {number}"}]
+        fields: dict[str, Any] = {"role": "person", "author": talked.owner, "parts": parts, "settled": True}
+        above = Message(chat=talked.chat, parent=above, depth=talked.milk_answer.depth + number, **fields)
+        more.append(above)
+    Message.objects.bulk_create(more, batch_size=90)
+    for name, one in (("Begun", talked.tea), ("Ended", more[-1]), ("Elsewhere", talked.sugar)):
+        steps.flag(talked.chat, talked.owner, one, name, "")
+    made = Chat.objects.get(pk=post(client, talked.chat, "fork/", message=more[-1].pk).headers["Location"][3:-1])
+    flags = Checkpoint.objects.filter(chat=made).values_list("name", "message__origin", "message__chat")
+    assert set(flags) == {("Begun", talked.tea.pk, made.pk), ("Ended", more[-1].pk, made.pk)}
+
+
+def test_too_much_to_copy_at_once_is_refused(client: Client, talked: Talked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(copies, "MOST", 3)
+    for address in ("merge/", "fork/"):
+        answer = talked.turn(talked.sugar_answer, "honey")[1]
+        data = {"whole": "1", "into": talked.milk_answer.pk} if address == "merge/" else {}
+        post(client, talked.chat, address, message=answer.pk, **data)
+        assert "has over 3 messages" in page(client, talked.chat)
+    assert not Message.objects.filter(origin__isnull=False).exists()
+
+
 def test_somebody_else_gets_a_copy_as_a_starting_point(client: Client, talked: Talked, charlie: Person) -> None:
     post(client, talked.chat, "fork/", message=talked.milk_answer.pk, person="Charlie")
     made = Chat.objects.get(owner=charlie)
@@ -205,8 +230,13 @@ def test_somebody_else_gets_a_copy_as_a_starting_point(client: Client, talked: T
     assert client.get(f"/c/{made.pk}/").status_code == 404, "it is theirs alone"
     post(client, talked.chat, "fork/", message=talked.milk_answer.pk, person="nobody")
     assert "Nobody who may chat here is named “nobody”." in page(client, talked.chat)
+    undo = f"/steps/{Step.objects.latest('id').pk}/undo/"
+    assert undo not in page(client, talked.chat, "?show=steps"), "nobody is offered what is not theirs to undo"
     undo_last(client, talked.chat)
     assert Chat.objects.get(pk=made.pk).deleted is None
+    post(client, talked.chat, "fork/", message=talked.milk_answer.pk)
+    own = f"/steps/{Step.objects.latest('id').pk}/undo/"
+    assert own in page(client, talked.chat, "?show=steps")
 
 
 def test_branches_and_checkpoints_are_held_against_each_other(client: Client, talked: Talked) -> None:
@@ -223,6 +253,19 @@ def test_branches_and_checkpoints_are_held_against_each_other(client: Client, ta
     Run.objects.filter(pk=talked.milk_answer.run_id).update(withheld=True)
     address = f"/c/{talked.chat.pk}/history/?a={talked.sugar_answer.pk}&b={talked.milk_answer.pk}"
     assert client.get(address).status_code == 404, "a blind lane stays blind"
+
+
+def test_turns_that_ask_the_same_are_held_against_each_other_and_say_what_made_them(
+    client: Client, talked: Talked
+) -> None:
+    """One more turn between them misaligns nothing."""
+    _, extra = talked.turn(talked.sugar_answer, "honey")
+    _, old = talked.turn(extra, "bread", model="deep")
+    _, new = talked.turn(talked.milk_answer, "bread")
+    shown = page(client, talked.chat, f"?a={old.pk}&b={new.pk}&of=branches")
+    assert "Because of bread.</p>" in shown and "<ins>Because of bread.</ins>" not in shown
+    assert "<del>Why honey?</del>" in shown and "<del>sugar</del><ins>milk</ins>" in shown
+    assert shown.count("<summary>Made otherwise: model</summary>") == 2, "of bread, and of milk beside sugar"
 
 
 def test_the_story_tells_each_step_and_undoes_what_was_asked(client: Client, talked: Talked, bob: Person) -> None:

@@ -100,6 +100,10 @@ def test_an_interrupted_answer_offers_to_continue(page: Client, chat: Chat) -> N
     tree.stand(chat, chat.owner, cut)
     html = text(page.get(reverse("chat", args=[chat.pk])))
     assert "Half" in html and "The server stopped." in html and 'data-do="continue"' in html
+    after = answer(question(chat, "Why half?", cut), "Because.")
+    tree.stand(chat, chat.owner, after)
+    html = text(page.get(reverse("chat", args=[chat.pk])))
+    assert "Half" in html and 'data-do="continue"' not in html, "what was asked of it was asked of it as it is"
 
 
 def test_a_models_words_cannot_run_in_the_page(page: Client, chat: Chat) -> None:

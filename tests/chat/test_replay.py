@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
+import threading
+from contextlib import suppress
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from channels.db import database_sync_to_async
+from django.db import connection, transaction
 from django.test import Client
 
-from chat.models import Chat, Message, Replay
-from chat.replay import drift, making
+from chat import record, requests
+from chat.models import Branch, Chat, ChatShare, Message, Replay, Replayed, Step
+from chat.replay import drift, making, pages, plan
+from chat.replay.plan import Change
 from retrieval.models import Collection
 from retrieval.search import Found
 from tests.scripted import Scripted, add_model, broken, say
 from tests.tab import tab
 from workspace.accounts.models import Person
 from workspace.providers.models import LanguageModel, LanguageModelVersion
-from workspace.router import catalog
+from workspace.router import catalog, prompts
 from workspace.router.configuration import save_version
-from workspace.router.models import PromptTemplateVersion
+from workspace.router.models import PromptTemplate, PromptTemplateVersion, Run
 from workspace.router.seed import ensure_defaults
-from workspace.types import Evidence, Usage, sha256
+from workspace.types import Evidence, Part, Usage, sha256
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("live", "scripted", "unqueued")]
 
@@ -82,7 +89,12 @@ async def test_a_branch_is_made_again_as_it_was_and_the_chat_stays_as_it_is(alic
     assert await Message.objects.filter(chat=chat).acount() == 4, "nothing moves in the chat"
     client = await database_sync_to_async(signed_in)(alice)
     address = f"/c/{chat.pk}/replays/{replay.pk}/"
-    page = (await database_sync_to_async(client.get)(address)).content.decode()
+    response = await database_sync_to_async(client.get)(address)
+    page, seen = response.content.decode(), {"If-None-Match": response["ETag"]}
+    assert (await database_sync_to_async(client.get)(address, headers=seen)).status_code == 304
+    await Replayed.objects.filter(replay=replay, place=1).aupdate(refused="Not now.")
+    assert (await database_sync_to_async(client.get)(address, headers=seen)).status_code == 200
+    await Replayed.objects.filter(replay=replay, place=1).aupdate(refused="")
     assert "the same, byte for byte" in page and "<del>milk</del><ins>cream</ins>" in page and "1 of 2" in page
     said = (await database_sync_to_async(client.get)(f"{address}?json")).json()
     assert said["summary"]["same"] == 1 and said["answers"][1]["figures"][-1]["name"] == "cost, $"
@@ -92,6 +104,92 @@ async def test_a_branch_is_made_again_as_it_was_and_the_chat_stays_as_it_is(alic
     assert message.run and message.run.text == "About cream." and message.chain and message.depth == 3
     again_kept = await database_sync_to_async(client.post)(address, {"keep": "1"})
     assert again_kept["Location"] == kept["Location"] and await Message.objects.filter(chat=chat).acount() == 5
+
+
+async def test_what_is_kept_is_a_step_that_every_tab_hears_of(alice: Person, bob: Person) -> None:
+    chat = await talked(alice, "tea")
+    await ChatShare.objects.acreate(chat=chat, person=bob, may_write=True)
+    replay, _ = await replayed(alice, chat, "About coffee.")
+    client = await database_sync_to_async(signed_in)(bob)
+    async with tab(alice) as hers, tab(bob) as his:
+        for one in (hers, his):
+            await one.tell("open", chat=chat.pk, seen={})
+            await one.hear("opened")
+        touched = chat.touched
+        response = await database_sync_to_async(client.post)(f"/c/{chat.pk}/replays/{replay.pk}/", {"keep": "0"})
+        kept = response["Location"].split("#m-")[1]
+        await hers.hear("changed")
+        assert (await his.hear("moved"))["tip"] == kept, "whoever keeps it goes there in every tab"
+    await chat.arefresh_from_db()
+    assert chat.touched > touched
+    step = await Step.objects.select_related("person").aget(chat=chat, kind="kept")
+    assert (step.person, str(step.message_id)) == (bob, kept)
+    story = (await database_sync_to_async(client.get)(f"/c/{chat.pk}/history/?show=steps")).content.decode()
+    assert "<b>bob</b> kept a replayed answer of “plain”" in story and "tried an answer again" not in story
+    await database_sync_to_async(client.post)(f"/c/{chat.pk}/steps/{step.pk}/undo/")
+    assert (await Branch.objects.aget(start=kept)).pruned and await Message.objects.filter(pk=kept).aexists()
+
+
+async def test_two_who_keep_one_answer_at_once_keep_it_once(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    chat = await talked(alice, "tea")
+    replay, _ = await replayed(alice, chat, "About coffee.")
+    look, both = record.plain_part, threading.Barrier(2, timeout=0.5)
+
+    def slowly(part: Part) -> dict[str, Any]:
+        with suppress(threading.BrokenBarrierError):
+            both.wait()  # a second one comes here meanwhile, unless it waits for the first
+        return look(part)
+
+    def keep() -> UUID:
+        try:
+            one = Replayed.objects.select_related("run", "message__parent").get(replay=replay)
+            return making.keep(chat, alice, one).pk
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(record, "plain_part", slowly)
+    kept = await asyncio.gather(asyncio.to_thread(keep), asyncio.to_thread(keep))
+    assert kept[0] == kept[1] and await Message.objects.filter(chat=chat, role="model").acount() == 2
+
+
+async def test_two_workers_make_each_answer_once_and_one_after_the_other(alice: Person) -> None:
+    chat = await talked(alice, "tea", "milk", "sugar")
+    answers = [one async for one in Message.objects.filter(chat=chat, role="model").order_by("pk")]
+    replay = await database_sync_to_async(making.begin)(alice, answers, Change())
+    goes_on = asyncio.Event()
+    for _ in answers:
+        say(goes_on, "Again.", Usage(input=1, output=1))
+    workers = [asyncio.ensure_future(making.make(replay.pk)) for _ in range(2)]
+    done, [at_it] = await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED, timeout=10)
+    assert len(done) == 1 and len(Scripted.calls) <= 4, "who comes second leaves it to the first"
+    await making.make(replay.pk)
+    goes_on.set()
+    await at_it
+    assert len(Scripted.calls) == 6 and await Run.objects.acount() == 6
+    assert not await Replayed.objects.filter(run=None).aexists()
+
+
+async def test_two_processes_that_look_at_once_take_one_answer(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    chat = await talked(alice, "tea", "milk")
+    answers = [one async for one in Message.objects.filter(chat=chat, role="model").order_by("pk")]
+    replay = await database_sync_to_async(making.begin)(alice, answers, Change())
+    request_of, both = plan.request_of, threading.Barrier(2, timeout=0.5)
+
+    def slowly(*asked: Any) -> Any:
+        with suppress(threading.BrokenBarrierError):
+            both.wait()
+        return request_of(*asked)
+
+    def take() -> Any:
+        try:
+            with transaction.atomic():
+                return making._open(replay.pk, -1)
+        finally:
+            connection.close()
+
+    monkeypatch.setattr(plan, "request_of", slowly)
+    taken = await asyncio.gather(asyncio.to_thread(take), asyncio.to_thread(take))
+    assert sorted(one is None for one in taken) == [False, True] and await Run.objects.acount() == 3
 
 
 async def test_the_report_names_the_one_thing_that_was_changed(alice: Person) -> None:
@@ -171,6 +269,89 @@ async def test_what_cannot_be_repeated_is_said_before(alice: Person) -> None:
     assert "plain is withdrawn" in (await get(f"/c/{chat.pk}/replay/")).content.decode()
     _, [one] = await replayed(alice, chat)
     assert "switched off" in one.failed and not one.same
+
+
+@pytest.mark.django_db
+def test_the_same_text_is_promised_only_where_the_same_is_asked(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "LOCAL", "scripted")
+    chat = Chat.objects.create(owner=alice)
+    above: Message | None = None
+    for text, state in (("Half", "interrupted"), ("All of it.", "done")):
+        parts = [{"kind": "text", "text": f"Before {text}"}]
+        asked = Message.objects.create(
+            chat=chat, parent=above, role="person", author=alice, settled=True, depth=above.depth + 1 if above else 0,
+            parts=parts,
+        )  # fmt: skip
+        told = requests.conversation(asked)
+        made = {"model": "plain", "seed": 1, "model_version": LanguageModelVersion.objects.get(model__name="plain").pk}
+        conversation = {"messages": len(told), "digest": prompts.digest_of(told)}
+        run = Run.objects.create(
+            person=alice, state=state, text=text, manifest={**made, "version": 2, "conversation": conversation}
+        )
+        above = Message.objects.create(chat=chat, parent=asked, role="model", run=run, depth=asked.depth + 1)
+    assert above and above.parent and above.parent.parent
+    above = record.answer(above.pk)
+    [one] = plan.outlooks(alice, [above])
+    assert one.exact, one.notes
+    Run.objects.filter(message=above.parent.parent_id).update(text="Half and half")
+    [one] = plan.outlooks(alice, [above])
+    assert [note[:33] for note in one.notes] == ["What was said above it has been w"]
+    Run.objects.filter(message=above.parent.parent_id).update(text="Half")
+    newer("plain")
+    [one] = plan.outlooks(alice, [above])
+    assert [note[:27] for note in one.notes] == ["plain has a newer version h"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("found", "evidence", "note"),
+    [
+        ({"nearest": 0.5}, [{"number": 1, "digest": "d"}], "It was found by meaning. While the model host starts"),
+        ({"threshold": 0.3}, [{"number": 1, "digest": "d"}], "It was found by words alone. While the model host st"),
+        ({"threshold": 0.3}, [], ""),
+    ],
+)
+def test_what_quotes_finds_is_promised_only_where_nothing_was_read(
+    alice: Person, monkeypatch: pytest.MonkeyPatch, found: dict[str, float], evidence: list[Any], note: str
+) -> None:
+    monkeypatch.setattr(plan, "QUOTES", "scripted")
+    chat = Chat.objects.create(owner=alice)
+    asked = Message.objects.create(chat=chat, role="person", author=alice, settled=True)
+    version = LanguageModelVersion.objects.get(model__name="plain").pk
+    manifest = {"model": "plain", "model_version": version, "parameters": found}
+    run = Run.objects.create(person=alice, state="done", text="It boils.", evidence=evidence, manifest=manifest)
+    answer = Message.objects.create(chat=chat, parent=asked, role="model", run=run, depth=1)
+    [one] = plan.outlooks(alice, [record.answer(answer.pk)])
+    assert (one.exact, one.notes[:1]) == (not note, one.notes if note else ())
+    assert not note or one.notes[0].startswith(note)
+
+
+async def test_of_many_answers_so_many_are_offered_at_once_and_all_are_reached(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "MOST", 2)
+    chat = await talked(alice, "tea", "milk", "sugar")
+    client = await database_sync_to_async(signed_in)(alice)
+    for scope in ("branch", "chat"):
+        address = f"/c/{chat.pk}/replay/?scope={scope}"
+        first = (await database_sync_to_async(client.get)(address)).content.decode()
+        last = (await database_sync_to_async(client.get)(f"{address}&page=2")).content.decode()
+        assert "Answers 1 to 2 of 3" in first and f"?scope={scope}&amp;page=2" in first
+        assert [word for word in ("tea", "milk", "sugar") if f"<q>{word}</q>" in first] == ["tea", "milk"]
+        assert "Answers 3 to 3 of 3" in last and "<q>sugar</q>" in last and "<q>milk</q>" not in last
+
+
+async def test_each_prompt_offers_its_newest_versions(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "NEWEST", 2)
+    chat = await talked(alice, "tea")
+    for _ in range(3):
+        await database_sync_to_async(template)("Be terse.")
+    persona = await PromptTemplate.objects.acreate(name="teacher", owner=alice)
+    persona.current = await PromptTemplateVersion.objects.acreate(template=persona, number=1, system="Teach.")
+    await persona.asave(update_fields=["current"])
+    client = await database_sync_to_async(signed_in)(alice)
+    page = (await database_sync_to_async(client.get)(f"/c/{chat.pk}/replay/")).content.decode()
+    assert re.findall(r">(\w+, version \d)", page) == ["default, version 4", "default, version 3", "teacher, version 1"]
 
 
 async def test_what_fails_or_is_refused_is_told_and_the_rest_goes_on(alice: Person, bob: Person) -> None:

@@ -161,6 +161,22 @@ async def test_a_server_that_stops_leaves_an_answer_that_can_be_continued(person
         await turns.resume(person.pk, Continue(chat=opened.chat.pk, message=opened.answer.pk))
 
 
+async def test_an_answer_that_was_asked_about_is_not_changed_under_the_question(person: Person) -> None:
+    say("First half", asyncio.Event())
+    heard = Heard(1)
+    opened = await ask(person)
+    await heard.at(opened)
+    await registry().close()
+    runs._registry = None
+    say("Half of what?")
+    frame = Send(client_id=uuid4(), chat=opened.chat.pk, parent=opened.answer.pk, text="Half of what?", model="plain")
+    await settled(await turns.send(person.pk, frame))
+    with pytest.raises(Refused, match="as it is"):
+        await turns.resume(person.pk, Continue(chat=opened.chat.pk, message=opened.answer.pk))
+    run = await Run.objects.aget(pk=opened.answer.run_id)
+    assert (run.state, run.text) == (RunState.INTERRUPTED, "First half")
+
+
 async def test_a_grounded_answer_keeps_its_evidence_and_its_support(person: Person) -> None:
     from channels.db import database_sync_to_async
 

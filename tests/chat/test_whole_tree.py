@@ -28,13 +28,15 @@ from hypothesis.stateful import (
 )
 
 from chat import chain, copies, history, record, steps, tree
-from chat.compare import rows
+from chat.compare import joining, rows
 from chat.exchange.incoming import bring_in
 from chat.exchange.nodes import Conversation, Unreadable
 from chat.exchange.outgoing import file_of
 from chat.exchange.reading import parse
-from chat.frames import Compare, LaneAsk, Refused, Retry, Send
-from chat.models import Branch, Chat, Checkpoint, Message, Place, Step
+from chat.frames import Compare, Continue, Fuse, Join, LaneAsk, Refused, Retry, Send
+from chat.models import Branch, Chat, Checkpoint, Comparison, Message, Place, Replayed, Step
+from chat.replay import making
+from chat.replay.plan import Change
 from workspace.accounts.models import Person, Role
 from workspace.router import run_rows
 from workspace.router.models import Run, RunEvent
@@ -113,6 +115,40 @@ class Tree(RuleBasedStateMachine):
                 said = {"choice": "best" if chosen else "tie", "lane": chosen.pk if chosen else None}
                 self._do(partial(rows.vote, voter, self.chat.pk, opened.comparison.pk, reasons=["clearer"], **said))
 
+    @rule(who=NUMBERS, which=NUMBERS, fuses=st.booleans())
+    def join_or_fuse(self, who: int, which: int, fuses: bool) -> None:
+        """One lane more in a comparison, or one answer made of all its lanes."""
+        found = list(Comparison.objects.filter(chat=self.chat).order_by("pk"))
+        if not found:
+            return
+        person, one = self._person(who), found[which % len(found)]
+        asked: dict[str, Any] = {"client_id": uuid4(), "chat": self.chat.pk, "comparison": one.pk}
+        lanes = tuple(one.standing.values_list("answer", flat=True))
+        if fuses:
+            opened = self._do(lambda: rows.open_fuse(person.pk, Fuse(**asked, lanes=lanes)))
+            answers = [opened.answer] if opened else []
+        else:
+            joined = self._do(lambda: joining.open_join(person.pk, Join(**asked, lane=LaneAsk(model="third"))))
+            answers = [lane.answer for lane in joined.lanes] if joined else []
+        for answer in answers:
+            self._settle(answer)
+
+    @rule(who=NUMBERS, where=NUMBERS, says=st.booleans())
+    def keep_of_a_replay(self, who: int, where: int, says: bool) -> None:
+        """An answer that was made again beside the chat comes into it, once; one that said nothing does not."""
+        found = self._messages(role="model", settled=True, run__withheld=False)
+        if not found:
+            return
+        person, old = self._person(who), found[where % len(found)]
+        again = run_rows.open_row(person=person)
+        text = f"Again {again.pk.hex[-6:]}." if says else ""
+        manifest, asked = Manifest(model="none", text_digest=sha256(text)), str(person.pk)
+        assert run_rows.settle_row(Outcome(again.pk, RunState.DONE, text, "", manifest, None, 1, asked))
+        Replayed.objects.filter(replay=making.begin(person, [old], Change())).update(run=again)
+        one = Replayed.objects.select_related("run", "message__parent").get(run=again)
+        kept = self._do(lambda: making.keep(self.chat, person, one))
+        assert bool(kept) == says and (not kept or making.keep(self.chat, person, one) == kept)
+
     @rule(who=NUMBERS, which=NUMBERS, exact=st.booleans())
     def switch(self, who: int, which: int, exact: bool) -> None:
         self._do(lambda: steps.switch(self.chat, self._person(who), self._one(which), exact=exact))
@@ -139,12 +175,12 @@ class Tree(RuleBasedStateMachine):
     def flag(self, who: int, which: int) -> None:
         self._do(lambda: steps.flag(self.chat, self._person(who), self._one(which), "Agreed", ""))
 
-    @rule(who=NUMBERS, which=NUMBERS)
-    def unflag(self, who: int, which: int) -> None:
+    @rule(who=NUMBERS, which=NUMBERS, said=st.sampled_from([{"removed": True}, {"name": "Sent"}, {"note": "Late."}]))
+    def change_flag(self, who: int, which: int, said: dict[str, Any]) -> None:
         flags = list(Checkpoint.objects.filter(chat=self.chat, removed=False).order_by("pk"))
         if flags:
             one = flags[which % len(flags)]
-            self._do(lambda: steps.change_flag(self.chat, self._person(who), one, removed=True))
+            self._do(lambda: steps.change_flag(self.chat, self._person(who), one, **said))
 
     @rule(who=NUMBERS, which=NUMBERS, into=NUMBERS, whole=st.booleans())
     def merge(self, who: int, which: int, into: int, whole: bool) -> None:
@@ -231,9 +267,11 @@ class Tree(RuleBasedStateMachine):
         assert set(run_rows.reap(all_but="another")) == set(running)
         for run in Run.objects.filter(pk__in=running):
             assert (run.state, run.text.endswith(text), run.owner) == (RunState.INTERRUPTED, True, "dead")
-        for run in Run.objects.filter(message__chat__in=self.chats, state=RunState.INTERRUPTED)[: int(goes_on)]:
-            assert run_rows.reopen_row(run.pk)
-            self._settle(Message.objects.get(run=run), so_far=run.text)
+        cut_off = Message.objects.filter(chat__in=self.chats, run__state=RunState.INTERRUPTED).order_by("pk")
+        for one in cut_off[: int(goes_on)]:
+            frame = Continue(chat=one.chat_id, message=one.pk)
+            for opened in self._do(lambda: rows.open_continue(self.people[0].pk, frame)) or ():  # noqa: B023
+                self._settle(opened.answer, so_far=opened.request.so_far)
 
     @rule()
     def go_to_another_chat(self) -> None:

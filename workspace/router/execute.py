@@ -32,7 +32,7 @@ from workspace.router.decide import QUOTES, NoModel, decide, still_fit
 from workspace.router.grounding import look_up
 from workspace.router.health import health
 from workspace.router.joining import Joiner
-from workspace.router.prompts import Prompt, build, variables_of
+from workspace.router.prompts import Prompt, build, digest_of, variables_of
 from workspace.router.race import allowance, race
 from workspace.router.rollout import Shadow
 from workspace.router.situation import Situation
@@ -54,8 +54,6 @@ from workspace.types import (
     Timings,
     Usage,
     UsageReported,
-    canonical,
-    plain,
     sha256,
 )
 from workspace.writes import writer
@@ -427,7 +425,7 @@ def _told(prompt: Prompt) -> dict[str, Any]:
     """The messages that were sent, by digest, and what the window left out."""
     return {
         "messages": len(prompt.messages),
-        "digest": sha256(canonical([plain(message) for message in prompt.messages])),
+        "digest": digest_of(prompt.messages),
         "dropped_messages": prompt.dropped_messages,
         "dropped_passages": prompt.dropped_passages,
     }

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from workspace.types import Evidence, PromptMessage, Request, text_of
+from workspace.types import Evidence, PromptMessage, Request, canonical, plain, sha256, text_of
 
 DEFAULT_SYSTEM = "Answer in the language of the question. Be exact and brief. Use Markdown where it helps."
 
@@ -125,6 +125,11 @@ def quote(evidence: Sequence[Evidence]) -> str:
         f"{_harmless(e.text)}\n</passage>"
         for e in evidence
     )
+
+
+def digest_of(messages: Sequence[PromptMessage]) -> str:
+    """Of a conversation as it is sent."""
+    return sha256(canonical([plain(message) for message in messages]))
 
 
 def to_judge(evidence: Sequence[Evidence], sentences: Sequence[str]) -> str:
