@@ -79,9 +79,8 @@ def export(request: HttpRequest, id: UUID, form: str) -> HttpResponse:
         return _file(chat, form, page_of(chat, said).encode())
     try:
         return _file(chat, form, paper.pdf(str(chat), said))
-    except paper.TooLong:
-        words = "The branch is too long for a PDF. Take it as a page or as Markdown."
-        return HttpResponse(words, status=400, content_type="text/plain; charset=utf-8")
+    except paper.NoPaper as why:
+        return HttpResponse(str(why), status=400, content_type="text/plain; charset=utf-8")
 
 
 def page_of(chat: Chat, said: list[Said]) -> str:

@@ -8,15 +8,10 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import resource
-import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import IO, Any
 
 import orjson
@@ -32,36 +27,29 @@ from chat.exchange.nodes import (
     moment,
     taking_turns,
 )
+from workspace.hosts.errand import Busy, Errand, Failed, confine
 from workspace.types import canonical, sha256
 
 MEMORY = 3 << 30  # bytes of address space
 SECONDS = 90  # of processor time
-PATIENCE = 180.0  # seconds
+READING = Errand(module="chat.exchange.reading", patience=180.0, places=2)
 INSIDE = 4  # times the limit of a file: what may come out of one that is packed
 HUGE = Unreadable("The file unfolds to more than can be read.", "Export fewer chats at a time.")
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def conversations(file: IO[bytes], most: int) -> Iterator[Conversation]:
     """Every conversation of a file; none is given before all are found to be good. Raises Unreadable."""
-    few = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ}
-    with tempfile.TemporaryFile() as told:
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", "chat.exchange.reading", str(most)],
-                input=file.read(most + 1), stdout=told, stderr=subprocess.DEVNULL, timeout=PATIENCE, cwd=ROOT, env=few,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            raise HUGE from None
-        told.seek(0)
-        if done.returncode or told.read(1) == b"":
-            raise HUGE
-        told.seek(0)
-        first = orjson.loads(told.readline())
-        if "cause" in first:
-            raise Unreadable(first["cause"], first["action"])
-        for line in told:
-            yield _back(orjson.loads(line))
+    try:
+        with READING.told(file.read(most + 1), str(most)) as told:
+            first = orjson.loads(told.readline())
+            if "cause" in first:
+                raise Unreadable(first["cause"], first["action"])
+            for line in told:
+                yield _back(orjson.loads(line))
+    except Busy:
+        raise Unreadable("Too many files are being read just now.", "Try again in a few minutes.") from None
+    except Failed:
+        raise HUGE from None
 
 
 def parse(data: bytes, most: int) -> list[Conversation]:
@@ -128,8 +116,7 @@ def _back(row: dict[str, Any]) -> Conversation:
 
 
 def main() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    confine(memory=MEMORY, seconds=SECONDS)
     out = sys.stdout.buffer
     try:
         found = parse(sys.stdin.buffer.read(), int(sys.argv[1]))

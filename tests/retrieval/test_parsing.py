@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from email.message import EmailMessage
 from typing import Any
 
@@ -183,6 +184,6 @@ def test_a_file_that_unfolds_without_end_costs_its_process_alone() -> None:
 
 
 def test_a_file_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "PATIENCE", 0.001)
+    monkeypatch.setattr(reading, "READING", replace(reading.READING, patience=0.001))
     with pytest.raises(Unreadable, match="too long"):
         read(b"words", "a.txt")
