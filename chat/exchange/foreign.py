@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from chat.exchange.nodes import Conversation, Node, Unreadable, moment, text_from
+from chat.exchange.nodes import Conversation, Node, Unknown, moment, text_from
 
 NOBODY = {"00000000-0000-0000-0000-000000000000", "00000000-0000-4000-8000-000000000000", ""}
 TOLD_TO_ALL = ("all", "", None)
 
 
 def read(value: Any) -> list[Conversation]:
-    """Every conversation of a file that was JSON. Raises Unreadable where no program is known by it."""
+    """Every conversation of a file that was JSON. Raises Unknown where no program is known by it."""
     rows = value if isinstance(value, list) else [value]
     for looks, take in FORMATS:
         if rows and all(isinstance(row, Mapping) and looks(row) for row in rows):
             return [take(row) for row in rows]
-    raise Unreadable(
+    raise Unknown(
         "The file is JSON, and no export that is known here.",
         "Choose an export of Onepane, ChatGPT, Claude, Open WebUI or LibreChat.",
     )

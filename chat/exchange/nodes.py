@@ -28,6 +28,10 @@ class Unreadable(Exception):
         self.cause, self.action = cause, action
 
 
+class Unknown(Unreadable):
+    """A file of no program that is known here: beside one that is, it is left out."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Node:
     """One message. ``other`` is what is neither a question nor an answer (a system prompt, a tool's output): it is

@@ -49,12 +49,12 @@ def bring(request: HttpRequest) -> HttpResponse:
                 raise Unreadable("No file came.", "Choose one.")
             if (file.size or 0) > settings.MAX_IMPORT:
                 raise Unreadable(f"The file is over {context['most']} MB.", "Export fewer chats at a time.")
-            found = conversations(file.file, settings.MAX_IMPORT)
-            done = bring_in(person, found, name=file.name or "")
+            with conversations(file.file, settings.MAX_IMPORT) as found:
+                done = bring_in(person, found.chats, name=file.name or "")
         except Unreadable as refused:
             context["refused"] = refused
             return render(request, "chat/import.html", context, status=400)
-        context = {**index(request), "most": context["most"], "done": done, "first": done.chats[:50]}
+        context = {**index(request), "most": context["most"], "done": done, "left_out": found.left_out}
     return render(request, "chat/import.html", context)
 
 

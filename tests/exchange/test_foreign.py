@@ -77,14 +77,75 @@ def test_librechat_nested_and_flat() -> None:
     assert tree(read(flat)) == expected
 
 
+def packed(files: dict[str, Any], *, deflated: bool = True) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED) as archive:
+        for name, value in files.items():
+            archive.writestr(name, value if isinstance(value, bytes) else json.dumps(value))
+    return out.getvalue()
+
+
+def told(data: bytes) -> tuple[list[str], tuple[str, ...]]:
+    """The titles of the chats of a file, and what was left out, by the process that the page asks."""
+    with conversations(io.BytesIO(data), MOST) as found:
+        return [one.title for one in found.chats], found.left_out
+
+
+def called(title: str, row: dict[str, Any]) -> dict[str, Any]:
+    return {**row, "title": title}
+
+
 def test_an_archive_as_it_is_downloaded() -> None:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("user.json", "{}")
-        archive.writestr("export/conversations.json", json.dumps(samples.chatgpt()))
-    packed.seek(0)
-    [one] = conversations(packed, MOST)  # in the process of its own, as the page reads
-    assert one.title == "Tea" and len(one.nodes) == 7 and one.nodes[0].created
+    data = packed({"user.json": {}, "export/conversations.json": samples.chatgpt()})
+    with conversations(io.BytesIO(data), MOST) as found:
+        [one] = found.chats
+        assert one.title == "Tea" and len(one.nodes) == 7 and one.nodes[0].created
+        assert found.left_out == ("user.json",)
+
+
+def test_an_archive_in_parts_comes_in_whole_and_says_what_it_left() -> None:
+    [tea] = samples.chatgpt()
+    files = {
+        "export_manifest.json": {"export_files": []},
+        "conversations-000.json": [called("First", tea), called("Second", tea)],
+        "conversations-001.json": [called("Third", tea)],
+        "conversation_asset_file_names.json": {"file-a.dat": "a.png"},
+        "chat.html": b"<html>",
+        "__MACOSX/._conversations-000.json": b"not JSON",
+    }
+    titles, left_out = told(packed(files))
+    assert titles == ["First", "Second", "Third"]
+    assert left_out == ("export_manifest.json", "conversation_asset_file_names.json", "chat.html")
+    broken = packed({**files, "conversations-001.json": b"[{"})
+    with pytest.raises(Unreadable, match=r"^conversations-001.json: The file is not JSON"):
+        parse(broken, MOST)
+
+
+def test_an_archive_of_several_files_takes_each_that_it_knows() -> None:
+    chat = samples.librechat()
+    many = {f"assets/{number}.png": b"" for number in range(20)}
+    files = {"a.json": called("One", chat), "notes.json": {"no": "chat"}, "b.json": called("Two", chat), **many}
+    titles, left_out = told(packed(files))
+    assert titles == ["One", "Two"]
+    assert left_out[:2] == ("notes.json", "0.png") and left_out[-1] == "13 more files"
+    for nothing, words in (({"notes.json": {"no": "chat"}}, "no export that is known"), ({"a.txt": b""}, "no file of")):
+        with pytest.raises(Unreadable, match=words):
+            parse(packed(nothing), MOST)
+
+
+def test_the_limit_is_one_for_all_files_of_an_archive() -> None:
+    spread = packed({f"conversations-{number}.json": b" " * (MOST * 2) for number in range(3)})
+    with pytest.raises(Unreadable, match="not JSON"):  # the first alone is within it
+        parse(spread, MOST)
+    blank = {f"conversations-{number}.json": [{"mapping": {}, "pad": "x" * (MOST * 2)}] for number in range(3)}
+    with pytest.raises(Unreadable, match="unfolds to more"):
+        parse(packed(blank), MOST)
+
+
+def torn() -> bytes:
+    data = bytearray(packed({"conversations.json": samples.chatgpt()}))
+    data[200:230] = bytes(30)
+    return bytes(data)
 
 
 def test_answers_that_follow_each_other_are_one_on_every_branch() -> None:
@@ -129,10 +190,7 @@ def an_orphan(mapping: dict[str, Any]) -> None:
 
 
 def bomb() -> bytes:
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("conversations.json", b" " * (MOST * 5))
-    return packed.getvalue()
+    return packed({"conversations.json": b" " * (MOST * 5)})
 
 
 @pytest.mark.parametrize(
@@ -147,11 +205,13 @@ def bomb() -> bytes:
         (b'[{"mapping": {}}]', "no message in the file"),
         (b"[" * 5_000, "nested too deep"),
         (b"PK\x03\x04 no archive", "can't be opened"),
+        (torn(), "can't be opened"),
         (bomb(), "unfolds to more than can be read"),
         (b" " * (MOST + 1), "over 10 MB"),
         (b"\xff\xfe\x00", "not JSON"),
     ],
-    ids=["circle", "orphan", "cut off", "empty", "nothing", "unknown", "no message", "deep", "no archive", "bomb",
+    ids=["circle", "orphan", "cut off", "empty", "nothing", "unknown", "no message", "deep", "no archive", "torn",
+         "bomb",
          "too large", "bytes"],
 )  # fmt: skip
 def test_what_is_broken_or_hostile_says_so(data: bytes, words: str) -> None:

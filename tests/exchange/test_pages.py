@@ -17,6 +17,7 @@ from pypdf import PdfReader
 from chat.models import Chat, ChatShare, ShareLink
 from retrieval.models import Collection, Document
 from tests.exchange import samples
+from tests.exchange.test_foreign import packed
 from tests.exchange.test_lossless import answer, grow, say
 from workspace.accounts.models import Person
 from workspace.router import frozen
@@ -55,6 +56,14 @@ def test_an_export_is_brought_in_once_and_a_bad_one_not_at_all(alice: Person) ->
     bad = client.post("/import/", {"file": file([*samples.chatgpt(), {"mapping": {"a": {"parent": "b"}}}])})
     assert bad.status_code == 400 and "Nothing was imported" in bad.content.decode()
     assert client.post("/import/").status_code == 400 and Chat.objects.count() == 1
+
+
+def test_an_archive_is_brought_in_whole_and_what_was_left_of_it_is_named(alice: Person) -> None:
+    parts = {f"conversations-00{part}.json": [{**samples.chatgpt()[0], "title": f"Part {part}"}] for part in range(2)}
+    page = signed_in(alice).post("/import/", {"file": file(packed({**parts, "user.json": {}}), "chats.zip")})
+    words = page.content.decode()
+    assert "2 chats imported, 14 messages" in words and "Part 0" in words and "Part 1" in words
+    assert "Left out: user.json." in words
 
 
 def test_a_branch_is_taken_as_markdown_page_and_pdf_in_any_script(alice: Person) -> None:

@@ -1,0 +1,83 @@
+"""A file of chats as it was brought: one file, or an archive of several.
+
+It knows how programs call the files they export, and nothing of what is in them: ChatGPT's large exports are split
+(``conversations-000.json`` and so on) beside files that hold no chat (``user.json``, ``export_manifest.json``).
+"""
+
+from __future__ import annotations
+
+import io
+import lzma
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+
+from chat.exchange.nodes import Unreadable
+
+INSIDE = 4  # times the limit of a file: what may come out of one that is packed
+HUGE = Unreadable("The file unfolds to more than can be read.", "Export fewer chats at a time.")
+BROKEN = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, OSError, EOFError, ValueError,
+)  # fmt: skip
+_CHATS = re.compile(r"conversations[^/]*\.json")
+_OF_A_MAC = ("__MACOSX/", "._")  # what its own archiver adds
+
+
+class Brought:
+    """``data`` may be as long as ``most``, and ``INSIDE`` times that may come out of it in all. Raises Unreadable."""
+
+    def __init__(self, data: bytes, most: int) -> None:
+        if len(data) > most:
+            raise Unreadable(f"The file is over {most // 1_000_000} MB.", "Export fewer chats at a time.")
+        self._left = most * INSIDE
+        self._alone, self._archive = data, _opened(data)
+        self._names = _files(self._archive) if self._archive else []
+
+    def texts(self) -> Iterator[tuple[str, bytes]]:
+        """Every file that may hold chats, with its name, one after the other: those that are called conversations, or
+        where there is none all that could be."""
+        if self._archive is None:
+            yield "", self._alone
+            return
+        named = [name for name in self._names if _CHATS.fullmatch(_base(name))]
+        for name in named or [name for name in self._names if name.endswith((".json", ".jsonl"))]:
+            yield name, self._contents(name)
+
+    def others(self, used: set[str]) -> list[str]:
+        """The names of the files that are not among ``used``."""
+        return [_base(name) for name in self._names if name not in used]
+
+    def _contents(self, name: str) -> bytes:
+        assert self._archive is not None
+        try:
+            with self._archive.open(name) as inside:
+                found = inside.read(self._left + 1)
+        except BROKEN:
+            raise _torn() from None
+        self._left -= len(found)
+        if self._left < 0:
+            raise HUGE
+        return found
+
+
+def _opened(data: bytes) -> zipfile.ZipFile | None:
+    if data[:4] != b"PK\x03\x04":
+        return None
+    try:
+        return zipfile.ZipFile(io.BytesIO(data))
+    except BROKEN:
+        raise _torn() from None
+
+
+def _torn() -> Unreadable:
+    return Unreadable("The archive can't be opened.", "Download the export again.")
+
+
+def _files(archive: zipfile.ZipFile) -> list[str]:
+    names = [one.filename for one in archive.infolist() if not one.is_dir()]
+    return [name for name in names if not name.startswith(_OF_A_MAC[0]) and not _base(name).startswith(_OF_A_MAC[1])]
+
+
+def _base(name: str) -> str:
+    return name.rsplit("/", 1)[-1]
