@@ -1,7 +1,8 @@
-"""A file of chats as it was brought: one file, or an archive of several.
+"""A file of chats as it was brought: one file, or an archive of several with what they show beside them.
 
-It knows how programs call the files they export, and nothing of what is in them: ChatGPT's large exports are split
-(``conversations-000.json`` and so on) beside files that hold no chat (``user.json``, ``export_manifest.json``).
+It knows how programs call the files they export, and nothing of what is in them. ChatGPT's large exports are split
+(``conversations-000.json`` and so on), and its pictures are called by their ids, with or without a name behind
+(``file-2xY.dat``, ``file_00a-sanitized.png``).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ BROKEN = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, OSError, EOFError, ValueError,
 )  # fmt: skip
 _CHATS = re.compile(r"conversations[^/]*\.json")
+_ID = re.compile(r"file[-_][A-Za-z0-9]+")
 _OF_A_MAC = ("__MACOSX/", "._")  # what its own archiver adds
 
 
@@ -33,6 +35,11 @@ class Brought:
         self._left = most * INSIDE
         self._alone, self._archive = data, _opened(data)
         self._names = _files(self._archive) if self._archive else []
+        self._read: dict[str, bytes] = {}
+        self._by_id: dict[str, str] = {}
+        for name in self._names:
+            if id := _ID.match(_base(name)):
+                self._by_id.setdefault(id[0], name)
 
     def texts(self) -> Iterator[tuple[str, bytes]]:
         """Every file that may hold chats, with its name, one after the other: those that are called conversations, or
@@ -44,9 +51,19 @@ class Brought:
         for name in named or [name for name in self._names if name.endswith((".json", ".jsonl"))]:
             yield name, self._contents(name)
 
+    def asset(self, id: str) -> bytes | None:
+        """A file of the archive by the id that a chat points at it with, as an address or bare."""
+        found = _ID.match(id.rsplit("/", 1)[-1])
+        name = self._by_id.get(found[0]) if found else None
+        if name is None:
+            return None
+        if name not in self._read:
+            self._read[name] = self._contents(name)
+        return self._read[name]
+
     def others(self, used: set[str]) -> list[str]:
-        """The names of the files that are not among ``used``."""
-        return [_base(name) for name in self._names if name not in used]
+        """The names of the files that are neither among ``used`` nor were asked for."""
+        return [_base(name) for name in self._names if name not in used and name not in self._read]
 
     def _contents(self, name: str) -> bytes:
         assert self._archive is not None

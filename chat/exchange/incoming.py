@@ -158,7 +158,7 @@ def _message(
     parts = line.get("parts")
     if parts is None:
         text = run.text if run else node.text
-        parts = [record.plain_part(text_part(text))] if text else []
+        parts = [*([record.plain_part(text_part(text))] if text else []), *node.pictures]
     mine = run is None and (not line or node.author in ("", person.username))
     return Message(
         id=new_id(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -72,7 +73,7 @@ def _found(data: bytes, most: int) -> Found:
     used = set()
     for name, text in brought.texts():
         try:
-            found += [replace(one, key=_key(one)) for one in _conversations(text) if one.nodes]
+            found += [replace(one, key=_key(one)) for one in _conversations(text, brought) if one.nodes]
         except Unknown as refused:
             unknown = refused
             continue
@@ -85,13 +86,18 @@ def _found(data: bytes, most: int) -> Found:
         raise unknown
     if not found:
         raise Unreadable("There is no message in the file.", "Choose another one.")
-    return Found(chats=iter(found), left_out=tuple(_named(brought.others(used))))
+    return Found(chats=iter(found), left_out=(*_passed_over(found), *_named(brought.others(used))))
 
 
-def _conversations(text: bytes) -> list[Conversation]:
+def _conversations(text: bytes, brought: Brought) -> list[Conversation]:
     if lines.is_ours(text):
         return lines.read(text)  # each message after its parent, or it is refused
-    return [taking_turns(checked(one)) for one in foreign.read(_json(text))]
+    return [taking_turns(checked(one)) for one in foreign.read(_json(text), brought.asset)]
+
+
+def _passed_over(found: list[Conversation]) -> list[str]:
+    total = sum((Counter(one.left_out) for one in found), Counter())
+    return [f"{kind} ({count:,})" for kind, count in sorted(total.items())]
 
 
 def _named(files: list[str]) -> list[str]:

@@ -11,17 +11,23 @@ from typing import Any
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 from pypdf import PdfReader
 
-from chat.models import Chat, ChatShare, ShareLink
+from chat import chain
+from chat.exchange.incoming import bring_in
+from chat.exchange.reading import parse
+from chat.models import Chat, ChatShare, Message, ShareLink
+from chat.requests import request_for
 from retrieval.models import Collection, Document
 from tests.exchange import samples
-from tests.exchange.test_foreign import packed
+from tests.exchange.test_foreign import FILES, packed, png, with_pictures
 from tests.exchange.test_lossless import answer, grow, say
 from workspace.accounts.models import Person
 from workspace.router import frozen
 from workspace.router.models import PromptTemplate, Run
+from workspace.types import sha256
 
 pytestmark = pytest.mark.django_db
 
@@ -63,7 +69,30 @@ def test_an_archive_is_brought_in_whole_and_what_was_left_of_it_is_named(alice: 
     page = signed_in(alice).post("/import/", {"file": file(packed({**parts, "user.json": {}}), "chats.zip")})
     words = page.content.decode()
     assert "2 chats imported, 14 messages" in words and "Part 0" in words and "Part 1" in words
-    assert "Left out: user.json." in words
+    assert "Left out: outputs of tools (2), user.json." in words
+
+
+def test_pictures_of_an_archive_are_shown_kept_and_told_to_a_model_if_a_person_brought_them(alice: Person) -> None:
+    client = signed_in(alice)
+    data = packed({"conversations.json": with_pictures(), **FILES})
+    assert "1 chat imported" in client.post("/import/", {"file": file(data, "chats.zip")}).content.decode()
+    chat = Chat.objects.get()
+    page = client.get(f"/c/{chat.pk}/").content.decode()
+    for colour, words in (("green", "Attached picture"), ("red", "Picture of the answer")):
+        address = reverse("blob", args=[sha256(png(colour))])
+        assert f'<img src="{address}" alt="{words}"' in page
+        assert client.get(address).getvalue() == png(colour)
+    question = Message.objects.get(chat=chat, parts__icontains="And this?")
+    below = say(chat, alice, question.children.get(), "More?", 1)
+    asked = request_for(alice, chat, below, model="plain").messages
+    assert [(one.role, [part.kind for part in one.parts]) for one in asked[-3:]] == [
+        ("person", ["text", "image"]),
+        ("model", ["text"]),
+        ("person", ["text"]),
+    ]
+    own = client.get(f"/c/{chat.pk}/export/jsonl/").content
+    [copy] = bring_in(alice, parse(own, 10_000_000), again=True).chats
+    assert client.get(f"/c/{copy.pk}/export/jsonl/").content == own and not list(chain.verify())
 
 
 def test_a_branch_is_taken_as_markdown_page_and_pdf_in_any_script(alice: Person) -> None:
