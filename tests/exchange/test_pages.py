@@ -27,7 +27,7 @@ from tests.exchange.test_lossless import answer, grow, say
 from workspace.accounts.models import Person
 from workspace.router import frozen
 from workspace.router.models import PromptTemplate, Run
-from workspace.types import sha256
+from workspace.types import Evidence, Manifest, sha256
 
 pytestmark = pytest.mark.django_db
 
@@ -122,8 +122,22 @@ def test_a_link_shows_the_branch_as_it_was_and_its_reader_goes_on(alice: Person,
     assert went["Location"] == f"/c/{own.pk}/" and own.messages.count() == 2
     asked = own.messages.get(role="person")
     assert asked.author is None and asked.author_name == "somebody else"
-    run = own.messages.get(role="model").run
-    assert run and run.manifest and (run.imported, run.manifest["model"], run.evidence) == (True, "plain", [])
+    run, old = own.messages.get(role="model").run, chat.messages.filter(role="model").first().run
+    assert run and run.imported and run.manifest == old.manifest and run.manifest["parameters"] == {"temperature": 0.3}
+    assert (own.made_by, "alice shared by link" in own.imported.name) == (bob, True)
+    page = reader.get(f"/c/{own.pk}/").content.decode()
+    assert "A copy of “Tree”, which alice shared by link" in page
+    assert not list(chain.verify())
+
+
+def test_an_older_link_that_kept_no_manifests_can_be_gone_on_from(alice: Person, bob: Person) -> None:
+    address = link(signed_in(alice), grow(alice, [(0, "What is tea?")]))
+    row = ShareLink.objects.get()
+    row.snapshot = [{name: value for name, value in one.items() if name != "line"} for one in row.snapshot]
+    row.save()
+    signed_in(bob).post(f"{address}fork/")
+    run = Chat.objects.get(owner=bob).messages.get(role="model").run
+    assert run and run.manifest["model"] == "plain" and run.manifest["finish_reason"] == "imported"
 
 
 def test_absent_expired_revoked_and_private_links_look_alike(alice: Person, bob: Person) -> None:
@@ -151,7 +165,14 @@ def test_a_link_shows_no_document_that_its_reader_may_not_see_and_no_blind_lane(
     chat = Chat.objects.create(owner=alice, title="Trees")
     question = say(chat, alice, None, "When?", 1)
     told = answer(chat, alice, question, "In winter [1].", 0)
-    passage = {"number": 1, "document_id": str(document.pk), "title": document.title, "text": "Apple trees in January."}
+    words = "Apple trees in January."
+    passage = Evidence(
+        number=1, chunk_id="c", document_id=str(document.pk), title=document.title, text=words, digest=sha256(words),
+        score=0.5,
+    )  # fmt: skip
+    shelves = ({"id": str(shelf.pk), "name": shelf.name, "state": 1, "digest": ""},)
+    text = sha256("In winter [1].")
+    manifest = Manifest(model="plain", text_digest=text, evidence=(passage,), collections=shelves).as_dict()
     frozen.lift()
     Run.objects.filter(pk=told.run_id).update(evidence=[passage])
     address = link(owner, chat)
@@ -191,6 +212,13 @@ def test_a_persona_has_versions_variables_and_a_preview(alice: Person, bob: Pers
         ("date = now", "{date} stands for itself"),
         ("a = 1\na = 2", "{a} is there twice"),
         (f"a = {'x' * 5_000}", "Shorten it"),
+    for person, client, sees in ((alice, owner, True), (bob, reader, False)):
+        own = Chat.objects.get(pk=client.post(f"{address}fork/")["Location"].split("/")[2])
+        run = own.messages.get(role="model").run
+        assert run and ("January" in json.dumps([run.manifest, run.evidence])) is sees
+        assert ("Orchard" in json.dumps(run.manifest)) is sees and run.evidence[0]["number"] == 1
+        assert not list(chain.verify_chat(own, chain.Versions())), person
+        assert client.get(f"/c/{own.pk}/").status_code == 200
         ("\n".join(f"v{n} = {n}" for n in range(21)), "At most 20"),
     ):
         for wanted in ({}, {"preview": "1"}):
