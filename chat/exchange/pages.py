@@ -19,7 +19,7 @@ from chat.exchange.incoming import bring_in
 from chat.exchange.nodes import Unreadable
 from chat.exchange.reading import conversations
 from chat.exchange.story import Said
-from chat.models import Blob, Chat, Message
+from chat.models import Blob, Chat
 from chat.rendering import render as render_markdown
 from chat.views import index
 from workspace import blobs
@@ -70,9 +70,9 @@ def export(request: HttpRequest, id: UUID, form: str) -> HttpResponse:
     if form not in TYPES:
         raise Http404
     if form == "jsonl":
-        path = _path(chat, tip) if "branch" in request.GET else None
+        path = tree.whole_path(tip) if "branch" in request.GET else None
         return _file(chat, form, outgoing.file_of(chat, person, path))
-    said = story.told(_path(chat, tip))
+    said = story.told(tree.whole_path(tip))
     if form == "md":
         return _file(chat, form, story.markdown(str(chat), said).encode())
     if form == "html":
@@ -104,10 +104,6 @@ def shown(said: list[Said], pictures: dict[str, str]) -> list[dict[str, object]]
         }
         for one in said
     ]
-
-
-def _path(chat: Chat, tip: Message | None) -> list[Message]:
-    return tree.path(chat, tip, 100_000)
 
 
 def _file(chat: Chat, form: str, data: bytes) -> HttpResponse:

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from pypdf import PdfReader
 
-from chat import chain
+from chat import chain, tree
 from chat.exchange.incoming import bring_in
 from chat.exchange.reading import parse
 from chat.models import Chat, ChatShare, Message, ShareLink
@@ -62,6 +64,31 @@ def test_an_export_is_brought_in_once_and_a_bad_one_not_at_all(alice: Person) ->
     bad = client.post("/import/", {"file": file([*samples.chatgpt(), {"mapping": {"a": {"parent": "b"}}}])})
     assert bad.status_code == 400 and "Nothing was imported" in bad.content.decode()
     assert client.post("/import/").status_code == 400 and Chat.objects.count() == 1
+
+
+def test_a_long_line_leaves_whole(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "PART", 3)
+    client = signed_in(alice)
+    chat = grow(alice, [(0, "Turn 0")])
+    for number in range(1, 7):
+        last = chat.messages.order_by("-depth").first()
+        answer(chat, alice, say(chat, alice, last, f"Turn {number}", 1), f"Answer {number}", 0)
+    text = client.get(f"/c/{chat.pk}/export/md/").content.decode()
+    at = [text.index(f"Turn {number}") for number in range(7)]
+    assert at == sorted(at)
+    branch = client.get(f"/c/{chat.pk}/export/jsonl/?branch").content
+    assert branch == client.get(f"/c/{chat.pk}/export/jsonl/").content
+    assert "14 messages" in client.get(f"/c/{chat.pk}/links/").content.decode()
+    link(client, chat)
+    assert len(ShareLink.objects.get().snapshot) == 14
+
+
+def test_the_page_of_links_reads_no_answer(alice: Person) -> None:
+    client = signed_in(alice)
+    chat = grow(alice, [(0, "Turn 0")])
+    with CaptureQueriesContext(connection) as few:
+        client.get(f"/c/{chat.pk}/links/")
+    assert not any('"manifest"' in one["sql"] for one in few), "it tells how many messages, and none of them"
 
 
 def test_an_archive_is_brought_in_whole_and_what_was_left_of_it_is_named(alice: Person) -> None:
@@ -174,11 +201,18 @@ def test_a_link_shows_no_document_that_its_reader_may_not_see_and_no_blind_lane(
     text = sha256("In winter [1].")
     manifest = Manifest(model="plain", text_digest=text, evidence=(passage,), collections=shelves).as_dict()
     frozen.lift()
-    Run.objects.filter(pk=told.run_id).update(evidence=[passage])
+    Run.objects.filter(pk=told.run_id).update(manifest=manifest, evidence=manifest["evidence"])
     address = link(owner, chat)
     assert "January" in owner.get(address).content.decode()
     page = reader.get(address).content.decode()
     assert "January" not in page and "Pruning plan" not in page and "A document that you may not see" in page
+    for person, client, sees in ((alice, owner, True), (bob, reader, False)):
+        own = Chat.objects.get(pk=client.post(f"{address}fork/")["Location"].split("/")[2])
+        run = own.messages.get(role="model").run
+        assert run and ("January" in json.dumps([run.manifest, run.evidence])) is sees
+        assert ("Orchard" in json.dumps(run.manifest)) is sees and run.evidence[0]["number"] == 1
+        assert not list(chain.verify_chat(own, chain.Versions())), person
+        assert client.get(f"/c/{own.pk}/").status_code == 200
     blind = answer(chat, alice, say(chat, alice, told, "And then?", 1), "Secret lane", 0)
     Run.objects.filter(pk=blind.run_id).update(withheld=True)
     page = reader.get(link(owner, chat, message=str(blind.pk))).content.decode()
@@ -212,13 +246,6 @@ def test_a_persona_has_versions_variables_and_a_preview(alice: Person, bob: Pers
         ("date = now", "{date} stands for itself"),
         ("a = 1\na = 2", "{a} is there twice"),
         (f"a = {'x' * 5_000}", "Shorten it"),
-    for person, client, sees in ((alice, owner, True), (bob, reader, False)):
-        own = Chat.objects.get(pk=client.post(f"{address}fork/")["Location"].split("/")[2])
-        run = own.messages.get(role="model").run
-        assert run and ("January" in json.dumps([run.manifest, run.evidence])) is sees
-        assert ("Orchard" in json.dumps(run.manifest)) is sees and run.evidence[0]["number"] == 1
-        assert not list(chain.verify_chat(own, chain.Versions())), person
-        assert client.get(f"/c/{own.pk}/").status_code == 200
         ("\n".join(f"v{n} = {n}" for n in range(21)), "At most 20"),
     ):
         for wanted in ({}, {"preview": "1"}):
