@@ -66,6 +66,12 @@ def test_an_export_is_brought_in_once_and_a_bad_one_not_at_all(alice: Person) ->
     assert client.post("/import/").status_code == 400 and Chat.objects.count() == 1
 
 
+def test_a_conversation_that_is_in_a_file_twice_comes_in_once(alice: Person) -> None:
+    [tea] = samples.chatgpt()
+    page = signed_in(alice).post("/import/", {"file": file([tea, tea])}).content.decode()
+    assert "1 chat imported, 7 messages" in page and "1 was here already" in page and Chat.objects.count() == 1
+
+
 def test_a_long_line_leaves_whole(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree, "PART", 3)
     client = signed_in(alice)
