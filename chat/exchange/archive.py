@@ -21,6 +21,7 @@ HUGE = Unreadable("The file unfolds to more than can be read.", "Export fewer ch
 BROKEN = (
     zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError, OSError, EOFError, ValueError,
 )  # fmt: skip
+LONGEST = 100  # characters of a file's name
 _CHATS = re.compile(r"conversations[^/]*\.json")
 _ID = re.compile(r"file[-_][A-Za-z0-9]+")
 _OF_A_MAC = ("__MACOSX/", "._")  # what its own archiver adds
@@ -97,4 +98,4 @@ def _files(archive: zipfile.ZipFile) -> list[str]:
 
 
 def _base(name: str) -> str:
-    return name.rsplit("/", 1)[-1]
+    return name.rsplit("/", 1)[-1][:LONGEST]

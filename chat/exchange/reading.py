@@ -34,7 +34,7 @@ from workspace.types import canonical, sha256
 
 MEMORY = 3 << 30  # bytes of address space
 SECONDS = 90  # of processor time
-NAMED = 8  # files of an archive that are named where they were left out
+NAMED = 8  # of what was left out
 READING = Errand(module="chat.exchange.reading", patience=180.0, places=2)
 
 
@@ -78,7 +78,7 @@ def _found(data: bytes, most: int) -> Found:
             unknown = refused
             continue
         except Unreadable as refused:
-            raise Unreadable(f"{name}: {refused.cause}" if name else refused.cause, refused.action) from None
+            raise Unreadable(f"{name[-100:]}: {refused.cause}" if name else refused.cause, refused.action) from None
         used.add(name)
         if len(found) > MOST_CHATS or sum(len(one.nodes) for one in found) > MOST_NODES:
             raise Unreadable(f"The file has over {MOST_NODES:,} messages.", "Export fewer chats at a time.")
@@ -97,12 +97,12 @@ def _conversations(text: bytes, brought: Brought) -> list[Conversation]:
 
 def _passed_over(found: list[Conversation]) -> list[str]:
     total = sum((Counter(one.left_out) for one in found), Counter())
-    return [f"{kind} ({count:,})" for kind, count in sorted(total.items())]
+    return _named([f"{kind} ({count:,})" for kind, count in sorted(total.items())], "kinds")
 
 
-def _named(files: list[str]) -> list[str]:
-    more = len(files) - NAMED
-    return files if more <= 1 else [*files[:NAMED], f"{more:,} more files"]
+def _named(names: list[str], what: str = "files") -> list[str]:
+    more = len(names) - NAMED
+    return names if more <= 1 else [*names[:NAMED], f"{more:,} more {what}"]
 
 
 def _key(one: Conversation) -> str:

@@ -243,6 +243,17 @@ def test_an_archive_of_several_files_takes_each_that_it_knows() -> None:
             parse(packed(nothing), MOST)
 
 
+def test_what_was_left_out_is_named_within_bounds() -> None:
+    [tea] = samples.chatgpt()
+    for number in range(50):
+        content = {"content_type": f"{number:02} {'x' * 500}", "text": "?"}
+        message = {"author": {"role": "user"}, "content": content}
+        tea["mapping"][f"x{number}"] = {"id": f"x{number}", "parent": "q1", "message": message}
+    _, left_out = told(packed({"conversations.json": [tea], f"{'y' * 500}.txt": b""}))
+    assert len(left_out) == 10 and left_out[8] == "43 more kinds"
+    assert all(len(one) < 120 for one in left_out)
+
+
 def test_the_limit_is_one_for_all_files_of_an_archive() -> None:
     spread = packed({f"conversations-{number}.json": b" " * (MOST * 2) for number in range(3)})
     with pytest.raises(Unreadable, match="not JSON"):  # the first alone is within it
