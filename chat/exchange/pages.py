@@ -23,8 +23,7 @@ from chat.models import Blob, Chat
 from chat.rendering import render as render_markdown
 from chat.views import index
 from workspace import blobs
-from workspace.accounts.models import Person
-from workspace.accounts.rights import may_chat
+from workspace.accounts.rights import may_chat, person_of
 
 TYPES = {
     "md": "text/markdown; charset=utf-8",
@@ -38,7 +37,7 @@ TYPES = {
 @require_http_methods(["GET", "HEAD", "POST"])
 def bring(request: HttpRequest) -> HttpResponse:
     """Chats of another program, or of another Onepane. POST takes a ``file``."""
-    person = _person(request)
+    person = person_of(request)
     if not may_chat(person):
         raise PermissionDenied
     context = {**index(request), "most": settings.MAX_IMPORT // 1_000_000}
@@ -63,7 +62,7 @@ def bring(request: HttpRequest) -> HttpResponse:
 def export(request: HttpRequest, id: UUID, form: str) -> HttpResponse:
     """The branch that leads to ``message``, or to where the person stands, to be read; ``jsonl`` is the whole chat, or
     with ``branch`` that one."""
-    person = _person(request)
+    person = person_of(request)
     chat = access.chat_for(person, id)
     wanted = request.GET.get("message")
     tip = access.message_for(person, id, wanted) if wanted else tree.place_of(chat, person)
@@ -111,8 +110,3 @@ def _file(chat: Chat, form: str, data: bytes) -> HttpResponse:
     response["Content-Disposition"] = f'attachment; filename="chat-{chat.created:%Y-%m-%d}.{form}"'
     response["X-Content-Type-Options"] = "nosniff"
     return response
-
-
-def _person(request: HttpRequest) -> Person:
-    assert isinstance(request.user, Person)
-    return request.user
