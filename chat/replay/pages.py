@@ -16,6 +16,7 @@ from chat.models import Chat, Message, Replay
 from chat.replay import drift, making, plan
 from chat.views import index, usable_models
 from workspace.accounts.models import Person
+from workspace.accounts.rights import person_of
 from workspace.router.catalog import ACTIVE
 from workspace.router.models import RouterVersion
 from workspace.router.personas import versions_for
@@ -28,7 +29,7 @@ NEWEST = 20  # versions that are offered
 @require_http_methods(["GET", "HEAD", "POST"])
 def replay(request: HttpRequest, id: UUID) -> HttpResponse:
     """What would be made again. POST makes the chosen ``answer`` again, with what ``what`` names changed."""
-    person = _person(request)
+    person = person_of(request)
     chat = access.chat_to_write(person, id)
     if request.method != "POST":
         return _plan(request, person, chat)
@@ -51,7 +52,7 @@ def replay(request: HttpRequest, id: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def report(request: HttpRequest, id: UUID, replay: UUID) -> HttpResponse:
     """Old and new beside each other; with ``?json`` as JSON. POST ``keep`` brings one into the chat, ``stop`` ends."""
-    person = _person(request)
+    person = person_of(request)
     chat = access.chat_for(person, id)
     row = Replay.objects.filter(chat=chat, pk=replay).select_related("person").first()
     if row is None:
@@ -121,8 +122,3 @@ def _plan(
         "refused": refused,
     }
     return render(request, "chat/replay.html", context, status=400 if refused else 200)
-
-
-def _person(request: HttpRequest) -> Person:
-    assert isinstance(request.user, Person)
-    return request.user
