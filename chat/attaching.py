@@ -15,7 +15,7 @@ from retrieval import adding
 from retrieval.access import document_for, documents_of
 from retrieval.models import Document
 from workspace.accounts.models import Person
-from workspace.accounts.rights import may_chat
+from workspace.accounts.rights import may_chat, person_of
 
 SEARCHABLE = (Document.State.LEXICAL, Document.State.READY)
 
@@ -24,7 +24,7 @@ SEARCHABLE = (Document.State.LEXICAL, Document.State.READY)
 @require_POST
 def attach(request: HttpRequest) -> JsonResponse:
     """A file becomes a document of the person's, which the next question names."""
-    person = _person(request)
+    person = person_of(request)
     file = request.FILES.get("file")
     if not may_chat(person):
         return _refuse("Your role may read chats, not write in them.", "Ask the owner for the role of member.", 403)
@@ -41,7 +41,7 @@ def attach(request: HttpRequest) -> JsonResponse:
 @require_safe
 def state(request: HttpRequest, id: UUID) -> JsonResponse:
     """How far a document is: the composer waits until it can be searched."""
-    return JsonResponse(_told(document_for(_person(request), id)))
+    return JsonResponse(_told(document_for(person_of(request), id)))
 
 
 def kept_in(path: list[Message], person: Person) -> list[Document]:
@@ -64,8 +64,3 @@ def _told(document: Document) -> dict[str, Any]:
 
 def _refuse(cause: str, action: str, status: int = 400) -> JsonResponse:
     return JsonResponse({"cause": cause, "action": action}, status=status)
-
-
-def _person(request: HttpRequest) -> Person:
-    assert isinstance(request.user, Person)
-    return request.user

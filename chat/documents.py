@@ -23,7 +23,7 @@ from retrieval import adding, files
 from retrieval.access import collection_to_rule, document_for, document_to_change, shelves_of
 from retrieval.models import Chunk, Collection, CollectionShare, Document
 from workspace.accounts.models import Person
-from workspace.accounts.rights import may_chat
+from workspace.accounts.rights import may_chat, person_of
 from workspace.types import sha256
 
 UNFINISHED = (Document.State.QUEUED, Document.State.RUNNING)
@@ -34,7 +34,7 @@ PASSAGES = 50  # on a page
 @require_safe
 def documents(request: HttpRequest) -> HttpResponse:
     """The page; with ``?part``, the part of it that changes while documents are read."""
-    person = _person(request)
+    person = person_of(request)
     rows = [(c, list(c.documents.defer("text", "pages").order_by("title"))) for c in shelves_of(person)]
     mine = [(c, those) for c, those in rows if c.owner_id == person.pk]
     context = {
@@ -54,7 +54,7 @@ def documents(request: HttpRequest) -> HttpResponse:
 @require_POST
 def add(request: HttpRequest) -> HttpResponse:
     """Each file for itself: one that is refused keeps no other out."""
-    person = _person(request)
+    person = person_of(request)
     if not may_chat(person):
         raise PermissionDenied
     given = request.FILES.getlist("files")
@@ -76,7 +76,7 @@ def add(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def add_collection(request: HttpRequest) -> HttpResponse:
-    person = _person(request)
+    person = person_of(request)
     if not may_chat(person):
         raise PermissionDenied
     if name := _name(request):
@@ -88,7 +88,7 @@ def add_collection(request: HttpRequest) -> HttpResponse:
 @require_POST
 def change_collection(request: HttpRequest, id: UUID) -> HttpResponse:
     """``name`` it, ``share`` it with a person or a group, ``unshare`` one, or ``delete`` it with all its documents."""
-    collection = collection_to_rule(_person(request), id)
+    collection = collection_to_rule(person_of(request), id)
     with transaction.atomic():
         if request.POST.get("delete"):
             collection.delete()
@@ -123,7 +123,7 @@ def _name(request: HttpRequest) -> str:
 @login_required
 @require_POST
 def again(request: HttpRequest, id: UUID) -> HttpResponse:
-    one = document_to_change(_person(request), id)
+    one = document_to_change(person_of(request), id)
     _try(request, lambda: adding.again(one))
     return redirect("documents")
 
@@ -131,7 +131,7 @@ def again(request: HttpRequest, id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def delete(request: HttpRequest, id: UUID) -> HttpResponse:
-    one = document_to_change(_person(request), id)
+    one = document_to_change(person_of(request), id)
     with transaction.atomic():
         one.delete()
     messages.success(request, f"{one.title} is deleted: its text, its passages and its file.")
@@ -142,7 +142,7 @@ def delete(request: HttpRequest, id: UUID) -> HttpResponse:
 @require_safe
 def file(request: HttpRequest, id: UUID) -> FileResponse:
     """The file as it was added, always as an attachment: whatever it is, it is not opened here."""
-    one = document_for(_person(request), id)
+    one = document_for(person_of(request), id)
     path = files.path_of(one.digest)
     if not one.size or not path.exists():
         raise Http404
@@ -159,7 +159,7 @@ def document(request: HttpRequest, id: UUID) -> HttpResponse:
     """The text; with ``start`` and ``end``, its source with that passage marked at the exact characters. What an answer
     quoted has its ``digest``, too, and the ``run`` that keeps it: where the text is another one by now, the page says
     so and shows what was quoted."""
-    person = _person(request)
+    person = person_of(request)
     one = document_for(person, id)
     own = one.collection.owner_id == person.pk
     context = {"document": one, "own": own and may_chat(person), "passages": one.passages}
@@ -194,7 +194,7 @@ def _quoted(request: HttpRequest, document: Document) -> str:
     """The passage as the answer's run keeps it, for whoever may see that."""
     number = _offset(request, "passage")
     try:
-        run = run_message_for(_person(request), request.GET.get("run", "")).run
+        run = run_message_for(person_of(request), request.GET.get("run", "")).run
     except Http404:
         return ""
     kept = run.evidence if run else []
@@ -215,11 +215,6 @@ def _try(request: HttpRequest, work: Callable[[], object]) -> None:
         work()
     except adding.NotTaken as refused:
         messages.error(request, str(refused))
-
-
-def _person(request: HttpRequest) -> Person:
-    assert isinstance(request.user, Person)
-    return request.user
 
 
 def _offset(request: HttpRequest, name: str) -> int | None:

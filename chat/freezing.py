@@ -17,8 +17,7 @@ from django.views.decorators.http import require_http_methods
 from chat import access, record, tree
 from chat.models import Chat, Message
 from chat.views import index
-from workspace.accounts.models import Person
-from workspace.accounts.rights import may_chat
+from workspace.accounts.rights import may_chat, person_of
 from workspace.measurement import importing
 from workspace.measurement.importing import NotTaken
 from workspace.measurement.models import Item
@@ -42,7 +41,7 @@ class Turn:
 @require_http_methods(["GET", "HEAD", "POST"])
 def freeze(request: HttpRequest, id: UUID) -> HttpResponse:
     """The branch that leads to ``message``, or to where the person stands; a POST keeps what was chosen of it."""
-    person = _person(request)
+    person = person_of(request)
     chat = access.chat_for(person, id)
     if not may_chat(person):
         raise PermissionDenied
@@ -107,8 +106,3 @@ def _item(request: HttpRequest, turn: Turn) -> Item:
 
 def _name(request: HttpRequest, chat: Chat) -> str:
     return " ".join(request.POST.get("name", "").split())[:120] or str(chat)
-
-
-def _person(request: HttpRequest) -> Person:
-    assert isinstance(request.user, Person)
-    return request.user

@@ -17,7 +17,7 @@ from chat.models import Chat, Checkpoint, Message
 from chat.templatetags.chat_map import ROW, brought_lines
 from chat.views import index
 from workspace.accounts.models import Person
-from workspace.accounts.rights import may_chat
+from workspace.accounts.rights import may_chat, person_of
 
 SHOWS = ("all", "branches", "checkpoints", "mine", "steps")
 
@@ -28,7 +28,7 @@ def page(request: HttpRequest, id: UUID) -> HttpResponse:
     """``show`` is one of ``SHOWS``; ``a`` and ``b`` name what is compared, ``of=branches`` the branches that end there,
     ``view=side`` side by side. ``open`` are folds shown whole, ``pruned`` shows what was pruned, ``before`` steps older
     than that one, ``from`` the first row."""
-    person = _person(request)
+    person = person_of(request)
     chat = access.chat_for(person, id)
     show = request.GET.get("show") if request.GET.get("show") in SHOWS else "all"
     here = tree.place_of(chat, person)
@@ -57,7 +57,7 @@ def page(request: HttpRequest, id: UUID) -> HttpResponse:
 @require_safe
 def rows(request: HttpRequest, id: UUID) -> HttpResponse:
     """The rows of the map ``from`` one on, as the page would draw them."""
-    person = _person(request)
+    person = person_of(request)
     chat = access.chat_for(person, id)
     context = {**_drawn(request, chat, person), "chat": chat, "may_write": access.may_write(person, chat)}
     return render(request, "chat/_map_rows.html", context)
@@ -151,8 +151,3 @@ def _id(text: str | None) -> UUID | None:
         return UUID(text or "")
     except ValueError:
         return None
-
-
-def _person(request: HttpRequest) -> Person:
-    assert isinstance(request.user, Person)
-    return request.user

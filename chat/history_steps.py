@@ -24,7 +24,7 @@ from chat.frames import Refused
 from chat.live import announce_changed, announce_moved
 from chat.models import Chat, Checkpoint, Message, Step
 from workspace.accounts.models import Person
-from workspace.accounts.rights import may_chat
+from workspace.accounts.rights import may_chat, person_of
 from workspace.audit.log import record as log
 from workspace.audit.models import Action
 
@@ -36,7 +36,7 @@ UNDO = "undo"  # the tag of a notice that can be undone; the step's id follows
 @require_POST
 def go(request: HttpRequest, id: UUID) -> HttpResponse:
     """Stand at a message, on the newest path through it; ``exact`` leaves what was written under it aside."""
-    person = _person(request)
+    person = person_of(request)
     chat = access.chat_for(person, id)
     message = access.message_for(person, id, request.POST.get("message", ""))
     tip = steps.switch(chat, person, message, exact=bool(request.POST.get("exact")))
@@ -76,7 +76,7 @@ def merge(request: HttpRequest, id: UUID) -> HttpResponse:
 @require_POST
 def fork(request: HttpRequest, id: UUID) -> HttpResponse:
     """The path to ``message`` as a chat of one's own, or of ``person``, by their name, as a starting point."""
-    by = _person(request)
+    by = person_of(request)
     chat = access.chat_for(by, id)
     if not may_chat(by):
         raise PermissionDenied
@@ -103,7 +103,7 @@ def fork(request: HttpRequest, id: UUID) -> HttpResponse:
 @require_POST
 def undo(request: HttpRequest, id: UUID, step: UUID) -> HttpResponse:
     """Undo a step, or do again one that was undone. Going somewhere and taking copies is everybody's own."""
-    person = _person(request)
+    person = person_of(request)
     chat = access.chat_for(person, id)
     own = Step.objects.filter(chat=chat, pk=step, person=person, kind__in=steps.OWN).exists()
     if not own and not access.may_write(person, chat):
@@ -115,7 +115,7 @@ def undo(request: HttpRequest, id: UUID, step: UUID) -> HttpResponse:
 @require_POST
 def add_checkpoint(request: HttpRequest, id: UUID) -> HttpResponse:
     """``message``, ``name`` and perhaps a ``note``; without a message, where the person stands."""
-    person = _person(request)
+    person = person_of(request)
     chat = access.chat_to_write(person, id)
     wanted = request.POST.get("message")
     message = access.message_for(person, id, wanted) if wanted else tree.place_of(chat, person)
@@ -132,7 +132,7 @@ def add_checkpoint(request: HttpRequest, id: UUID) -> HttpResponse:
 @require_POST
 def change_checkpoint(request: HttpRequest, id: UUID, checkpoint: int) -> HttpResponse:
     """Another ``name`` or ``note``, or ``delete``: the flag goes, the messages stay."""
-    person = _person(request)
+    person = person_of(request)
     chat = access.chat_to_write(person, id)
     one = Checkpoint.objects.filter(chat=chat, pk=checkpoint, removed=False).select_related("message").first()
     if one is None:
@@ -162,7 +162,7 @@ SAID = {
 
 def _done(request: HttpRequest, chat: Chat, do: Callable[[], Step], *, again: bool = False) -> HttpResponse:
     """Carry it out, tell every tab, and say what was done."""
-    person = _person(request)
+    person = person_of(request)
     try:
         step = do()
     except Refused as refused:
@@ -183,7 +183,7 @@ def _said(step: Step) -> str:
 
 
 def _to_write(request: HttpRequest, id: UUID) -> tuple[Person, Chat, Message]:
-    person = _person(request)
+    person = person_of(request)
     chat = access.chat_to_write(person, id)
     return person, chat, access.message_for(person, id, request.POST.get("message", ""))
 
@@ -206,8 +206,3 @@ def _refused(request: HttpRequest, chat: Chat, refused: Refused) -> HttpResponse
 
 def _words(words: str, status: int) -> HttpResponse:
     return HttpResponse(words, status=status, content_type="text/plain; charset=utf-8")
-
-
-def _person(request: HttpRequest) -> Person:
-    assert isinstance(request.user, Person)
-    return request.user

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from chat.reports import measurement_of
 from chat.views import index, usable_models
 from workspace.accounts.models import Person
-from workspace.accounts.rights import may_chat
+from workspace.accounts.rights import may_chat, person_of
 from workspace.measurement import corpus, importing, measuring, progress, starting, tasks
 from workspace.measurement.importing import NotTaken
 from workspace.measurement.models import Measurement, Schedule, Suite
@@ -30,7 +30,7 @@ OFTEN = ((24, "every day"), (24 * 7, "every week"), (1, "every hour"))
 @require_safe
 def measures(request: HttpRequest) -> HttpResponse:
     """Suites and measurements of one's own, and a form for the next."""
-    person = _person(request)
+    person = person_of(request)
     rows = list(Measurement.objects.filter(owner=person).select_related("suite", "schedule")[:SHOWN])
     suites = Suite.objects.filter(owner=person).annotate(size=Count("items"))
     context = {
@@ -52,7 +52,7 @@ def measures(request: HttpRequest) -> HttpResponse:
 @require_POST
 def begin(request: HttpRequest) -> HttpResponse:
     """A suite by file or by what is there, models, and what else is given; ``hours`` begins it again and again."""
-    person = _person(request)
+    person = person_of(request)
     if not may_chat(person):
         raise PermissionDenied
     try:
@@ -95,7 +95,7 @@ def change(request: HttpRequest, id: UUID) -> HttpResponse:
 @require_POST
 def end_schedule(request: HttpRequest, id: UUID) -> HttpResponse:
     """What it has measured stays."""
-    schedule = Schedule.objects.filter(owner=_person(request), pk=id).first()
+    schedule = Schedule.objects.filter(owner=person_of(request), pk=id).first()
     if schedule is None:
         raise Http404
     schedule.delete()
@@ -149,8 +149,3 @@ def _dollars(request: HttpRequest) -> Decimal | None:
     if not budget.is_finite() or budget <= 0 or budget >= 1_000_000:
         raise NotTaken("The budget is more than nothing and less than a million dollars.")
     return budget
-
-
-def _person(request: HttpRequest) -> Person:
-    assert isinstance(request.user, Person)
-    return request.user

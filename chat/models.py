@@ -15,6 +15,8 @@ from django.utils import timezone
 from workspace.ids import new_id
 from workspace.wire import LANE_LETTERS
 
+SOMEBODY = "Somebody"  # whose name is not known, or is no more
+
 
 class Chat(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -172,6 +174,11 @@ class Message(models.Model):
             models.Index(fields=["chat"], condition=models.Q(depth=0), name="roots_of_chat"),
         ]
 
+    @property
+    def said_by(self) -> str:
+        """A question's author, here or where it was imported from."""
+        return str(self.author or self.author_name or SOMEBODY)
+
 
 class Place(models.Model):
     """Where one person stands in one chat: the tip of the path they see."""
@@ -212,6 +219,10 @@ class Checkpoint(models.Model):
     author_name = models.CharField(max_length=150, blank=True, help_text="In an imported chat: of somebody not here.")
     removed = models.BooleanField(default=False)
     created = models.DateTimeField(default=timezone.now, editable=False)
+
+    @property
+    def set_by(self) -> str:
+        return str(self.author or self.author_name or SOMEBODY)
 
 
 class Step(models.Model):

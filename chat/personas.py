@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods
 from chat import diff
 from chat.views import index
 from workspace.accounts.models import Person
-from workspace.accounts.rights import may_chat
+from workspace.accounts.rights import may_chat, person_of
 from workspace.router import personas
 from workspace.router.models import PromptTemplate
 from workspace.router.personas import NotKept
@@ -24,7 +24,7 @@ from workspace.router.prompts import BUILT_IN, estimate_tokens
 @require_http_methods(["GET", "HEAD", "POST"])
 def listed(request: HttpRequest) -> HttpResponse:
     """What the person may choose for a chat. POST keeps a new one of their own, or with ``preview`` shows it."""
-    person = _person(request)
+    person = person_of(request)
     if request.method == "POST":
         if not may_chat(person):
             raise PermissionDenied
@@ -37,7 +37,7 @@ def listed(request: HttpRequest) -> HttpResponse:
 def one(request: HttpRequest, persona: int) -> HttpResponse:
     """One of the person's own. POST keeps its next version, ``use``s an older one again, or ``delete``s it: what was
     answered with it stays."""
-    person = _person(request)
+    person = person_of(request)
     row = PromptTemplate.objects.filter(owner=person, pk=min(persona, 2**62)).select_related("current").first()
     if row is None or not may_chat(person):
         raise Http404
@@ -113,8 +113,3 @@ def _versions(row: PromptTemplate) -> list[dict[str, Any]]:
         changed = [piece for piece in pieces if piece.kind != "same"]
         told.append({"version": version, "pieces": pieces if changed else [], "used": version.pk == row.current_id})
     return told[::-1]
-
-
-def _person(request: HttpRequest) -> Person:
-    assert isinstance(request.user, Person)
-    return request.user

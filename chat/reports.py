@@ -18,7 +18,7 @@ from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
 from chat.views import index
-from workspace.accounts.models import Person
+from workspace.accounts.rights import person_of
 from workspace.measurement import agreement, drift, judging, plots, preferences, progress, verdicts
 from workspace.measurement.metrics import Cell
 from workspace.measurement.models import Item, Measurement, Outcome
@@ -38,7 +38,7 @@ COLUMNS = (
 def measurement_of(request: HttpRequest, id: UUID) -> Measurement:
     """One of the person's own; absent and forbidden look alike."""
     found = Measurement.objects.select_related("suite", "owner", "schedule")
-    return get_object_or_404(found, owner=_person(request), pk=id)
+    return get_object_or_404(found, owner=person_of(request), pk=id)
 
 
 @login_required
@@ -230,8 +230,3 @@ def _first(rows: QuerySet[Any], id: str) -> Any:
         return rows.filter(pk=UUID(id)).first()
     except ValueError:
         return None
-
-
-def _person(request: HttpRequest) -> Person:
-    assert isinstance(request.user, Person)
-    return request.user

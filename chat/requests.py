@@ -62,10 +62,12 @@ def _attached(person: Person, question: Message) -> tuple[str, ...]:
 
 
 def _told_parts(told: Told) -> tuple[Part, ...]:
-    """A message as a later prompt repeats it: the numbers that it cites were issued for it alone."""
-    if not told.grounded:
+    """A message as a later prompt repeats it: the numbers that it cites were issued for it alone, and no provider takes
+    a picture for a model's own words."""
+    if told.role == Message.Role.PERSON:
         return told.parts
-    return tuple(replace(part, text=without(part.text)) if part.kind == "text" else part for part in told.parts)
+    texts = tuple(part for part in told.parts if part.kind == "text")
+    return tuple(replace(part, text=without(part.text)) for part in texts) if told.grounded else texts
 
 
 def as_lane(request: Request, answer: Message) -> Request:

@@ -24,8 +24,7 @@ from retrieval.access import collection_to_rule, collections_of, document_for
 from retrieval.chunks import estimate
 from retrieval.models import Chunk, Collection, Label, SelfTest
 from retrieval.presets import Preset
-from workspace.accounts.models import Person
-from workspace.accounts.rights import may_chat
+from workspace.accounts.rights import may_chat, person_of
 from workspace.types import Evidence
 
 SHOWN = 40  # passages in the table
@@ -49,7 +48,7 @@ class Row:
 @login_required
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
-    person = _person(request)
+    person = person_of(request)
     shelves = collections_of(person)
     chosen = _chosen(request, shelves)
     preset = _asked(request, presets.current([str(one.pk) for one in chosen]))
@@ -76,7 +75,7 @@ def page(request: HttpRequest) -> HttpResponse:
 @require_POST
 def label(request: HttpRequest) -> HttpResponse:
     """Say that a passage answers a question; once more takes it back."""
-    person = _person(request)
+    person = person_of(request)
     document = document_for(person, request.POST.get("document", ""))
     collection = document.collection
     if collection.owner_id != person.pk or not may_chat(person):
@@ -96,7 +95,7 @@ def label(request: HttpRequest) -> HttpResponse:
 @require_POST
 def test(request: HttpRequest, id: UUID) -> HttpResponse:
     """Begin a test of a collection, with the share of meaning that is named; ``tune`` its share, or ``untune`` it."""
-    collection = collection_to_rule(_person(request), id)
+    collection = collection_to_rule(person_of(request), id)
     if request.POST.get("untune"):
         Collection.objects.filter(pk=collection.pk).update(alpha=None)
     else:
@@ -193,8 +192,3 @@ def _share(said: str) -> float | None:
 
 def _number(said: str) -> int:
     return int(said) if said.isascii() and said.isdigit() and len(said) < 9 else -1
-
-
-def _person(request: HttpRequest) -> Person:
-    assert isinstance(request.user, Person)
-    return request.user

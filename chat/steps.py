@@ -20,8 +20,9 @@ from django.utils import timezone
 
 from chat import tree
 from chat.frames import Refused
-from chat.models import Branch, Chat, Checkpoint, Comparison, Fusion, Lane, Message, Place, Step
+from chat.models import SOMEBODY, Branch, Chat, Checkpoint, Comparison, Fusion, Lane, Message, Place, Step
 from workspace.accounts.models import Person
+from workspace.router.models import Run
 
 State = dict[str, Any]
 _MARKS = re.compile(r"\*\*|__|`|^[#>]+ ", re.MULTILINE)
@@ -286,7 +287,7 @@ def _of_steps(chat: Chat, person: Person, older: Q) -> list[Told]:
         Told(
             when=one.created,
             id=one.pk,
-            who=str(one.person or "Somebody"),
+            who=str(one.person or SOMEBODY),
             what=WORDS[Step.Kind(one.kind)],
             message=one.message_id,
             about=one.about or (beginning(one.message) if one.message else ""),
@@ -312,27 +313,31 @@ def _of_messages(chat: Chat, older: Q) -> list[Told]:
     )
     wanted = rows.filter(Q(role=Message.Role.PERSON) | Q(again=True, is_lane=False) | Q(is_fused=True))
     related = wanted.select_related("author", "run__person", "run__model_version__model")
-    return [_told(one, first) for one in related.defer(*HEAVY).order_by("-id")[:PAGE]]
+    shown = list(related.defer(*HEAVY).order_by("-id")[:PAGE])
+    unknown = [one.run_id for one in shown if one.run and not one.run.model_version_id]
+    made: dict[UUID | None, Any] = dict(Run.objects.filter(pk__in=unknown).values_list("pk", "manifest__model"))
+    return [_told(one, first, str(made.get(one.run_id) or "")) for one in shown]
 
 
 HEAVY = ("run__reasoning", "run__evidence", "run__failure", "run__text", "run__manifest")
 
 
-def _told(one: Any, first: UUID | None) -> Told:
+def _told(one: Any, first: UUID | None, made_by: str) -> Told:
+    """``made_by`` is the model by its manifest, where no version of a model here made an answer."""
     again = one.again or (one.depth == 0 and one.pk != first)
     if one.role == Message.Role.PERSON:
         asked = "edited a question" if again else "began the chat" if one.depth == 0 else "asked"
         compared = {None: asked, True: "compared blind", False: "compared models"}
-        who, what, about = one.author, compared[one.blind], beginning(one)
+        who, what, about = one.said_by, compared[one.blind], beginning(one)
     else:
-        who = one.run.person
+        run = one.run
+        # Whoever brought an answer in did not ask for it.
+        who = SOMEBODY if run.imported else str(run.person or SOMEBODY)
         what = "fused lanes" if one.is_fused else "tried an answer again"
-        version = None if one.run.withheld else one.run.model_version
-        about = version.model.name if version else ""
+        about = "" if run.withheld else run.model_version.model.name if run.model_version else made_by
     return Told(
-        when=one.created, id=one.pk, who=str(who or "Somebody"), what=what, message=one.pk, about=about, prunes=True,
-        undone=one.pruned,
-    )  # fmt: skip
+        when=one.created, id=one.pk, who=who, what=what, message=one.pk, about=about, prunes=True, undone=one.pruned
+    )
 
 
 def beginning(message: Message, most: int = 90) -> str:

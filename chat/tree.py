@@ -21,6 +21,7 @@ from workspace.types import Part, text_part
 
 PAGE = 14  # messages of a path shown at once; older ones come as somebody scrolls
 MORE = 40  # of them, each time
+PART = 900  # of a whole path in one query
 ABOVE = 4  # messages shown above one that is gone to
 
 _UP = """
@@ -80,6 +81,13 @@ def path(chat: Chat, tip: Message | None, limit: int = PAGE) -> list[Message]:
         return []
     messages = Message.objects.filter(chat=chat, pk__in=_ids(_UP, tip.pk, limit))
     return list(with_runs(messages).order_by("depth"))
+
+
+def whole_path(tip: Message | None) -> list[Message]:
+    """All that leads to ``tip``, from its root on, in parts: a database counts the values of a query."""
+    ids = ids_above(tip)[::-1] if tip else []
+    parts = [Message.objects.filter(pk__in=ids[at : at + PART]) for at in range(0, len(ids), PART)]
+    return [message for part in parts for message in with_runs(part).order_by("depth")]
 
 
 def said(tip: Message, limit: int) -> list[Told]:

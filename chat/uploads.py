@@ -12,16 +12,14 @@ from django.views.decorators.http import require_POST, require_safe
 from chat import access
 from chat.models import Attachment, Blob
 from workspace import blobs
-from workspace.accounts.models import Person
-from workspace.accounts.rights import may_chat
+from workspace.accounts.rights import may_chat, person_of
 from workspace.pictures import FORMATS, ImageRefused, picture_of
 
 
 @login_required
 @require_POST
 def upload(request: HttpRequest) -> HttpResponse:
-    person = request.user
-    assert isinstance(person, Person)
+    person = person_of(request)
     file = request.FILES.get("file")
     if not may_chat(person):
         return _refuse("Your role may read chats, not write in them.", "Ask the owner for the role of member.", 403)
@@ -54,8 +52,7 @@ def upload(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def blob(request: HttpRequest, digest: str) -> FileResponse:
-    assert isinstance(request.user, Person)
-    found = access.blob_for(request.user, digest)
+    found = access.blob_for(person_of(request), digest)
     response = FileResponse(blobs.path_of(digest).open("rb"), content_type=found.media_type)
     response["Cache-Control"] = "private, max-age=31536000, immutable"
     response["X-Content-Type-Options"] = "nosniff"

@@ -22,7 +22,7 @@ from chat.thread import Shown
 from retrieval.access import collections_of
 from retrieval.web import engines
 from workspace.accounts.models import Person
-from workspace.accounts.rights import may_administer, may_chat
+from workspace.accounts.rights import may_administer, may_chat, person_of
 from workspace.measurement import drift
 from workspace.router import catalog, personas
 from workspace.router.catalog import Candidate
@@ -44,7 +44,7 @@ EXAMPLES = (
 @require_safe
 def chat(request: HttpRequest, id: UUID | None = None) -> HttpResponse:
     """A chat where the person stands in it; without an id, a new one."""
-    person = _person(request)
+    person = person_of(request)
     one = access.chat_for(person, id) if id else None
     may_write = access.may_write(person, one) if one else may_chat(person)
     window = windows.around(one, person, at=request.GET.get("at")) if one else windows.NOTHING
@@ -82,7 +82,7 @@ def chat(request: HttpRequest, id: UUID | None = None) -> HttpResponse:
 def place(request: HttpRequest, id: UUID) -> HttpResponse:
     """Stand on the newest path through a message, and get the thread around it; without one, the thread as it is, from
     ``since`` on where that is on it."""
-    person = _person(request)
+    person = person_of(request)
     one = access.chat_for(person, id)
     wanted = request.POST.get("message")
     if wanted:
@@ -96,7 +96,7 @@ def place(request: HttpRequest, id: UUID) -> HttpResponse:
 @require_safe
 def more(request: HttpRequest, id: UUID) -> HttpResponse:
     """What comes ``before`` a message of the path, or ``after`` one."""
-    person = _person(request)
+    person = person_of(request)
     one = access.chat_for(person, id)
     name = "before" if "before" in request.GET else "after"
     window = windows.beside(one, person, access.message_for(person, id, request.GET.get(name, "")), name)
@@ -106,7 +106,7 @@ def more(request: HttpRequest, id: UUID) -> HttpResponse:
 @login_required
 @require_POST
 def rename(request: HttpRequest, id: UUID) -> HttpResponse:
-    one = access.chat_to_rule(_person(request), id)
+    one = access.chat_to_rule(person_of(request), id)
     title = " ".join(request.POST.get("title", "").split())[:200]
     if not title:
         return JsonResponse({"cause": "The title is empty.", "action": "Write one."}, status=400)
@@ -119,7 +119,7 @@ def rename(request: HttpRequest, id: UUID) -> HttpResponse:
 @require_POST
 def delete(request: HttpRequest, id: UUID) -> HttpResponse:
     """Out of the index, and kept: ``undo`` brings it back."""
-    person = _person(request)
+    person = person_of(request)
     if request.POST.get("undo"):
         one = access.deleted_chat(person, id)
         one.deleted = None
@@ -137,7 +137,7 @@ def delete(request: HttpRequest, id: UUID) -> HttpResponse:
 @require_safe
 def why(request: HttpRequest, id: UUID) -> HttpResponse:
     """The decision's trace and the manifest, in words."""
-    message = record.answer(access.run_message_for(_person(request), id).pk)
+    message = record.answer(access.run_message_for(person_of(request), id).pk)
     one = Shown(message)
     return render(request, "chat/why.html", {"shown": one, "facts": _facts(one)})
 
@@ -145,7 +145,7 @@ def why(request: HttpRequest, id: UUID) -> HttpResponse:
 @login_required
 @require_safe
 def manifest(request: HttpRequest, id: UUID) -> HttpResponse:
-    message = access.run_message_for(_person(request), id)
+    message = access.run_message_for(person_of(request), id)
     assert message.run is not None
     return JsonResponse(message.run.manifest or {}, json_dumps_params={"indent": 2, "ensure_ascii": False})
 
@@ -154,7 +154,7 @@ def manifest(request: HttpRequest, id: UUID) -> HttpResponse:
 @require_safe
 def answer_text(request: HttpRequest, id: UUID) -> HttpResponse:
     """The answer as the model wrote it, for copying."""
-    message = access.run_message_for(_person(request), id)
+    message = access.run_message_for(person_of(request), id)
     assert message.run is not None
     response = HttpResponse(message.run.text, content_type="text/plain; charset=utf-8")
     response["X-Content-Type-Options"] = "nosniff"
@@ -163,7 +163,7 @@ def answer_text(request: HttpRequest, id: UUID) -> HttpResponse:
 
 def index(request: HttpRequest, current: Chat | None = None) -> dict[str, Any]:
     """What the index beside every page shows."""
-    person = _person(request)
+    person = person_of(request)
     live = Message.objects.filter(chat=OuterRef("pk"), run__state__in=[s.value for s in LIVE])
     chats = list(access.chats_of(person).select_related("owner").annotate(is_live=Exists(live))[:RECENT])
     groups: dict[str, list[Chat]] = {}
@@ -285,8 +285,3 @@ def _why_not(person: Person, one: Chat | None) -> str:
     if not may_chat(person):
         return "Your role may read chats, not write in them"
     return f"{one.owner} shares this chat with you for reading" if one else ""
-
-
-def _person(request: HttpRequest) -> Person:
-    assert isinstance(request.user, Person)
-    return request.user

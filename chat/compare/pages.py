@@ -20,7 +20,7 @@ from chat.compare.topics import TOPICS
 from chat.frames import Refused, dump
 from chat.live import announce
 from chat.views import index
-from workspace.accounts.models import Person
+from workspace.accounts.rights import person_of
 from workspace.wire import Tell
 
 
@@ -28,7 +28,7 @@ from workspace.wire import Tell
 @require_safe
 def comparisons(request: HttpRequest) -> HttpResponse:
     """Every comparison that the person may read; those that wait for their vote are counted."""
-    found = listed(_person(request))
+    found = listed(person_of(request))
     waiting = sum(one.waits for one in found)
     return render(request, "chat/comparisons.html", {**index(request), "comparisons": found, "waiting": waiting})
 
@@ -38,7 +38,7 @@ def comparisons(request: HttpRequest) -> HttpResponse:
 def leaderboard(request: HttpRequest) -> HttpResponse:
     """``votes``: blind or sighted; ``by``, ``held`` and ``topic`` as in ``Wanted``. An unknown value is the first, so
     an old link still opens."""
-    person, asked = _person(request), request.GET
+    person, asked = person_of(request), request.GET
     wanted = standings.Wanted(
         blind=asked.get("votes") != "sighted",
         by=asked["by"] if asked.get("by") in standings.BY else standings.BY[0],
@@ -65,13 +65,13 @@ def vote(request: HttpRequest, id: UUID, comparison: UUID) -> HttpResponse:
     choice, reasons = request.POST.get("choice", ""), request.POST.getlist("reason")
     lane = None if choice in ("tie", "bad") else _id(choice)
     word = "best" if lane else choice
-    return _do(lambda: rows.vote(_person(request), id, comparison, choice=word, lane=lane, reasons=reasons).pk, id)
+    return _do(lambda: rows.vote(person_of(request), id, comparison, choice=word, lane=lane, reasons=reasons).pk, id)
 
 
 @login_required
 @require_POST
 def reveal(request: HttpRequest, id: UUID, comparison: UUID) -> HttpResponse:
-    return _do(lambda: rows.reveal(_person(request), id, comparison).pk, id)
+    return _do(lambda: rows.reveal(person_of(request), id, comparison).pk, id)
 
 
 @login_required
@@ -79,7 +79,7 @@ def reveal(request: HttpRequest, id: UUID, comparison: UUID) -> HttpResponse:
 def thumb(request: HttpRequest, id: UUID, answer: UUID) -> HttpResponse:
     """``up``: 1 or 0. The same again takes it back; with ``why`` it stays, and any number of ``reason`` say why."""
     up, reasons, toggle = request.POST.get("up") == "1", request.POST.getlist("reason"), "why" not in request.POST
-    lane = partial(rows.thumb, _person(request), id, answer, up=up, reasons=reasons, toggle=toggle)
+    lane = partial(rows.thumb, person_of(request), id, answer, up=up, reasons=reasons, toggle=toggle)
     return _do(lambda: lane().comparison_id, id)
 
 
@@ -102,8 +102,3 @@ def _id(value: str) -> UUID | None:
         return UUID(value)
     except ValueError:
         return None
-
-
-def _person(request: HttpRequest) -> Person:
-    assert isinstance(request.user, Person)
-    return request.user

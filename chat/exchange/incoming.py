@@ -61,7 +61,7 @@ class BroughtIn:
 def bring_in(
     person: Person, conversations: Iterable[Conversation], *, name: str = "", again: bool = False
 ) -> BroughtIn:
-    """Raises Unreadable, and then nothing is kept. ``again`` brings in what is here already."""
+    """Raises Unreadable, and then nothing is kept. ``again`` brings in what was here already."""
     _sweep(person)
     had = set() if again else set(_kept(person).values_list("key", flat=True))
     made: list[Chat] = []
@@ -73,6 +73,7 @@ def bring_in(
                 continue
             with transaction.atomic():
                 made.append(_chat(person, one, name))
+            had |= {one.key} - {""}
             messages += len(one.nodes)
     except BaseException as broken:
         _drop([chat.pk for chat in made])
@@ -117,7 +118,7 @@ def _chat(person: Person, one: Conversation, name: str) -> Chat:
     _point(person, chat, one, made)
     if tip := made.get(one.current or ""):
         tree.stand(chat, person, tip)
-    chat.created, chat.touched, chat.deleted = began, newest, chat.deleted
+    chat.created, chat.touched = began, newest
     Chat.objects.filter(pk=chat.pk).update(created=began, touched=newest, sum=chat.sum)
     return chat
 
@@ -158,7 +159,7 @@ def _message(
     parts = line.get("parts")
     if parts is None:
         text = run.text if run else node.text
-        parts = [record.plain_part(text_part(text))] if text else []
+        parts = [*([record.plain_part(text_part(text))] if text else []), *node.pictures]
     mine = run is None and (not line or node.author in ("", person.username))
     return Message(
         id=new_id(),

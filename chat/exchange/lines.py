@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -227,8 +227,3 @@ def _value(line: bytes) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise Unreadable("A line of the file is not JSON.", ALTERED)
     return value
-
-
-def each(lines: bytes) -> Iterator[Mapping[str, Any]]:
-    """The lines of a file, read."""
-    return (_value(line) for line in lines.splitlines())

@@ -33,13 +33,14 @@ def manage(request: HttpRequest, id: UUID) -> HttpResponse:
     chat = access.chat_to_rule(person, id)
     wanted = request.GET.get("message") or request.POST.get("message")
     tip = access.message_for(person, id, wanted) if wanted else tree.place_of(chat, person)
-    path = tree.path(chat, tip, 100_000)
-    context = {**index(request, chat), "chat": chat, "days": links.DAYS, "message": wanted, "length": len(path)}
+    length = tip.depth + 1 if tip else 0
+    context = {**index(request, chat), "chat": chat, "days": links.DAYS, "message": wanted, "length": length}
     status = 200
     if request.method == "POST":
         days = request.POST.get("days", "")
         made = None
         if days in map(str, links.DAYS):
+            path = tree.whole_path(tip)
             made = links.make(person, chat, path, days=int(days), public=bool(request.POST.get("public")))
         if made:
             context["made"] = request.build_absolute_uri(reverse("link", args=[made[1]]))

@@ -1,13 +1,14 @@
 """A branch shared by link: what it shows is kept as it was when the link was made, and nothing that was said later.
 
 An absent, an expired and a revoked link look alike, and to who is not signed in so does one that is not public.
-Passages of documents are shown to whoever may see the document, and to nobody else.
+Passages of documents are shown to whoever may see the document, and to nobody else. What made the answers is not shown;
+it is kept beside them for whoever goes on from there.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -15,17 +16,17 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from chat.exchange import story
+from chat.exchange import outgoing, story
 from chat.exchange.incoming import bring_in
 from chat.exchange.nodes import Conversation, Node, moment
 from chat.exchange.story import Said
 from chat.models import Chat, Message, ShareLink
-from retrieval.access import documents_of
+from retrieval.access import collections_of, documents_of
 from retrieval.models import Document
 from workspace.accounts.models import Person
 from workspace.audit.log import record
 from workspace.audit.models import Action
-from workspace.types import sha256
+from workspace.types import canonical, sha256
 
 DAYS = (1, 7, 30, 90)
 
@@ -37,10 +38,12 @@ def make(
     said = story.told(path)
     if not said:
         return None
+    lines = outgoing.lines_of(path[: len(said)])
+    snapshot = [{**asdict(one), "line": line} for one, line in zip(said, lines, strict=True)]
     secret = secrets.token_urlsafe(24)
     link = ShareLink.objects.create(
         digest=sha256(secret), chat=chat, person=person, title=str(chat), public=public,
-        snapshot=[asdict(one) for one in said], expires=timezone.now() + timedelta(days=days),
+        snapshot=snapshot, expires=timezone.now() + timedelta(days=days),
     )  # fmt: skip
     whom = "Anybody" if public else "People here"
     record(Action.SHARED, about=chat, name="", words=f"By link for {days} days. {whom} who has it may read.")
@@ -64,9 +67,8 @@ def found(secret: str, person: Person | None) -> ShareLink | None:
 
 
 def said_to(link: ShareLink, person: Person | None) -> list[Said]:
-    said = [
-        Said(**{**one, "images": tuple(one["images"]), "passages": tuple(one["passages"])}) for one in link.snapshot
-    ]
+    rows = [{name: value for name, value in one.items() if name != "line"} for one in link.snapshot]
+    said = [Said(**{**one, "images": tuple(one["images"]), "passages": tuple(one["passages"])}) for one in rows]
     named = {passage["document"] for one in said for passage in one.passages}
     seen = documents_of(person) if person else Document.objects.filter(collection__built_in=True)
     ids = [one for one in named if one]
@@ -74,25 +76,58 @@ def said_to(link: ShareLink, person: Person | None) -> list[Said]:
 
 
 def fork(link: ShareLink, person: Person) -> Chat:
-    """The branch as a chat of the reader's own. What made its answers stays with the original."""
+    """The branch as a chat of the reader's own, with the manifests of its answers, and where it came from."""
     said = said_to(link, person)
-    nodes = tuple(
-        Node(
-            id=str(at),
-            parent=str(at - 1) if at else None,
-            side="person" if one.asked else "model",
-            text=one.text,
-            model="" if one.asked else one.who,
-            author=one.who if one.asked else "",
-            created=moment(one.created),
-            kept={"parts": _parts(one)} if one.asked else {},
-        )
-        for at, one in enumerate(said)
-    )
+    readable = {str(one.pk) for one in collections_of(person)}
+    lines = [one.get("line") for one in link.snapshot]
+    nodes = tuple(_node(at, one, line, readable) for at, (one, line) in enumerate(zip(said, lines, strict=True)))
     digests = {image["digest"] for one in said for image in one.images}
     kept: dict[str, Any] = {"blobs": [{"digest": digest} for digest in sorted(digests)]}
     whole = Conversation(title=link.title, nodes=nodes, source="link", kept=kept, created=timezone.now())
-    return bring_in(person, [whole], name=link.title, again=True).chats[0]
+    [made] = bring_in(person, [whole], name=f"“{link.title}”, which {link.person} shared by link", again=True).chats
+    made.made_by = person
+    made.save(update_fields=["made_by"])
+    return made
+
+
+def _node(at: int, one: Said, line: Mapping[str, Any] | None, readable: Collection[str]) -> Node:
+    """``line`` is missing in links that were made before it was kept: then what made the answer is not known."""
+    if line is None:
+        kept: Mapping[str, Any] = {"parts": _parts(one)} if one.asked else {}
+    else:
+        kept = {**line, "run": line["run"] and _seen(line["run"], one, readable)}
+    return Node(
+        id=str(at),
+        parent=str(at - 1) if at else None,
+        side="person" if one.asked else "model",
+        text=one.text,
+        model="" if one.asked else one.who,
+        author=one.who if one.asked else "",
+        created=moment(one.created),
+        kept=kept,
+    )
+
+
+def _seen(run: Mapping[str, Any], one: Said, readable: Collection[str]) -> dict[str, Any]:
+    """A run without the words of passages and the names of collections that the reader may not see: where there are
+    any, its manifest is another one, and has a digest of its own."""
+    manifest = dict(run["manifest"] or {})
+    evidence = manifest.get("evidence") or [] if run["evidence"] is None else run["evidence"]
+    shown = [_passage(passage, told) for passage, told in zip(evidence, one.passages, strict=True)]
+    searched = [one for one in manifest.get("collections") or [] if one.get("id") in readable]
+    if shown == evidence and len(searched) == len(manifest.get("collections") or []):
+        return dict(run)
+    if not manifest:
+        return {**run, "evidence": shown}
+    manifest |= {"evidence": shown, "collections": searched}
+    manifest.pop("digest", None)
+    return {**run, "evidence": shown, "manifest": {**manifest, "digest": sha256(canonical(manifest))}}
+
+
+def _passage(passage: Mapping[str, Any], told: Mapping[str, Any]) -> Mapping[str, Any]:
+    if told["document"] == passage.get("document_id", ""):
+        return passage
+    return {**passage, **{name: told[name] for name in ("title", "where", "url", "text")}, "digest": ""}
 
 
 def _parts(one: Said) -> list[dict[str, Any]]:

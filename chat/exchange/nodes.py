@@ -28,15 +28,21 @@ class Unreadable(Exception):
         self.cause, self.action = cause, action
 
 
+class Unknown(Unreadable):
+    """A file of no program that is known here: beside one that is, it is left out."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Node:
     """One message. ``other`` is what is neither a question nor an answer (a system prompt, a tool's output): it is
-    passed over, and what follows it follows its parent. ``kept`` holds what only our own format knows."""
+    passed over, and what follows it follows its parent. ``pictures`` are parts of the message behind its text; ``kept``
+    holds what only our own format knows."""
 
     id: str
     parent: str | None
     side: Side
     text: str = ""
+    pictures: Sequence[Mapping[str, Any]] = ()
     model: str = ""
     author: str = ""
     created: datetime | None = None
@@ -47,8 +53,9 @@ class Node:
 
 @dataclass(frozen=True, kw_only=True)
 class Conversation:
-    """``key`` is the same for the same conversation of the same content; ``current`` where it stood; ``kept`` again
-    is of our own format."""
+    """``key`` is the same for the same conversation of the same content; ``current`` where it stood. ``left_out``
+    counts by its name what the file has of it and no node has. ``kept`` again is of our own format, but for its
+    ``blobs``: the bytes of all pictures."""
 
     title: str
     nodes: tuple[Node, ...]
@@ -56,6 +63,7 @@ class Conversation:
     key: str = ""
     created: datetime | None = None
     current: str | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
     kept: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -143,8 +151,10 @@ class _Turns:
         if id not in self._placed:
             text = "\n\n".join(node.text for node in begun if node.text)
             reasoning = "\n\n".join(node.reasoning for node in begun if node.reasoning)
+            pictures = [picture for node in begun for picture in node.pictures]
             model = next((node.model for node in reversed(begun) if node.model), "")
-            self._add(replace(begun[-1], id=id, parent=parent, text=text, reasoning=reasoning, model=model))
+            last = replace(begun[-1], text=text, reasoning=reasoning, pictures=pictures, model=model)
+            self._add(replace(last, id=id, parent=parent))
         self.stands |= {node.id: id for node in begun}
         return id
 

@@ -7,7 +7,7 @@ reader's own alone.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -48,6 +48,12 @@ def file_of(chat: Chat, reader: Person, path: list[Message] | None = None) -> by
             kept.append(message)
     head = {"title": chat.title, "created": when(chat.created), "messages": len(kept)}
     return lines.write(head, [*_lines(chat, kept, numbers), *_compared(chat, reader, numbers)])
+
+
+def lines_of(path: Sequence[Message]) -> list[dict[str, Any]]:
+    """The messages of one line from its root on, as a file of it has them."""
+    numbers = {message.pk: number for number, message in enumerate(path)}
+    return [_message(message, numbers) for message in path]
 
 
 def when(moment: datetime | None) -> str | None:

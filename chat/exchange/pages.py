@@ -19,12 +19,11 @@ from chat.exchange.incoming import bring_in
 from chat.exchange.nodes import Unreadable
 from chat.exchange.reading import conversations
 from chat.exchange.story import Said
-from chat.models import Blob, Chat, Message
+from chat.models import Blob, Chat
 from chat.rendering import render as render_markdown
 from chat.views import index
 from workspace import blobs
-from workspace.accounts.models import Person
-from workspace.accounts.rights import may_chat
+from workspace.accounts.rights import may_chat, person_of
 
 TYPES = {
     "md": "text/markdown; charset=utf-8",
@@ -38,7 +37,7 @@ TYPES = {
 @require_http_methods(["GET", "HEAD", "POST"])
 def bring(request: HttpRequest) -> HttpResponse:
     """Chats of another program, or of another Onepane. POST takes a ``file``."""
-    person = _person(request)
+    person = person_of(request)
     if not may_chat(person):
         raise PermissionDenied
     context = {**index(request), "most": settings.MAX_IMPORT // 1_000_000}
@@ -49,12 +48,12 @@ def bring(request: HttpRequest) -> HttpResponse:
                 raise Unreadable("No file came.", "Choose one.")
             if (file.size or 0) > settings.MAX_IMPORT:
                 raise Unreadable(f"The file is over {context['most']} MB.", "Export fewer chats at a time.")
-            found = conversations(file.file, settings.MAX_IMPORT)
-            done = bring_in(person, found, name=file.name or "")
+            with conversations(file.file, settings.MAX_IMPORT) as found:
+                done = bring_in(person, found.chats, name=file.name or "")
         except Unreadable as refused:
             context["refused"] = refused
             return render(request, "chat/import.html", context, status=400)
-        context = {**index(request), "most": context["most"], "done": done, "first": done.chats[:50]}
+        context = {**index(request), "most": context["most"], "done": done, "left_out": found.left_out}
     return render(request, "chat/import.html", context)
 
 
@@ -63,25 +62,24 @@ def bring(request: HttpRequest) -> HttpResponse:
 def export(request: HttpRequest, id: UUID, form: str) -> HttpResponse:
     """The branch that leads to ``message``, or to where the person stands, to be read; ``jsonl`` is the whole chat, or
     with ``branch`` that one."""
-    person = _person(request)
+    person = person_of(request)
     chat = access.chat_for(person, id)
     wanted = request.GET.get("message")
     tip = access.message_for(person, id, wanted) if wanted else tree.place_of(chat, person)
     if form not in TYPES:
         raise Http404
     if form == "jsonl":
-        path = _path(chat, tip) if "branch" in request.GET else None
+        path = tree.whole_path(tip) if "branch" in request.GET else None
         return _file(chat, form, outgoing.file_of(chat, person, path))
-    said = story.told(_path(chat, tip))
+    said = story.told(tree.whole_path(tip))
     if form == "md":
         return _file(chat, form, story.markdown(str(chat), said).encode())
     if form == "html":
         return _file(chat, form, page_of(chat, said).encode())
     try:
         return _file(chat, form, paper.pdf(str(chat), said))
-    except paper.TooLong:
-        words = "The branch is too long for a PDF. Take it as a page or as Markdown."
-        return HttpResponse(words, status=400, content_type="text/plain; charset=utf-8")
+    except paper.NoPaper as why:
+        return HttpResponse(str(why), status=400, content_type="text/plain; charset=utf-8")
 
 
 def page_of(chat: Chat, said: list[Said]) -> str:
@@ -107,17 +105,8 @@ def shown(said: list[Said], pictures: dict[str, str]) -> list[dict[str, object]]
     ]
 
 
-def _path(chat: Chat, tip: Message | None) -> list[Message]:
-    return tree.path(chat, tip, 100_000)
-
-
 def _file(chat: Chat, form: str, data: bytes) -> HttpResponse:
     response = HttpResponse(data, content_type=TYPES[form])
     response["Content-Disposition"] = f'attachment; filename="chat-{chat.created:%Y-%m-%d}.{form}"'
     response["X-Content-Type-Options"] = "nosniff"
     return response
-
-
-def _person(request: HttpRequest) -> Person:
-    assert isinstance(request.user, Person)
-    return request.user

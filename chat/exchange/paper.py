@@ -6,10 +6,7 @@ has a font for is drawn by it, shaped and in its direction; fonts are opened onl
 
 from __future__ import annotations
 
-import os
 import re
-import resource
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -18,13 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from workspace.hosts.errand import Busy, Errand, Failed, confine
+
 if TYPE_CHECKING:
     from chat.exchange.story import Said
 
-PATIENCE = 120.0  # seconds
-MEMORY = 3 << 30
+MEMORY = 3 << 30  # bytes of address space
+SECONDS = 120  # of processor time
 LONGEST = 3_000_000  # characters
-ROOT = Path(__file__).resolve().parent.parent.parent
+PAPER = Errand(module="chat.exchange.paper", patience=120.0, places=2)
 
 # Unicode ranges and the font that draws them, beside Noto Sans (Latin, Greek, Cyrillic). CJK has a package of its own.
 SCRIPTS: tuple[tuple[str, str], ...] = (
@@ -55,28 +54,27 @@ CJK = re.compile(
 )
 
 
-class TooLong(Exception):
-    """The branch is longer than a PDF of it would be read."""
+class NoPaper(Exception):
+    """Why there is no PDF of the branch, and what to do, in words."""
 
 
 def pdf(title: str, said: Sequence[Said]) -> bytes:
-    """Raises TooLong."""
+    """Raises NoPaper."""
+    too_long = NoPaper("The branch is too long for a PDF. Take it as a page or as Markdown.")
     if sum(len(one.text) for one in said) > LONGEST:
-        raise TooLong
-    few = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL") if key in os.environ}
-    command = [sys.executable, "-W", "ignore", "-m", "chat.exchange.paper"]
+        raise too_long
     asked = orjson.dumps({"title": title, "said": [asdict(one) for one in said]})
     try:
-        done = subprocess.run(
-            command, input=asked, capture_output=True, timeout=PATIENCE, cwd=ROOT, env=few, check=True
-        )
-    except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
-        raise TooLong from None
-    return done.stdout
+        with PAPER.told(asked) as told:
+            return told.read()
+    except Busy:
+        raise NoPaper("Too many PDFs are being made just now. Try again in a few minutes.") from None
+    except Failed:
+        raise too_long from None
 
 
 def main() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    confine(memory=MEMORY, seconds=SECONDS)
     asked = orjson.loads(sys.stdin.buffer.read())
     everything = orjson.dumps(asked).decode()
     page = _Page(_fonts(everything))

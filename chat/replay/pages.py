@@ -21,6 +21,7 @@ from chat.models import Chat, Message, Replay
 from chat.replay import drift, making, plan
 from chat.views import index, usable_models
 from workspace.accounts.models import Person
+from workspace.accounts.rights import person_of
 from workspace.router.catalog import ACTIVE
 from workspace.router.models import PromptTemplateVersion, RouterVersion
 from workspace.router.personas import versions_for
@@ -33,7 +34,7 @@ NEWEST = 20  # versions of one thing that are offered
 @require_http_methods(["GET", "HEAD", "POST"])
 def replay(request: HttpRequest, id: UUID) -> HttpResponse:
     """What would be made again. POST makes the chosen ``answer`` again, with what ``what`` names changed."""
-    person = _person(request)
+    person = person_of(request)
     chat = access.chat_to_write(person, id)
     if request.method != "POST":
         return _plan(request, person, chat)
@@ -56,7 +57,7 @@ def replay(request: HttpRequest, id: UUID) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def report(request: HttpRequest, id: UUID, replay: UUID) -> HttpResponse:
     """Old and new beside each other; with ``?json`` as JSON. POST ``keep`` brings one into the chat, ``stop`` ends."""
-    person = _person(request)
+    person = person_of(request)
     chat = access.chat_for(person, id)
     row = Replay.objects.filter(chat=chat, pk=replay).select_related("person").first()
     if row is None:
@@ -144,8 +145,3 @@ def _templates(person: Person) -> QuerySet[PromptTemplateVersion]:
     nth = Window(RowNumber(), partition_by="template", order_by=F("number").desc())
     found = versions_for(person).annotate(nth=nth).filter(nth__lte=NEWEST).select_related("template")
     return found.order_by("template__name", "-number")
-
-
-def _person(request: HttpRequest) -> Person:
-    assert isinstance(request.user, Person)
-    return request.user

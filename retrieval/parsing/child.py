@@ -7,20 +7,19 @@ from __future__ import annotations
 
 import json
 import logging
-import resource
 import sys
 from dataclasses import asdict
 
 from retrieval.parsing.formats import parse
 from retrieval.parsing.parsed import Unreadable
+from workspace.hosts.errand import confine
 
 MEMORY = 1 << 30  # bytes of address space
 SECONDS = 60  # of processor time
 
 
 def main() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    confine(memory=MEMORY, seconds=SECONDS)
     logging.disable(logging.CRITICAL)  # a parser's complaints about a file are no news of the server's
     try:
         told = asdict(parse(sys.stdin.buffer.read(), sys.argv[1]))

@@ -63,8 +63,12 @@ def claude() -> list[dict[str, Any]]:
         return {**message, **more}
 
     thinking = {"type": "thinking", "thinking": "Short is best.", "summaries": []}
+    beside = {
+        "attachments": [{"file_name": "map.pdf", "extracted_content": "The rivers:\n```\nElbe\n```"}],
+        "files": [{"file_name": "photo.png"}],
+    }
     messages = [
-        said("u1", root, "human", "Name a river", 0, attachments=[{"file_name": "map.pdf", "extracted_content": "…"}]),
+        said("u1", root, "human", "Name a river", 0, **beside),
         said("a1", "u1", "assistant", "The Elbe.", 1),
         said("u2", root, "human", "Name two rivers", 2),
         said("a2", "u2", "assistant", "", 3, content=[thinking, {"type": "text", "text": "The Elbe and the Oder."}]),

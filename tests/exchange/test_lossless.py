@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from django.db import transaction
+from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from chat import chain, record, requests
+from chat import chain, record, requests, steps
 from chat.compare.leaderboard import Wanted, leaderboard
 from chat.exchange.incoming import bring_in
 from chat.exchange.nodes import Unreadable
@@ -361,3 +362,21 @@ def test_what_a_blind_comparison_withholds_stays_here(alice: Person) -> None:
         Run.objects.filter(pk=one.run_id).update(withheld=True)
     lines = lines_of(file_of(chat, alice))
     assert [line["kind"] for line in lines] == ["onepane.chat", "message", "end"]
+
+
+def test_who_said_what_is_told_of_people_that_are_not_here(alice: Person, bob: Person) -> None:
+    chat = grow(bob, [(1, "What is tea?")])  # asked by somebody else
+    last = Message.objects.filter(chat=chat).order_by("pk").last()
+    Checkpoint.objects.create(chat=chat, message=last, name="Here", author=bob)
+    copy = again(alice, file_of(chat, bob))
+    client = Client()
+    client.force_login(alice)
+    question, retried = copy.messages.filter(role="person").first(), copy.messages.filter(role="model")[1]
+    assert (question.said_by, copy.checkpoints.get().set_by) == ("somebody else", "bob")
+    page = client.get(f"/c/{copy.pk}/?at={question.pk}").content.decode()
+    history = client.get(f"/c/{copy.pk}/history/?show=checkpoints&a={question.pk}&b={question.pk}").content.decode()
+    assert 'class="by">somebody else<' in page and "somebody else" in history and "bob," in history
+    story = client.get(f"/c/{copy.pk}/history/?show=steps").content.decode()
+    told = [(one.who, one.what, one.about) for one in steps.story(copy, alice) if one.message == retried.pk]
+    assert told == [("Somebody", "tried an answer again", "plain")]
+    assert "alice" not in {one.who for one in steps.story(copy, alice)} and "somebody else" in story

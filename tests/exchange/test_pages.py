@@ -10,17 +10,26 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 from pypdf import PdfReader
 
-from chat.models import Chat, ChatShare, ShareLink
+from chat import chain, tree
+from chat.exchange.incoming import bring_in
+from chat.exchange.reading import parse
+from chat.models import Chat, ChatShare, Message, ShareLink
+from chat.requests import request_for
 from retrieval.models import Collection, Document
 from tests.exchange import samples
+from tests.exchange.test_foreign import FILES, packed, png, with_pictures
 from tests.exchange.test_lossless import answer, grow, say
 from workspace.accounts.models import Person
 from workspace.router import frozen
 from workspace.router.models import PromptTemplate, Run
+from workspace.types import Evidence, Manifest, sha256
 
 pytestmark = pytest.mark.django_db
 
@@ -57,6 +66,68 @@ def test_an_export_is_brought_in_once_and_a_bad_one_not_at_all(alice: Person) ->
     assert client.post("/import/").status_code == 400 and Chat.objects.count() == 1
 
 
+def test_a_conversation_that_is_in_a_file_twice_comes_in_once(alice: Person) -> None:
+    [tea] = samples.chatgpt()
+    page = signed_in(alice).post("/import/", {"file": file([tea, tea])}).content.decode()
+    assert "1 chat imported, 7 messages" in page and "1 was here already" in page and Chat.objects.count() == 1
+
+
+def test_a_long_line_leaves_whole(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree, "PART", 3)
+    client = signed_in(alice)
+    chat = grow(alice, [(0, "Turn 0")])
+    for number in range(1, 7):
+        last = chat.messages.order_by("-depth").first()
+        answer(chat, alice, say(chat, alice, last, f"Turn {number}", 1), f"Answer {number}", 0)
+    text = client.get(f"/c/{chat.pk}/export/md/").content.decode()
+    at = [text.index(f"Turn {number}") for number in range(7)]
+    assert at == sorted(at)
+    branch = client.get(f"/c/{chat.pk}/export/jsonl/?branch").content
+    assert branch == client.get(f"/c/{chat.pk}/export/jsonl/").content
+    assert "14 messages" in client.get(f"/c/{chat.pk}/links/").content.decode()
+    link(client, chat)
+    assert len(ShareLink.objects.get().snapshot) == 14
+
+
+def test_the_page_of_links_reads_no_answer(alice: Person) -> None:
+    client = signed_in(alice)
+    chat = grow(alice, [(0, "Turn 0")])
+    with CaptureQueriesContext(connection) as few:
+        client.get(f"/c/{chat.pk}/links/")
+    assert not any('"manifest"' in one["sql"] for one in few), "it tells how many messages, and none of them"
+
+
+def test_an_archive_is_brought_in_whole_and_what_was_left_of_it_is_named(alice: Person) -> None:
+    parts = {f"conversations-00{part}.json": [{**samples.chatgpt()[0], "title": f"Part {part}"}] for part in range(2)}
+    page = signed_in(alice).post("/import/", {"file": file(packed({**parts, "user.json": {}}), "chats.zip")})
+    words = page.content.decode()
+    assert "2 chats imported, 14 messages" in words and "Part 0" in words and "Part 1" in words
+    assert "Left out: outputs of tools (2), user.json." in words
+
+
+def test_pictures_of_an_archive_are_shown_kept_and_told_to_a_model_if_a_person_brought_them(alice: Person) -> None:
+    client = signed_in(alice)
+    data = packed({"conversations.json": with_pictures(), **FILES})
+    assert "1 chat imported" in client.post("/import/", {"file": file(data, "chats.zip")}).content.decode()
+    chat = Chat.objects.get()
+    page = client.get(f"/c/{chat.pk}/").content.decode()
+    for colour, words in (("green", "Attached picture"), ("red", "Picture of the answer")):
+        address = reverse("blob", args=[sha256(png(colour))])
+        assert f'<img src="{address}" alt="{words}"' in page
+        assert client.get(address).getvalue() == png(colour)
+    question = Message.objects.get(chat=chat, parts__icontains="And this?")
+    below = say(chat, alice, question.children.get(), "More?", 1)
+    asked = request_for(alice, chat, below, model="plain").messages
+    assert [(one.role, [part.kind for part in one.parts]) for one in asked[-3:]] == [
+        ("person", ["text", "image"]),
+        ("model", ["text"]),
+        ("person", ["text"]),
+    ]
+    own = client.get(f"/c/{chat.pk}/export/jsonl/").content
+    [copy] = bring_in(alice, parse(own, 10_000_000), again=True).chats
+    assert client.get(f"/c/{copy.pk}/export/jsonl/").content == own and not list(chain.verify())
+
+
 def test_a_branch_is_taken_as_markdown_page_and_pdf_in_any_script(alice: Person) -> None:
     client = signed_in(alice)
     chat = grow(alice, [(1, "Tea? שלום नमस्ते 你好 😀")], title="Чай 茶")
@@ -84,8 +155,22 @@ def test_a_link_shows_the_branch_as_it_was_and_its_reader_goes_on(alice: Person,
     assert went["Location"] == f"/c/{own.pk}/" and own.messages.count() == 2
     asked = own.messages.get(role="person")
     assert asked.author is None and asked.author_name == "somebody else"
-    run = own.messages.get(role="model").run
-    assert run and run.manifest and (run.imported, run.manifest["model"], run.evidence) == (True, "plain", [])
+    run, old = own.messages.get(role="model").run, chat.messages.filter(role="model").first().run
+    assert run and run.imported and run.manifest == old.manifest and run.manifest["parameters"] == {"temperature": 0.3}
+    assert (own.made_by, "alice shared by link" in own.imported.name) == (bob, True)
+    page = reader.get(f"/c/{own.pk}/").content.decode()
+    assert "A copy of “Tree”, which alice shared by link" in page
+    assert not list(chain.verify())
+
+
+def test_an_older_link_that_kept_no_manifests_can_be_gone_on_from(alice: Person, bob: Person) -> None:
+    address = link(signed_in(alice), grow(alice, [(0, "What is tea?")]))
+    row = ShareLink.objects.get()
+    row.snapshot = [{name: value for name, value in one.items() if name != "line"} for one in row.snapshot]
+    row.save()
+    signed_in(bob).post(f"{address}fork/")
+    run = Chat.objects.get(owner=bob).messages.get(role="model").run
+    assert run and run.manifest["model"] == "plain" and run.manifest["finish_reason"] == "imported"
 
 
 def test_absent_expired_revoked_and_private_links_look_alike(alice: Person, bob: Person) -> None:
@@ -113,13 +198,27 @@ def test_a_link_shows_no_document_that_its_reader_may_not_see_and_no_blind_lane(
     chat = Chat.objects.create(owner=alice, title="Trees")
     question = say(chat, alice, None, "When?", 1)
     told = answer(chat, alice, question, "In winter [1].", 0)
-    passage = {"number": 1, "document_id": str(document.pk), "title": document.title, "text": "Apple trees in January."}
+    words = "Apple trees in January."
+    passage = Evidence(
+        number=1, chunk_id="c", document_id=str(document.pk), title=document.title, text=words, digest=sha256(words),
+        score=0.5,
+    )  # fmt: skip
+    shelves = ({"id": str(shelf.pk), "name": shelf.name, "state": 1, "digest": ""},)
+    text = sha256("In winter [1].")
+    manifest = Manifest(model="plain", text_digest=text, evidence=(passage,), collections=shelves).as_dict()
     frozen.lift()
-    Run.objects.filter(pk=told.run_id).update(evidence=[passage])
+    Run.objects.filter(pk=told.run_id).update(manifest=manifest, evidence=manifest["evidence"])
     address = link(owner, chat)
     assert "January" in owner.get(address).content.decode()
     page = reader.get(address).content.decode()
     assert "January" not in page and "Pruning plan" not in page and "A document that you may not see" in page
+    for person, client, sees in ((alice, owner, True), (bob, reader, False)):
+        own = Chat.objects.get(pk=client.post(f"{address}fork/")["Location"].split("/")[2])
+        run = own.messages.get(role="model").run
+        assert run and ("January" in json.dumps([run.manifest, run.evidence])) is sees
+        assert ("Orchard" in json.dumps(run.manifest)) is sees and run.evidence[0]["number"] == 1
+        assert not list(chain.verify_chat(own, chain.Versions())), person
+        assert client.get(f"/c/{own.pk}/").status_code == 200
     blind = answer(chat, alice, say(chat, alice, told, "And then?", 1), "Secret lane", 0)
     Run.objects.filter(pk=blind.run_id).update(withheld=True)
     page = reader.get(link(owner, chat, message=str(blind.pk))).content.decode()

@@ -1,10 +1,18 @@
-"""What a role may do, in one place."""
+"""Who asks for a page, and what a role may do, in one place."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from workspace.accounts.models import Role
+from django.http import HttpRequest
+
+from workspace.accounts.models import Person, Role
+
+
+def person_of(request: HttpRequest) -> Person:
+    """Whoever asks for a page that is for people who are signed in: ``login_required`` has seen to it."""
+    assert isinstance(request.user, Person)
+    return request.user
 
 
 def may_chat(person: Any) -> bool:

@@ -13,8 +13,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from workspace.accounts.models import Person
-from workspace.accounts.rights import may_chat
+from workspace.accounts.rights import may_chat, person_of
 from workspace.api import bearer
 from workspace.api import tokens as rows
 
@@ -33,7 +32,7 @@ class TokenForm(forms.Form):
 @require_http_methods(["GET", "POST"])
 def tokens(request: HttpRequest) -> HttpResponse:
     """A new token is shown on the answer to its own form alone: nothing keeps it."""
-    person = _person(request)
+    person = person_of(request)
     form, made = TokenForm(request.POST or None), ""
     if request.method == "POST":
         if not may_chat(person):
@@ -58,14 +57,9 @@ def tokens(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def revoke(request: HttpRequest, id: UUID) -> HttpResponse:
-    digest = rows.revoke(_person(request), id)
+    digest = rows.revoke(person_of(request), id)
     if not digest:
         raise Http404
     bearer.forget(digest)
     messages.success(request, "The token is revoked. What used it is refused from now on.")
     return redirect("tokens")
-
-
-def _person(request: HttpRequest) -> Person:
-    assert isinstance(request.user, Person)
-    return request.user
