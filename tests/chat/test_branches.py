@@ -178,6 +178,7 @@ def test_a_whole_run_of_messages_is_brought_from_where_it_left(client: Client, t
     Run.objects.filter(pk=talked.sugar_answer.run_id).update(state="running")
     post(client, talked.chat, "merge/", message=talked.sugar_answer.pk, into=talked.milk_answer.pk)
     assert "still being written" in page(client, talked.chat)
+    Run.objects.filter(pk=talked.sugar_answer.run_id).update(state="done")
     assert Message.objects.filter(chat=talked.chat).count() == 12 and faults() == []
 
 
