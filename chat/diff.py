@@ -1,6 +1,7 @@
 """What two messages of a chat differ in: their words, what they read, what made them, and what they took.
 
-Words are compared as Python's ``difflib`` does (Ratcliff and Obershelp, 1988): words, and the space between them.
+Words are compared as Python's ``difflib`` does (Ratcliff and Obershelp, 1988): words, and the space between them. In
+code and tables whole lines are: words of several lines among each other read as none of them.
 """
 
 from __future__ import annotations
@@ -9,11 +10,18 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import groupby
 from typing import Any
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from chat.rendering import line_by_line
 
 MOST = 20_000  # words of both together; longer texts are compared line by line
 ISLAND = 12  # characters that are the same between two changes, at most, to be told as changed
 _Block = tuple[bool, int, int, int, int]  # the same, and where it lies in both
+_Token = tuple[str, bool]  # a word, a space or a line; whether it stands in code or a table
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 _LINES = re.compile(r"[^\n]*\n|[^\n]+\Z")
 
@@ -30,10 +38,19 @@ FIGURES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A run of text: in both (``same``), in the second alone (``added``), in the first alone (``removed``)."""
+    """A run of text: in both (``same``), in the second alone (``added``), in the first alone (``removed``); ``lined``
+    in code or a table, where columns count."""
 
     kind: str
     text: str
+    lined: bool = False
+
+    @property
+    def html(self) -> SafeString:
+        element = {"same": "span", "added": "ins", "removed": "del"}[self.kind]
+        if self.lined:
+            return format_html('<{} class="lined">{}</{}>', element, self.text, element)
+        return format_html("{}" if self.kind == "same" else f"<{element}>{{}}</{element}>", self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +64,49 @@ class Difference:
 
 def words(old: str, new: str) -> list[Piece]:
     """The pieces of both texts in order: ``same`` and ``removed`` are the old one, ``same`` and ``added`` the new."""
-    pattern = _WORDS if len(old.split()) + len(new.split()) <= MOST else _LINES
-    left, right = pattern.findall(old), pattern.findall(new)
-    blocks = _joined(left, right, SequenceMatcher(None, left, right, autojunk=False).get_opcodes())
-    pieces = []
-    for same, a, b, c, d in blocks:
+    whole = len(old.split()) + len(new.split()) > MOST
+    left, right = (list(_tokens(text, whole)) for text in (old, new))
+    pieces: list[Piece] = []
+    for same, a, b, c, d in _blocks(left, right):
+        if not same and _is_line(left[a:b]) and _is_line(right[c:d]):
+            pieces += _within(left[a][0], right[c][0])
+            continue
         kinds = [("same", left[a:b])] if same else [("removed", left[a:b]), ("added", right[c:d])]
-        pieces += [Piece(kind, "".join(part)) for kind, part in kinds if part]
+        for kind, part in kinds:
+            pieces += [Piece(kind, _text(run), lined) for lined, run in groupby(part, lambda token: token[1])]
     return pieces
 
 
-def _joined(left: list[str], right: list[str], codes: Iterable[tuple[str, int, int, int, int]]) -> list[_Block]:
+def _tokens(text: str, whole: bool) -> Iterator[_Token]:
+    """Words and spaces, in code and tables lines; of a ``whole`` that is long lines everywhere."""
+    for lined, part in line_by_line(text):
+        for found in (_LINES if lined or whole else _WORDS).findall(part):
+            yield found, lined
+
+
+def _within(old: str, new: str) -> list[Piece]:
+    """One line of code that became another: its words."""
+    left, right = ([(word, True) for word in _WORDS.findall(line)] for line in (old, new))
+    pieces = []
+    for same, a, b, c, d in _blocks(left, right):
+        kinds = [("same", left[a:b])] if same else [("removed", left[a:b]), ("added", right[c:d])]
+        pieces += [Piece(kind, _text(part), True) for kind, part in kinds if part]
+    return pieces
+
+
+def _is_line(tokens: Sequence[_Token]) -> bool:
+    return len(tokens) == 1 and tokens[0][1]
+
+
+def _text(tokens: Iterable[_Token]) -> str:
+    return "".join(text for text, _ in tokens)
+
+
+def _blocks(left: list[_Token], right: list[_Token]) -> list[_Block]:
+    return _joined(left, right, SequenceMatcher(None, left, right, autojunk=False).get_opcodes())
+
+
+def _joined(left: list[_Token], right: list[_Token], codes: Iterable[tuple[str, int, int, int, int]]) -> list[_Block]:
     """What is the same between two changes, and shorter than both, is read with less effort as part of one change
     (as diff-match-patch by Neil Fraser cleans up)."""
     blocks: list[_Block] = []
@@ -69,9 +118,9 @@ def _joined(left: list[str], right: list[str], codes: Iterable[tuple[str, int, i
     return blocks
 
 
-def _is_island(left: list[str], right: list[str], before: _Block, same: _Block, after: _Block) -> bool:
-    size = len("".join(left[same[1] : same[2]]).strip())
-    changes = [max(len("".join(left[a:b])), len("".join(right[c:d]))) for _, a, b, c, d in (before, after)]
+def _is_island(left: list[_Token], right: list[_Token], before: _Block, same: _Block, after: _Block) -> bool:
+    size = len(_text(left[same[1] : same[2]]).strip())
+    changes = [max(len(_text(left[a:b])), len(_text(right[c:d]))) for _, a, b, c, d in (before, after)]
     return size <= min(*changes, ISLAND)
 
 
