@@ -23,7 +23,8 @@ from workspace.router.states import LIVE
 
 MOST = 20_000  # messages copied at once
 SAME = (
-    "role", "author_id", "author_name", "parts", "grounding", "reasoning", "persona_id", "variables", "digest",
+    "role", "author_id", "author_name", "parts", "grounding", "reasoning", "persona_id", "persona_name",
+    "variables", "digest",
 )  # fmt: skip
 
 

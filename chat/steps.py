@@ -16,6 +16,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
+from django.db.models.fields.json import KeyTextTransform
 from django.utils import timezone
 
 from chat import tree
@@ -137,6 +138,8 @@ def undo(chat: Chat, person: Person, id: UUID) -> Step:
         raise Refused("not_found", "That step is not here.", "Reload the page.")
     if step.kind == Step.Kind.SWITCHED and step.person_id != person.pk:
         raise Refused("not_yours", "Where somebody stands is theirs alone.", "Go there yourself on the map.")
+    if step.kind == Step.Kind.FORKED and "chat" not in step.before:
+        raise Refused("elsewhere", "This step came in a file, and that copy did not.", "Delete it where it is.")
     old, new = (step.before, step.after) if step.undone is None else (step.after, step.before)
     _write(chat, person, step, expected=new, wanted=old)
     step.undone = None if step.undone else timezone.now()
@@ -199,7 +202,8 @@ def place(chat: Chat, person: Person) -> list[Any] | None:
 
 
 def _fresh(step: Step) -> bool:
-    return (timezone.now() - step.created).total_seconds() < SAME
+    """One that came in a file may be of any time."""
+    return abs((timezone.now() - step.created).total_seconds()) < SAME
 
 
 def _branch(message: Message) -> Branch:
@@ -226,8 +230,8 @@ def _said_at(one: Checkpoint) -> State:
 
 @dataclass(frozen=True)
 class Told:
-    """One line of the story. What added a message is undone by pruning it (``prunes``), anything else by its id;
-    ``own`` is the reader's own affair."""
+    """One line of the story. What added a message is undone by pruning it (``prunes``), anything else by its id, unless
+    it ``stays``: of somebody else, or of what is elsewhere. ``own`` is the reader's own affair."""
 
     when: Any
     id: UUID
@@ -237,6 +241,7 @@ class Told:
     about: str = ""
     prunes: bool = False
     own: bool = False
+    stays: bool = False
     undone: bool = False
 
 
@@ -257,7 +262,7 @@ WORDS = {
 
 def story(chat: Chat, person: Person, *, before: UUID | None = None) -> list[Told]:
     """What was done in the chat, the newest first, ``PAGE`` lines older than the one named: ids sort by time. Costs by
-    what is shown. Where others went is theirs."""
+    what is shown. Where others went is theirs, unless it came in the file that they made."""
     older = Q(pk__lt=before) if before else Q()
     told = [*_of_steps(chat, person, older), *_of_messages(chat, older)]
     return sorted(told, key=lambda one: one.id, reverse=True)[:PAGE]
@@ -265,16 +270,19 @@ def story(chat: Chat, person: Person, *, before: UUID | None = None) -> list[Tol
 
 def _of_steps(chat: Chat, person: Person, older: Q) -> list[Told]:
     rows = Step.objects.filter(older, chat=chat).select_related("person", "message")
-    shown = rows.exclude(Q(kind=Step.Kind.SWITCHED) & ~Q(person=person)).order_by("-id")[:PAGE]
+    theirs = ~Q(kind=Step.Kind.SWITCHED) | Q(person=person) | Q(person=None) & ~Q(person_name="")
+    shown = rows.filter(theirs).order_by("-id")[:PAGE]
     return [
         Told(
             when=one.created,
             id=one.pk,
-            who=str(one.person or "Somebody"),
+            who=one.who,
             what=WORDS[Step.Kind(one.kind)],
             message=one.message_id,
             about=one.about or (beginning(one.message) if one.message else ""),
             own=one.person_id == person.pk and one.kind in OWN,
+            stays=(one.kind == Step.Kind.SWITCHED and one.person_id != person.pk)
+            or (one.kind == Step.Kind.FORKED and "chat" not in one.before),
             undone=one.undone is not None,
         )
         for one in shown
@@ -291,6 +299,7 @@ def _of_messages(chat: Chat, older: Q) -> list[Told]:
         is_fused=Exists(Fusion.objects.filter(answer=OuterRef("pk"))),
         blind=Comparison.objects.filter(question=OuterRef("pk")).values("blind")[:1],
         pruned=Exists(Branch.objects.filter(start=OuterRef("pk"), pruned=True)),
+        made_by=KeyTextTransform("model", "run__manifest"),
     )
     wanted = rows.filter(Q(role=Message.Role.PERSON) | Q(again=True, is_lane=False) | Q(is_fused=True))
     related = wanted.select_related("author", "run__person", "run__model_version__model")
@@ -305,14 +314,13 @@ def _told(one: Any, first: UUID | None) -> Told:
     if one.role == Message.Role.PERSON:
         asked = "edited a question" if again else "began the chat" if one.depth == 0 else "asked"
         compared = {None: asked, True: "compared blind", False: "compared models"}
-        who, what, about = one.author, compared[one.blind], beginning(one)
+        what, about = compared[one.blind], beginning(one)
     else:
-        who = one.run.person
         what = "fused lanes" if one.is_fused else "tried an answer again"
         version = None if one.run.withheld else one.run.model_version
-        about = version.model.name if version else ""
+        about = version.model.name if version else (one.made_by or "") if one.run.imported else ""
     return Told(
-        when=one.created, id=one.pk, who=str(who or "Somebody"), what=what, message=one.pk, about=about, prunes=True,
+        when=one.created, id=one.pk, who=one.who, what=what, message=one.pk, about=about, prunes=True,
         undone=one.pruned,
     )  # fmt: skip
 

@@ -20,15 +20,12 @@ from chat import diff
 from chat.diff import Difference, Piece
 from chat.models import Replay, Replayed
 from chat.rendering import render
-from chat.replay.plan import Change
+from chat.replay.plan import CALLED, Change
 from chat.thread import Shown
 from retrieval.support import cited_numbers
 from workspace.router.models import PromptTemplateVersion, RouterVersion, Run
 from workspace.router.states import LIVE, SETTLED
 from workspace.types import sha256
-
-# What a change is called among the causes.
-CALLED = {"model": "model", "template": "prompt template", "router": "router version", "evidence": "evidence"}
 
 
 @dataclass
@@ -143,7 +140,7 @@ def sum_of(told: Sequence[Drift]) -> Sum:
 
 def causes(old: Run | None, new: Run) -> list[Difference]:
     """Everything that made the two answers and is not the same, each thing once: a model with its versions is one."""
-    left, right = _causes(old.manifest if old else None), _causes(new.manifest)
+    left, right = _causes(old), _causes(new)
     names = [name for name in dict.fromkeys([*left, *right]) if left.get(name) != right.get(name)]
     if {"prompt template", "evidence"} & set(names):  # the words that were sent follow from these
         names = [name for name in names if name != "system prompt as sent"]
@@ -177,9 +174,10 @@ def as_json(replay: Replay, told: Sequence[Drift]) -> dict[str, Any]:
     }
 
 
-def _causes(manifest: Mapping[str, Any] | None) -> dict[str, tuple[Any, ...]]:
+def _causes(run: Run | None) -> dict[str, tuple[Any, ...]]:
     """Name to what is shown of it, and whatever else must be the same."""
-    if not manifest:
+    manifest = run.manifest if run else None
+    if run is None or not manifest:
         return {}
     decision = manifest.get("decision") or {}
     upstream = manifest.get("resolved_model") or manifest.get("upstream_model")
@@ -191,11 +189,11 @@ def _causes(manifest: Mapping[str, Any] | None) -> dict[str, tuple[Any, ...]]:
             manifest.get("model_version"), manifest.get("provider_version"),
         ),
         "prompt template": (
-            f"{template} (version {_template(manifest)})" if template else "its own",
+            f"{template} ({_version(run, 'prompt template')})" if template else "its own",
             manifest.get("prompt_template_version"),
             manifest.get("system"),
         ),
-        "router version": (_router(decision.get("configuration")), decision.get("configuration")),
+        "router version": (_version(run, "router"), decision.get("configuration")),
         "evidence": (f"{len(passages)} passages", *passages),
         "seed": (manifest.get("seed"),),
         "conversation": (
@@ -210,14 +208,18 @@ def _causes(manifest: Mapping[str, Any] | None) -> dict[str, tuple[Any, ...]]:
     return told
 
 
-def _template(manifest: Mapping[str, Any]) -> Any:
+def _version(run: Run, name: str) -> str:
+    """Which version a manifest names; of a run that came in a file by its digest alone, for it is no row of ours."""
+    manifest = run.manifest or {}
+    if run.imported:
+        digest = (manifest.get("versions") or {}).get(name)
+        return f"digest {str(digest)[:8]}" if digest else "of another workspace"
+    if name == "router":
+        id = (manifest.get("decision") or {}).get("configuration")
+        version = RouterVersion.objects.filter(pk=id).first() if id else None
+        return f"version {version.number}" if version else "none"
     row = PromptTemplateVersion.objects.filter(pk=manifest.get("prompt_template_version") or 0).first()
-    return row.number if row else "gone"
-
-
-def _router(id: int | None) -> str:
-    row = RouterVersion.objects.filter(pk=id).first() if id else None
-    return f"version {row.number}" if row else "none"
+    return f"version {row.number if row else 'gone'}"
 
 
 def _cited(text: str, evidence: Sequence[Mapping[str, Any]]) -> set[str]:

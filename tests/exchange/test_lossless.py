@@ -294,7 +294,7 @@ def test_a_file_of_the_first_version_has_no_votes_and_is_taken(alice: Person, bo
     chat = again(alice, whole(lines))
     assert chat.comparisons.get().votes.count() == 0
     assert {str(one.asked) for one in Lane.objects.filter(comparison__chat=chat)} == {"{'model': 'plain'}"}
-    lines[0]["version"] = 3
+    lines[0]["version"] = 4
     with pytest.raises(Unreadable, match="version"):
         parse(whole(lines), MOST)
 
