@@ -1,27 +1,31 @@
-"""Messages as a chain: each link is the digest of its parent's link, its own content and the manifest of its run.
+"""Messages as a chain: each link is the digest of its parent's link, its own content, the manifest of its run, and how
+that run ended and what it took.
 
-Whoever alters a settled message, its run's manifest or their order breaks every link below. A chat keeps the sum of its
-links (modulo 2^256: in whatever order they came), so a message that is missing shows too. What was changed together
-with every link and every sum does not show: for that, note a chat's sum outside this machine.
+Whoever alters a settled message, its run or their order breaks every link below. A chat keeps the sum of its links
+(modulo 2^256: in whatever order they came), so a message that is missing shows too. What was changed together with
+every link and every sum does not show: for that, note a chat's sum outside this machine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Model
 
-from chat.models import Chat, Message
+from chat.models import Chat, Message, Replayed
 from retrieval.models import Collection, CollectionState
 from workspace.router import pins
+from workspace.router.models import Run
+from workspace.router.states import SETTLED
 from workspace.types import canonical, sha256
 
 _ROOM = 2**256
+ALTERED = "its link does not fit: it, what its run took, or what is above it was altered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +38,32 @@ class Fault:
 
 
 def link(message: Message, above: str) -> str:
-    """Covers what was said, by which side, when, on which terms, and what made it."""
+    """Covers what was said, by which side, when, on which terms, what made it and what that took."""
     manifest = (message.run.manifest or {}).get("digest", "") if message.run else ""
     asked = {"grounding": message.grounding, "reasoning": message.reasoning, "variables": message.variables}
-    when = message.created.astimezone(UTC).isoformat()
-    words = (above, str(message.pk), message.role, when, message.digest, canonical(asked).decode(), manifest)
-    return sha256("\n".join(words))
+    when = _moment(message.created) or ""
+    words = [above, str(message.pk), message.role, when, message.digest, canonical(asked).decode(), manifest]
+    return sha256("\n".join([*words, _took(message.run)] if message.run else words))
+
+
+def _took(run: Run) -> str:
+    """The columns of a settled run that stand in no manifest: tokens and cost are sums over every part of an answer
+    that was broken off and continued, and the manifest is of the last part alone. Numbers as every database gives them
+    back, whatever they were in memory."""
+    told = {
+        "state": str(run.state),
+        "failure": run.failure,
+        "reasoning": sha256(run.reasoning),
+        "tokens": [run.tokens_input, run.tokens_output],
+        "cost": None if run.cost is None else f"{run.cost:.8f}",
+        "seconds": [None if one is None else float(one) + 0.0 for one in (run.first_token_s, run.total_s)],
+        "when": [_moment(run.created), _moment(run.settled)],
+    }
+    return sha256(canonical(told))
+
+
+def _moment(when: datetime | None) -> str | None:
+    return when.astimezone(UTC).isoformat() if when else None
 
 
 def above(parent: Message | None) -> str:
@@ -104,13 +128,17 @@ def verify_chat(chat: Chat, known: Versions) -> Iterator[Fault]:
         parent = seen.get(message.parent_id) if message.parent_id else None
         if message.chain:
             total = add(total, message.chain)
-        if message.settled:
+        if message.settled or message.chain:
             yield from _faults(chat, message, parent)
             if message.run and message.run.manifest and not message.run.imported:
                 for what in known.faults(message.run.manifest):
                     yield Fault(chat.pk, message.pk, what)
     if (total or "0").lstrip("0") != (chat.sum or "0").lstrip("0"):
         yield Fault(chat.pk, None, "messages are missing, or were added past the product")
+    made_again = Replayed.objects.filter(replay__chat=chat, run__state__in=SETTLED, run__message=None)
+    for one in made_again.select_related("run").order_by("pk"):  # one that was kept is its message's
+        for what in _faults_of(one.run) if one.run and (one.run.manifest or one.run.text) else ():
+            yield Fault(chat.pk, one.message_id, f"of a replay of it, {what}")
 
 
 def _faults(chat: Chat, message: Message, parent: Message | None) -> Iterator[Fault]:
@@ -118,17 +146,26 @@ def _faults(chat: Chat, message: Message, parent: Message | None) -> Iterator[Fa
         yield Fault(chat.pk, message.pk, "its content was altered")
     run = message.run
     if run and run.manifest:
-        plain = {name: value for name, value in run.manifest.items() if name != "digest"}
-        if run.manifest.get("digest") != sha256(canonical(plain)):
-            yield Fault(chat.pk, message.pk, "its manifest was altered")
-        if message.parts and run.manifest.get("text_digest") != sha256(run.text):
-            yield Fault(chat.pk, message.pk, "the text of its run was altered")
-        if run.evidence != (run.manifest.get("evidence") or []):
-            yield Fault(chat.pk, message.pk, "the evidence of its run was altered")
-        if run.decision != run.manifest.get("decision"):
-            yield Fault(chat.pk, message.pk, "the decision of its run was altered")
+        for what in _faults_of(run, said=bool(message.parts)):
+            yield Fault(chat.pk, message.pk, what)
     elif run and message.parts:
         yield Fault(chat.pk, message.pk, "its manifest is missing")
+    if not message.settled:
+        yield Fault(chat.pk, message.pk, "it was settled, and is told not to be")
     hangs = {above(parent), f"open {parent.pk}" if parent else ""}
     if message.chain not in {link(message, one) for one in hangs}:
-        yield Fault(chat.pk, message.pk, "its link does not fit what is above it")
+        yield Fault(chat.pk, message.pk, ALTERED)
+
+
+def _faults_of(run: Run, *, said: bool = True) -> Iterator[str]:
+    """Where a run is not what its manifest tells. ``said``: its text stands in a message."""
+    manifest = run.manifest or {}
+    plain = {name: value for name, value in manifest.items() if name != "digest"}
+    if manifest.get("digest") != sha256(canonical(plain)):
+        yield "its manifest was altered"
+    if said and manifest.get("text_digest") != sha256(run.text):
+        yield "the text of its run was altered"
+    if run.evidence != (manifest.get("evidence") or []):
+        yield "the evidence of its run was altered"
+    if run.decision != manifest.get("decision"):
+        yield "the decision of its run was altered"

@@ -15,12 +15,13 @@ from chat.frames import Refused
 from chat.models import Chat, Checkpoint, Message, MessageBlob, Step
 from workspace.accounts.models import Person
 from workspace.ids import new_id
-from workspace.router.models import Run
+from workspace.router.models import Judgement, Run
 from workspace.router.states import LIVE
 
 MOST = 20_000  # messages copied at once
 SAME = (
-    "role", "author_id", "author_name", "parts", "grounding", "reasoning", "persona_id", "variables", "digest",
+    "role", "author_id", "author_name", "parts", "grounding", "reasoning", "persona_id", "persona_name",
+    "variables", "digest",
 )  # fmt: skip
 
 
@@ -91,7 +92,7 @@ def _loaded(ids: Sequence[UUID]) -> list[Message]:
     found: list[Message] = []
     for at in range(0, len(ids), 900):  # SQLite counts variables
         rows = Message.objects.filter(pk__in=ids[at : at + 900])
-        found += rows.select_related("run").prefetch_related("attached")
+        found += rows.select_related("run__judgement").prefetch_related("attached")
     return sorted(found, key=lambda one: one.depth)
 
 
@@ -99,6 +100,9 @@ def _write(chat: Chat, sources: Sequence[Message], parent: Message | None) -> li
     """The copies, one below the other, under ``parent``."""
     runs = {one.pk: _run(one.run) for one in sources if one.run}
     Run.objects.bulk_create(runs.values(), batch_size=200)
+    marks = {one.pk: getattr(one.run, "judgement", None) for one in sources}
+    judged = [_judgement(runs[pk], one) for pk, one in marks.items() if one]
+    Judgement.objects.bulk_create(judged, batch_size=200)
     copies: list[Message] = []
     for one in sources:
         parent = _copy(chat, one, parent, runs.get(one.pk))
@@ -121,6 +125,12 @@ def _copy(chat: Chat, one: Message, parent: Message | None, run: Run | None) -> 
     if copy.settled:
         copy.chain = chain.link(copy, chain.above(parent))
     return copy
+
+
+def _judgement(run: Run, judged: Judgement) -> Judgement:
+    """What a judge said of the text stays true of its copy."""
+    said = {name: getattr(judged, name) for name in ("model", "model_version_id", "verdicts", "cost", "created")}
+    return Judgement(run=run, **said)
 
 
 def _run(run: Run) -> Run:

@@ -1,20 +1,29 @@
 """What two texts differ in, word by word, what two answers were given to read, and what they took.
 
 Lines are compared first, and words within the lines that changed, as Python's ``difflib`` does (Ratcliff and Obershelp,
-1988). What a text repeats all over is no landmark there, so that time grows little faster than length.
+1988). What a text repeats all over is no landmark there, so that time grows little faster than length. In code and
+tables only a line that became one other line is told by its words: words of several lines read as none of them.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import groupby
 from typing import Any
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from chat.rendering import line_by_line
 
 MOST = 8_000  # lines, or words with what is between them, of both together; what has more is told as changed
 ISLAND = 12  # characters that are the same between two changes, at most, to be told as changed
-_Block = tuple[bool, str, str]  # the same, and how it is in both
+_Token = tuple[str, bool]  # a line or a word; whether it stands in code or a table
+_Tokens = list[_Token]
+_Block = tuple[bool, _Tokens, _Tokens]  # the same, and how it is in both
 _WORDS = re.compile(r"\s*\w+|\s*[^\w\s]|\s+")  # each with the space before it: runs of words are the landmarks
 _WORD = re.compile(r"\w+")
 _LINES = re.compile(r"[^\n]*\n|[^\n]+\Z")
@@ -32,10 +41,19 @@ FIGURES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A run of text: in both (``same``), in the second alone (``added``), in the first alone (``removed``)."""
+    """A run of text: in both (``same``), in the second alone (``added``), in the first alone (``removed``); ``lined``
+    in code or a table, where columns count."""
 
     kind: str
     text: str
+    lined: bool = False
+
+    @property
+    def html(self) -> SafeString:
+        element = {"same": "span", "added": "ins", "removed": "del"}[self.kind]
+        if self.lined:
+            return format_html('<{} class="lined">{}</{}>', element, self.text, element)
+        return format_html("{}" if self.kind == "same" else f"<{element}>{{}}</{element}>", self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +74,8 @@ def words(old: str, new: str) -> list[Piece]:
     pieces = []
     for same, left, right in _joined(_blocks(old, new)):
         kinds = [("same", left)] if same else [("removed", left), ("added", right)]
-        pieces += [Piece(kind, text) for kind, text in kinds if text]
+        for kind, part in kinds:
+            pieces += [Piece(kind, _text(run), lined) for lined, run in groupby(part, lambda token: token[1])]
     return pieces
 
 
@@ -70,35 +89,46 @@ def likeness(pieces: Sequence[Piece]) -> float:
 
 
 def _blocks(old: str, new: str) -> Iterator[_Block]:
-    for same, left, right in _matched(_LINES.findall(old), _LINES.findall(new)):
-        if same or not left or not right:
+    for same, left, right in _matched(_lines(old), _lines(new)):
+        lined = any(in_code for _, in_code in (*left, *right))
+        if same or not left or not right or (lined and not len(left) == len(right) == 1):
             yield same, left, right
         else:
-            for block in _matched(_WORDS.findall(left), _WORDS.findall(right)):
+            for block in _matched(_words(left), _words(right)):
                 yield from _without_space(*block)
 
 
-def _matched(left: list[str], right: list[str]) -> Iterator[_Block]:
+def _lines(text: str) -> _Tokens:
+    return [(line, lined) for lined, part in line_by_line(text) for line in _LINES.findall(part)]
+
+
+def _words(lines: _Tokens) -> _Tokens:
+    return [(word, lines[0][1]) for word in _WORDS.findall(_text(lines))]
+
+
+def _matched(left: _Tokens, right: _Tokens) -> Iterator[_Block]:
     """What is the same at both ends needs no search."""
     least = min(len(left), len(right))
     head = next((at for at in range(least) if left[at] != right[at]), least)
     tail = next((at for at in range(least - head) if left[-1 - at] != right[-1 - at]), least - head)
-    yield True, "".join(left[:head]), "".join(right[:head])
+    yield True, left[:head], right[:head]
     a, b = left[head : len(left) - tail], right[head : len(right) - tail]
     if len(a) + len(b) > MOST:
-        yield False, "".join(a), "".join(b)
+        yield False, a, b
     else:
         for kind, i, j, k, m in SequenceMatcher(None, a, b).get_opcodes():
-            yield kind == "equal", "".join(a[i:j]), "".join(b[k:m])
-    yield True, "".join(left[len(left) - tail :]), "".join(right[len(right) - tail :])
+            yield kind == "equal", a[i:j], b[k:m]
+    yield True, left[len(left) - tail :], right[len(right) - tail :]
 
 
-def _without_space(same: bool, left: str, right: str) -> Iterator[_Block]:
+def _without_space(same: bool, left: _Tokens, right: _Tokens) -> Iterator[_Block]:
     """The space before two words that are not the same is the same."""
-    space = left[: len(left) - len(left.lstrip())]
-    if not same and space and right.startswith(space):
-        yield True, space, space
-        left, right = left[len(space) :], right[len(space) :]
+    if not same and left and right:
+        (first, lined), (other, _) = left[0], right[0]
+        space = first[: len(first) - len(first.lstrip())]
+        if space and other.startswith(space):
+            yield True, [(space, lined)], [(space, lined)]
+            left, right = [(first[len(space) :], lined), *left[1:]], [(other[len(space) :], lined), *right[1:]]
     yield same, left, right
 
 
@@ -114,13 +144,18 @@ def _joined(found: Iterator[_Block]) -> list[_Block]:
         else:
             blocks.append((same, left, right))
         while len(blocks) > 2 and not blocks[-1][0] and _is_island(*blocks[-3:]):
-            blocks[-3:] = [(False, "".join(one[1] for one in blocks[-3:]), "".join(one[2] for one in blocks[-3:]))]
+            first, island, last = blocks[-3:]
+            blocks[-3:] = [(False, first[1] + island[1] + last[1], first[2] + island[2] + last[2])]
     return blocks
 
 
 def _is_island(before: _Block, same: _Block, after: _Block) -> bool:
-    changes = [max(len(left), len(right)) for _, left, right in (before, after)]
-    return len(same[1].strip()) <= min(*changes, ISLAND)
+    changes = [max(len(_text(left)), len(_text(right))) for _, left, right in (before, after)]
+    return len(_text(same[1]).strip()) <= min(*changes, ISLAND)
+
+
+def _text(tokens: Iterable[_Token]) -> str:
+    return "".join(text for text, _ in tokens)
 
 
 def sums(old: Sequence[Mapping[str, Any]], new: Sequence[Mapping[str, Any]]) -> list[Difference]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from chat.diff import Difference
-from workspace.router.models import PromptTemplateVersion, RouterVersion
+from workspace.router.models import PromptTemplateVersion, RouterVersion, Run
 from workspace.types import canonical, sha256
 
 Fact = tuple[Any, ...]  # what is shown of it first; all of it must be the same
@@ -49,6 +49,12 @@ def asked(manifest: Mapping[str, Any]) -> dict[str, Any]:
     return dict(manifest.get("asked" if manifest.get("version", 1) > 1 else "parameters") or {})
 
 
+def between(old: Run | None, new: Run, *, leaving: Collection[str] = ()) -> list[Difference]:
+    """The same of two runs. What one that came in a file names is no row of ours: its versions are told by digest."""
+    left, right = (_portable(run) if run and run.imported else run.manifest if run else None for run in (old, new))
+    return differences(left, right, leaving=leaving)
+
+
 def differences(
     old: Mapping[str, Any] | None, new: Mapping[str, Any] | None, *, leaving: Collection[str] = ()
 ) -> list[Difference]:
@@ -70,7 +76,7 @@ def shown(name: str, fact: Fact) -> str:
             upstream = fact[1] or fact[2]
             return f"{first} ({upstream})" if upstream and upstream != first else first
         case "prompt template":
-            return f"{first} (version {_template(fact[1])})" if first else "its own"
+            return f"{first} ({_template(fact[1])})" if first else "its own"
         case "router version":
             return _router(fact[0])
         case "evidence":
@@ -115,11 +121,31 @@ def _behind(one: Fact, other: Fact) -> str:
     return ", ".join(short[:3])
 
 
-def _template(id: int | None) -> str:
+def _portable(run: Run) -> dict[str, Any]:
+    """A manifest with digests in the place of ids."""
+    told = dict(run.manifest or {})
+    known = told.get("versions") or {}
+
+    def version(name: str, id: Any) -> str | None:
+        if id is None:
+            return None
+        return f"digest {str(known[name])[:8]}" if known.get(name) else "of another workspace"
+
+    decision = dict(told.get("decision") or {})
+    told["prompt_template_version"] = version("prompt template", told.get("prompt_template_version"))
+    decision["configuration"] = version("router", decision.get("configuration"))
+    return {**told, "decision": decision}
+
+
+def _template(id: int | str | None) -> str:
+    if isinstance(id, str):
+        return id
     row = PromptTemplateVersion.objects.filter(pk=id or 0).first()
-    return str(row.number) if row else "gone"
+    return f"version {row.number if row else 'gone'}"
 
 
-def _router(id: int | None) -> str:
+def _router(id: int | str | None) -> str:
+    if isinstance(id, str):
+        return id
     row = RouterVersion.objects.filter(pk=id).first() if id else None
     return f"version {row.number}" if row else NONE

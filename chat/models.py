@@ -18,6 +18,11 @@ from workspace.wire import LANE_LETTERS
 SOMEBODY = "Somebody"  # whose name is not known, or is no more
 
 
+def said_of(person: models.Model | None, name: str) -> str:
+    """Whose something is, for whoever reads it; the ``name`` came in a file, of somebody who is not here."""
+    return str(person or name or SOMEBODY)
+
+
 class Chat(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="chats")
@@ -102,14 +107,19 @@ class ShareLink(models.Model):
 
 class Replay(models.Model):
     """Answers made again from their manifests, side by side with the old ones. ``change`` is the one thing that is not
-    as it was: ``{"what": "model", "value": "fast"}``, or empty."""
+    as it was: ``{"what": "model", "value": "fast"}``, or empty; in an imported chat versions are named in it."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="replays")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    person_name = models.CharField(max_length=150, blank=True)
     change = models.JSONField(default=dict)
     stopped = models.DateTimeField(null=True)
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now, editable=False)
+
+    @property
+    def who(self) -> str:
+        return said_of(self.person, self.person_name)
 
 
 class Replayed(models.Model):
@@ -132,7 +142,8 @@ class Message(models.Model):
     A person's message is settled from the start. A model's message settles with its run; until then its
     words are in the run. ``client_id`` is the name its browser gave it, so resending is harmless.
     ``depth`` is 0 at a root and one more than the parent's else. ``origin`` is what a message was copied from, in this
-    chat or in another.
+    chat or in another. In an imported chat ``author_name`` is of somebody not here, who asked or had it answered, and
+    ``persona_name`` of a persona that is not offered here.
     """
 
     class Role(models.TextChoices):
@@ -150,6 +161,7 @@ class Message(models.Model):
     grounding = models.JSONField(default=dict)
     reasoning = models.BooleanField(default=False, help_text="The person asked for a model that reasons.")
     persona = models.ForeignKey("router.PromptTemplate", null=True, on_delete=models.SET_NULL, related_name="+")
+    persona_name = models.CharField(max_length=60, blank=True)
     variables = models.JSONField(default=dict, blank=True, help_text="What its names stand for in this chat.")
     digest = models.CharField(max_length=64, blank=True)
     chain = models.CharField(max_length=64, blank=True, help_text="Its link, once it is settled: see chat/chain.py.")
@@ -175,9 +187,9 @@ class Message(models.Model):
         ]
 
     @property
-    def said_by(self) -> str:
-        """A question's author, here or where it was imported from."""
-        return str(self.author or self.author_name or SOMEBODY)
+    def who(self) -> str:
+        """Who asked; of an answer, who had it written."""
+        return said_of(self.run.person if self.run else self.author, self.author_name)
 
 
 class Place(models.Model):
@@ -221,14 +233,15 @@ class Checkpoint(models.Model):
     created = models.DateTimeField(default=timezone.now, editable=False)
 
     @property
-    def set_by(self) -> str:
-        return str(self.author or self.author_name or SOMEBODY)
+    def who(self) -> str:
+        return said_of(self.author, self.author_name)
 
 
 class Step(models.Model):
     """Something somebody did to pointers, as what they said ``before`` and ``after`` (``chat/steps.py`` reads both).
 
-    What adds messages needs no row: the messages tell it."""
+    What adds messages needs no row: the messages tell it. In an imported chat ``person_name`` is of somebody not here,
+    and a ``forked`` step tells of a copy that is not here either."""
 
     class Kind(models.TextChoices):
         SWITCHED = "switched"
@@ -246,16 +259,21 @@ class Step(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="steps")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    person_name = models.CharField(max_length=150, blank=True)
     kind = models.CharField(max_length=9, choices=Kind)
     message = models.ForeignKey(Message, null=True, on_delete=models.CASCADE, related_name="+")
     about = models.CharField(max_length=200, blank=True)
     before = models.JSONField(default=dict)
     after = models.JSONField(default=dict)
     undone = models.DateTimeField(null=True)
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
         indexes = [models.Index(fields=["chat", "-id"], name="steps_of_chat")]
+
+    @property
+    def who(self) -> str:
+        return said_of(self.person, self.person_name)
 
 
 class Comparison(models.Model):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 import nh3
@@ -83,6 +84,7 @@ _ELEMENTS = {
 }
 _BEGINS = re.compile(r"(?:[ \t]*(?:[-*+]|\d{1,9}[.)]|#{1,6}|>)[ \t]+)+(?:\[[ xX]\][ \t]+)?")
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+\Z")  # as CommonMark ends lines: a U+2028 is text
+_MAY_BE_LINED = re.compile(r"```|~~~|\||^(?: {4}|\t)", re.MULTILINE)
 _CITATION = re.compile(r"\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\](?!\()")
 
 
@@ -119,6 +121,19 @@ def split_closed(text: str) -> tuple[str, str]:
         return "", text
     lines = _LINE.findall(text)
     return "".join(lines[: starts[-1]]), "".join(lines[starts[-1] :])
+
+
+def line_by_line(text: str) -> list[tuple[bool, str]]:
+    """The text in parts: whether each is code or a table, where lines and columns count, as it would be rendered."""
+    if not _MAY_BE_LINED.search(text):
+        return [(False, text)]
+    tokens = _markdown().parse(text, {"issued": frozenset()})
+    blocks = [token.map for token in tokens if token.map and token.type in ("fence", "code_block", "table_open")]
+    inside = {number for first, end in blocks for number in range(first, end)}
+    lines = enumerate(_LINE.findall(text))
+    return [
+        (lined, "".join(line for _, line in part)) for lined, part in groupby(lines, lambda line: line[0] in inside)
+    ]
 
 
 @lru_cache(maxsize=1)

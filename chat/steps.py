@@ -16,11 +16,12 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
+from django.db.models.fields.json import KeyTextTransform
 from django.utils import timezone
 
 from chat import tree
 from chat.frames import Refused
-from chat.models import SOMEBODY, Branch, Chat, Checkpoint, Comparison, Fusion, Lane, Message, Place, Step
+from chat.models import Branch, Chat, Checkpoint, Comparison, Fusion, Lane, Message, Place, Step
 from workspace.accounts.models import Person
 from workspace.router.models import Run
 
@@ -138,6 +139,8 @@ def undo(chat: Chat, person: Person, id: UUID) -> Step:
         raise Refused("not_found", "That step is not here.", "Reload the page.")
     if step.kind == Step.Kind.SWITCHED and step.person_id != person.pk:
         raise Refused("not_yours", "Where somebody stands is theirs alone.", "Go there yourself on the map.")
+    if step.kind == Step.Kind.FORKED and "chat" not in step.before:
+        raise Refused("elsewhere", "This step came in a file, and that copy did not.", "Delete it where it is.")
     old, new = (step.before, step.after) if step.undone is None else (step.after, step.before)
     _write(chat, person, step, expected=new, wanted=old)
     step.undone = None if step.undone else timezone.now()
@@ -212,7 +215,8 @@ def place(chat: Chat, person: Person) -> list[Any] | None:
 
 
 def _fresh(step: Step) -> bool:
-    return (timezone.now() - step.created).total_seconds() < SAME
+    """One that came in a file may be of any time."""
+    return abs((timezone.now() - step.created).total_seconds()) < SAME
 
 
 def _branch(message: Message) -> Branch:
@@ -239,8 +243,8 @@ def _said_at(one: Checkpoint) -> State:
 
 @dataclass(frozen=True)
 class Told:
-    """One line of the story. What added a message is undone by pruning it (``prunes``), anything else by its id;
-    ``own`` is the reader's own affair, and ``theirs`` somebody else's, who alone can undo it."""
+    """One line of the story. What added a message is undone by pruning it (``prunes``), anything else by its id, unless
+    it ``stays``: of somebody else, or of what is elsewhere. ``own`` is the reader's own affair."""
 
     when: Any
     id: UUID
@@ -250,7 +254,7 @@ class Told:
     about: str = ""
     prunes: bool = False
     own: bool = False
-    theirs: bool = False
+    stays: bool = False
     undone: bool = False
 
 
@@ -272,7 +276,7 @@ WORDS = {
 
 def story(chat: Chat, person: Person, *, before: UUID | None = None) -> list[Told]:
     """What was done in the chat, the newest first, ``PAGE`` lines older than the one named: ids sort by time. Costs by
-    what is shown. Where others went is theirs."""
+    what is shown. Where others went is theirs, unless it came in the file that they made."""
     older = Q(pk__lt=before) if before else Q()
     told = [*_of_steps(chat, person, older), *_of_messages(chat, older)]
     return sorted(told, key=lambda one: one.id, reverse=True)[:PAGE]
@@ -280,19 +284,21 @@ def story(chat: Chat, person: Person, *, before: UUID | None = None) -> list[Tol
 
 def _of_steps(chat: Chat, person: Person, older: Q) -> list[Told]:
     rows = Step.objects.filter(older, chat=chat).select_related("person", "message")
-    shown = list(rows.exclude(Q(kind=Step.Kind.SWITCHED) & ~Q(person=person)).order_by("-id")[:PAGE])
+    theirs = ~Q(kind=Step.Kind.SWITCHED) | Q(person=person) | Q(person=None) & ~Q(person_name="")
+    shown = list(rows.filter(theirs).order_by("-id")[:PAGE])
     copied = {one.pk: one.after["chat"][0] for one in shown if "chat" in one.after}
     own = {str(id) for id in Chat.objects.filter(pk__in=copied.values(), owner=person).values_list("pk", flat=True)}
     return [
         Told(
             when=one.created,
             id=one.pk,
-            who=str(one.person or SOMEBODY),
+            who=one.who,
             what=WORDS[Step.Kind(one.kind)],
             message=one.message_id,
             about=one.about or (beginning(one.message) if one.message else ""),
             own=one.person_id == person.pk and one.kind in OWN,
-            theirs=one.kind == Step.Kind.FORKED and copied.get(one.pk) not in own,
+            stays=(one.kind == Step.Kind.SWITCHED and one.person_id != person.pk)
+            or (one.kind == Step.Kind.FORKED and copied.get(one.pk) not in own),
             undone=one.undone is not None,
         )
         for one in shown
@@ -310,6 +316,7 @@ def _of_messages(chat: Chat, older: Q) -> list[Told]:
         is_fused=Exists(Fusion.objects.filter(answer=OuterRef("pk"))),
         blind=Comparison.objects.filter(question=OuterRef("pk")).values("blind")[:1],
         pruned=Exists(Branch.objects.filter(start=OuterRef("pk"), pruned=True)),
+        made_by=KeyTextTransform("model", "run__manifest"),
     )
     wanted = rows.filter(Q(role=Message.Role.PERSON) | Q(again=True, is_lane=False) | Q(is_fused=True))
     related = wanted.select_related("author", "run__person", "run__model_version__model")
@@ -328,16 +335,15 @@ def _told(one: Any, first: UUID | None, made_by: str) -> Told:
     if one.role == Message.Role.PERSON:
         asked = "edited a question" if again else "began the chat" if one.depth == 0 else "asked"
         compared = {None: asked, True: "compared blind", False: "compared models"}
-        who, what, about = one.said_by, compared[one.blind], beginning(one)
+        what, about = compared[one.blind], beginning(one)
     else:
-        run = one.run
-        # Whoever brought an answer in did not ask for it.
-        who = SOMEBODY if run.imported else str(run.person or SOMEBODY)
         what = "fused lanes" if one.is_fused else "tried an answer again"
-        about = "" if run.withheld else run.model_version.model.name if run.model_version else made_by
+        version = None if one.run.withheld else one.run.model_version
+        about = version.model.name if version else (one.made_by or "") if one.run.imported else ""
     return Told(
-        when=one.created, id=one.pk, who=who, what=what, message=one.pk, about=about, prunes=True, undone=one.pruned
-    )
+        when=one.created, id=one.pk, who=one.who, what=what, message=one.pk, about=about, prunes=True,
+        undone=one.pruned,
+    )  # fmt: skip
 
 
 def beginning(message: Message, most: int = 90) -> str:

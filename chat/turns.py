@@ -191,7 +191,7 @@ def _question(question: Message) -> dict[str, Any]:
     parts = record.parts_of(question)
     return {
         "id": question.pk,
-        "author": question.said_by,
+        "author": question.who,
         "text": "\n\n".join(part.text for part in parts if part.kind == "text"),
         "images": [reverse("blob", args=[part.digest]) for part in parts if part.kind == "image"],
     }

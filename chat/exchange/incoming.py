@@ -8,38 +8,27 @@ that a file names is believed in: ids are new, other people's names stay names, 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db import DataError, transaction
+from django.db import DataError, IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from chat import chain, record, tree
-from chat.exchange.nodes import Conversation, Node, Unreadable, moment
-from chat.models import (
-    Attachment,
-    Blob,
-    Branch,
-    Chat,
-    Checkpoint,
-    Comparison,
-    Fusion,
-    Imported,
-    Lane,
-    Message,
-    MessageBlob,
-    Thumb,
-    Vote,
-)
+from chat.exchange import pointing, runs
+from chat.exchange.nodes import Conversation, Node, Unreadable
+from chat.exchange.people import named
+from chat.exchange.sense import ALTERED
+from chat.models import Attachment, Blob, Chat, Imported, Message, MessageBlob
 from workspace import blobs
 from workspace.accounts.models import Person
 from workspace.ids import new_id
 from workspace.pictures import ImageRefused, picture_of
-from workspace.router.models import Run
+from workspace.router.models import Judgement, Run
 from workspace.router.personas import offered_to
 from workspace.router.states import SETTLED
 from workspace.types import Manifest, canonical, sha256, text_part
@@ -80,6 +69,8 @@ def bring_in(
         if isinstance(broken, DataError):  # PostgreSQL keeps no null character; SQLite, where it may come from, does
             cause = "The file holds a character that the database does not take."
             raise Unreadable(cause, "Take it out where the chat is, and export it again.") from None
+        if isinstance(broken, IntegrityError):
+            raise Unreadable("The file contradicts itself.", ALTERED) from broken
         raise
     with transaction.atomic():
         for row in Imported.objects.filter(chat__in=made):
@@ -101,9 +92,10 @@ def _sweep(person: Person) -> None:
 
 def _drop(chats: list[UUID]) -> None:
     with transaction.atomic():
-        runs = list(Run.objects.filter(message__chat__in=chats).values_list("pk", flat=True))
+        of = Q(message__chat__in=chats) | Q(replayed__replay__chat__in=chats)
+        made = list(Run.objects.filter(of).values_list("pk", flat=True))
         Chat.objects.filter(pk__in=chats).delete()
-        Run.objects.filter(pk__in=runs, imported=True).delete()
+        Run.objects.filter(pk__in=made, imported=True).delete()
 
 
 def _chat(person: Person, one: Conversation, name: str) -> Chat:
@@ -114,8 +106,9 @@ def _chat(person: Person, one: Conversation, name: str) -> Chat:
         chat=chat, person=person, source=f"{PENDING}{one.source}"[:20], name=name[:255], key=one.key
     )
     held = {digest for line in one.kept.get("blobs", ()) for digest in _blob(person, line)}
-    made = _messages(person, chat, one, began, held)
-    _point(person, chat, one, made)
+    ids = sorted(new_id() for _ in range(len(one.nodes) + len(one.kept.get("step", ()))))
+    made = _messages(person, chat, one, began, held, ids)
+    pointing.point(person, chat, one.kept, made, ids)
     if tip := made.get(one.current or ""):
         tree.stand(chat, person, tip)
     chat.created, chat.touched = began, newest
@@ -123,26 +116,36 @@ def _chat(person: Person, one: Conversation, name: str) -> Chat:
     return chat
 
 
-def _messages(person: Person, chat: Chat, one: Conversation, began: datetime, held: set[str]) -> dict[str, Message]:
-    """The rows, by the ids of their nodes; each linked to the one above it."""
+def _messages(
+    person: Person, chat: Chat, one: Conversation, began: datetime, held: set[str], ids: Sequence[UUID]
+) -> dict[str, Message]:
+    """The rows, by the ids of their nodes; each linked to the one above it. ``ids`` are those of the chat in the order
+    of time, which decides what is newest and what the story tells first."""
     made: dict[str, Message] = {}
     personas = {row.name: row for row in offered_to(person)}
-    runs: list[Run] = []
+    written: list[Run] = []
+    judged: list[Judgement] = []
     attached: list[MessageBlob] = []
-    for node in one.nodes:
+    for node, at in zip(one.nodes, one.kept.get("order") or range(len(one.nodes)), strict=True):
         parent = made[node.parent] if node.parent is not None else None
-        run = _run(person, node, one.source, began) if node.side == "model" else None
+        run = _run(person, node, began) if node.side == "model" else None
         message = _message(person, chat, node, parent, run, began)
-        message.persona = personas.get(node.kept.get("persona") or "")
+        message.id = ids[at]
+        persona = node.kept.get("persona") or ""
+        message.persona = personas.get(persona)
+        message.persona_name = "" if message.persona else persona[:60]
         if message.settled:
             message.chain = chain.link(message, chain.above(parent))
             chat.sum = chain.add(chat.sum, message.chain)
         made[node.id] = message
-        runs += [run] if run else []
+        if run:
+            written.append(run)
+            judged += [marks] if (marks := runs.judgement_of(run, node.kept.get("run") or {})) else []
         attached += [MessageBlob(message=message, blob_id=digest) for digest in _shown(message) & held]
     for line in one.kept.get("origin", ()):  # it is the row's from the beginning, and never changes
         made[str(line["message"])].origin_id = made[str(line["of"])].pk
-    Run.objects.bulk_create(runs, batch_size=BATCH)
+    Run.objects.bulk_create(written, batch_size=BATCH)
+    Judgement.objects.bulk_create(judged, batch_size=BATCH)
     by_depth: dict[int, list[Message]] = {}
     for message in made.values():
         by_depth.setdefault(message.depth, []).append(message)
@@ -160,14 +163,14 @@ def _message(
     if parts is None:
         text = run.text if run else node.text
         parts = [*([record.plain_part(text_part(text))] if text else []), *node.pictures]
-    mine = run is None and (not line or node.author in ("", person.username))
+    whose = named(person, node.author if line else person.username, "author")
+    if run is not None:  # whose it is stands in its run
+        whose.pop("author", None)
     return Message(
-        id=new_id(),
         chat=chat,
         parent=parent,
         role=Message.Role.PERSON if run is None else Message.Role.MODEL,
-        author=person if mine else None,
-        author_name="" if mine else node.author[:150],
+        **whose,
         run=run,
         parts=parts,
         grounding=line.get("grounding") or {},
@@ -180,108 +183,17 @@ def _message(
     )
 
 
-def _run(person: Person, node: Node, source: str, began: datetime) -> Run:
+def _run(person: Person, node: Node, began: datetime) -> Run:
     line: Mapping[str, Any] = node.kept.get("run") or {}
-    created = moment(line.get("created")) or node.created or began
-    if not line:
-        manifest = Manifest(model=node.model[:80], text_digest=sha256(node.text), finish_reason="imported").as_dict()
-        return Run(
-            person=person, state="failed" if node.failure else "done", text=node.text, reasoning=node.reasoning,
-            failure=_failure(node.failure), manifest=None if node.failure else manifest, imported=True,
-            created=created, settled=created,
-        )  # fmt: skip
-    manifest = line["manifest"]
+    created = node.created or began
+    if line:
+        return runs.run_of(person if node.author == person.username else None, line, created)
+    manifest = Manifest(model=node.model[:80], text_digest=sha256(node.text), finish_reason="imported").as_dict()
     return Run(
-        person=person,
-        state=line["state"],
-        text=line["text"],
-        reasoning=line["reasoning"],
-        failure=line["failure"],
-        manifest=manifest,
-        decision=(manifest or {}).get("decision"),
-        evidence=line["evidence"] if line.get("evidence") is not None else (manifest or {}).get("evidence") or [],
-        tokens_input=line.get("tokens_input"),
-        tokens_output=line.get("tokens_output"),
-        cost=_cost(line.get("cost")),
-        first_token_s=line.get("first_token_s"),
-        total_s=line.get("total_s"),
-        imported=True,
-        created=created,
-        settled=moment(line.get("settled")),
-    )
-
-
-def _point(person: Person, chat: Chat, one: Conversation, made: Mapping[str, Message]) -> None:
-    """Checkpoints, branches, comparisons and fusions of our own format."""
-    kept = one.kept
-    for line in kept.get("checkpoint", ()):
-        Checkpoint.objects.create(
-            chat=chat, name=str(line["name"])[:80], note=str(line.get("note") or "")[:2_000],
-            message=made[str(line["message"])], created=moment(line.get("created")) or timezone.now(),
-            **_named(person, line.get("author"), "author"),
-        )  # fmt: skip
-    for line in kept.get("branch", ()):
-        name = str(line.get("name") or "")[:80]
-        taken = bool(name) and Branch.objects.filter(chat=chat, name=name).exists()
-        Branch.objects.get_or_create(
-            start=made[str(line["message"])],
-            defaults={
-                "chat": chat, "name": "" if taken else name,
-                "starred": line.get("starred") is True, "pruned": line.get("pruned") is True,
-            },
-        )  # fmt: skip
-    lanes: dict[str, Lane] = {}
-    for line in kept.get("comparison", ()):
-        lanes |= _comparison(person, chat, line, made)
-    for line in kept.get("fusion", ()):
-        answer, of = made[str(line["message"])], [lanes.get(str(number)) for number in line["lanes"]]
-        if answer.run_id and all(of):
-            fusion = Fusion.objects.create(answer=answer, instruction=str(line.get("instruction") or ""))
-            fusion.lanes.set([lane for lane in of if lane])
-
-
-def _comparison(person: Person, chat: Chat, line: Mapping[str, Any], made: Mapping[str, Message]) -> dict[str, Lane]:
-    """Lanes by the numbers of their answers. An open blind comparison is never in a file, so all is told."""
-    blind = bool(line.get("blind"))
-    comparison = Comparison.objects.create(
-        chat=chat, question=made[str(line["question"])], person=person, blind=blind,
-        revealed=(moment(line.get("revealed")) or timezone.now()) if blind else None,
-        created=moment(line.get("created")) or timezone.now(),
+        person=person, state="failed" if node.failure else "done", text=node.text, reasoning=node.reasoning,
+        failure=_failure(node.failure), manifest=None if node.failure else manifest, imported=True,
+        created=created, settled=created,
     )  # fmt: skip
-    lanes = {}
-    for one in line["lanes"]:
-        answer = made[str(one["message"])]
-        if answer.run_id is None:
-            raise Unreadable("A lane of the file is no answer.", "Take another copy of it.")
-        # A number would be one of rows here, which the file knows nothing of.
-        asked = {name: value for name, value in dict(one.get("asked") or {}).items() if not isinstance(value, int)}
-        lane = lanes[str(one["message"])] = Lane.objects.create(
-            comparison=comparison,
-            place=one["place"],
-            answer=answer,
-            asked=asked,
-            replaced=one.get("replaced") is True,
-        )
-        for thumb in one.get("thumbs", ()):
-            Thumb.objects.create(lane=lane, up=thumb["up"], **_thought(person, thumb))
-    for vote in line.get("votes", ()):
-        lane_ = None if vote["lane"] is None else lanes[str(vote["lane"])]
-        said = {"choice": vote["choice"], "lane": lane_, "digests": vote["digests"]}
-        Vote.objects.create(comparison=comparison, **said, **_thought(person, vote))
-    return lanes
-
-
-def _thought(person: Person, line: Mapping[str, Any]) -> dict[str, Any]:
-    """What a vote and a thumb have alike."""
-    same = {"reasons": line["reasons"], "blind": line["blind"], "created": moment(line["created"])}
-    return {**same, **_named(person, line["by"], "person")}
-
-
-def _named(person: Person, name: Any, field: str) -> dict[str, Any]:
-    """Whose it is: the person's own, or somebody's of that name who is nobody here."""
-    if name == person.username:
-        return {field: person}
-    return {f"{field}_name": name[:150] if isinstance(name, str) else ""}
 
 
 def _blob(person: Person, line: Mapping[str, Any]) -> Iterator[str]:
@@ -310,12 +222,6 @@ def _shown(message: Message) -> set[str]:
 
 def _failure(given: Mapping[str, str] | None) -> dict[str, Any] | None:
     return {**given, "permanent": False, "retry_after": None} if given else None
-
-
-def _cost(value: Any) -> Decimal | None:
-    """Within what the column holds."""
-    amount = Decimal(str(value)) if isinstance(value, str) else None
-    return amount if amount is not None and amount.is_finite() and 0 <= amount < 10**6 else None
 
 
 def _title(one: Conversation) -> str:

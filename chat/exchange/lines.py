@@ -14,16 +14,15 @@ from typing import Any
 
 import orjson
 
-from chat.exchange.nodes import MOST_NODES, Conversation, Node, Unreadable, moment
-from chat.exchange.shapes import Asked, Thumbed, Voted, conforms
-from workspace.types import Evidence, Failure, Manifest, Part, canonical, sha256
-from workspace.wire import LANE_LETTERS, MAX_LANES
+from chat.exchange.nodes import Conversation, Node, Unreadable, moment
+from chat.exchange.sense import ALTERED, POINTERS, Line, check_pointers, check_run, check_sizes, is_grounding
+from chat.exchange.shapes import conforms
+from workspace.types import Part, canonical, sha256
 
 KIND = "onepane.chat"
-VERSION = 2  # the first had no votes
-READABLE = (1, 2)
-STATES = ("done", "stopped", "failed", "interrupted")
-ALTERED = "Take another copy of it. A file that was changed by hand is not taken."
+VERSION = 3  # the first had no votes, the second no steps, no replays, and no order in time
+READABLE = (1, 2, 3)
+SINCE = {"step": 3, "replay": 3}  # kinds of lines that an older version has not
 
 
 def write(head: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> bytes:
@@ -49,39 +48,41 @@ def read(data: bytes) -> list[Conversation]:
     lines = data.splitlines(keepends=True) if b"\r" not in data else data.replace(b"\r\n", b"\n").splitlines(True)
     for at, line in enumerate(lines):
         if line.startswith(b'{"digest"') and b'"kind":"end"' in line:
-            found.append(_conversation(lines[begin:at], _value(line)))
+            found.append(_conversation(lines[begin:at], _value(line), first=begin + 1))
             begin = at + 1
     if begin < len(lines) or not found:
         raise Unreadable("The file ends before its last line.", "Take another copy of it: this one is not whole.")
     return found
 
 
-def _conversation(lines: list[bytes], end: Mapping[str, Any]) -> Conversation:
+def _conversation(lines: list[bytes], end: Mapping[str, Any], *, first: int) -> Conversation:
+    """The lines of one conversation, the first of them with its number in the file."""
     if sha256(b"".join(lines)) != end.get("digest"):
         raise Unreadable("The file is not what was exported: its digest does not fit.", ALTERED)
     head, *rest = [_value(line) for line in lines] or [{}]
-    if head.get("kind") != KIND or head.get("version") not in READABLE:
+    version = head.get("version")
+    if head.get("kind") != KIND or version not in READABLE:
         raise Unreadable("The file is of a version that is not known here.", "Bring Onepane up to date.")
-    kinds: dict[str, list[Mapping[str, Any]]] = {}
-    for line in rest:
-        kinds.setdefault(str(line.get("kind")), []).append(line)
-    if unknown := kinds.keys() - {"blob", "message", *POINTERS}:
-        raise Unreadable(f"The file has lines of a kind that is not known: {min(unknown)[:30]}.", ALTERED)
-    messages = kinds.get("message", [])
-    if len(messages) > MOST_NODES:
-        raise Unreadable(f"The file has over {MOST_NODES:,} messages.", "Export a branch of it.")
-    blobs = {str(line.get("digest")): _blob(line) for line in kinds.get("blob", [])}
+    kinds: dict[str, list[Line]] = {name: [] for name in ("blob", "message", *POINTERS)}
+    for at, line in enumerate(rest, start=first + 1):
+        kind = str(line.get("kind"))
+        if kind not in kinds or version < SINCE.get(kind, 0):
+            raise Unreadable(f"The file has lines of a kind that is not known: {kind[:30]}.", ALTERED)
+        kinds[kind].append((at, line))
+    check_sizes(kinds)
+    blobs = {str(line.get("digest")): _blob(line) for _, line in kinds["blob"]}
     links: dict[int, str] = {}
-    nodes = tuple(_node(line, place, links, blobs) for place, line in enumerate(messages))
-    kept = {name: [_pointer(line, len(messages)) for line in kinds.get(name, [])] for name in POINTERS}
-    for line in kept["comparison"]:
-        _check_comparison(line, messages)
+    nodes = tuple(_node(line, place, links, blobs) for place, (_, line) in enumerate(kinds["message"]))
+    check_pointers(kinds, ordered=version >= 3)
+    # When each came to be among all messages and steps; in older files they stand in that order, as well as they can.
+    order = [line["at"] if version >= 3 else place for place, (_, line) in enumerate(kinds["message"])]
     return Conversation(
         title=str(head.get("title") or ""),
         nodes=nodes,
         source="Onepane",
         created=moment(head.get("created")),
-        kept={**kept, "blobs": list(blobs.values())},
+        kept={name: [line for _, line in kinds[name]] for name in POINTERS}
+        | {"blobs": list(blobs.values()), "order": order},
     )
 
 
@@ -96,9 +97,10 @@ def _node(line: Mapping[str, Any], place: int, links: dict[int, str], blobs: Map
         and role in ("person", "model")
         and (role == "model") is isinstance(run, Mapping)
         and conforms(line.get("parts"), tuple[Part, ...])
-        and all(isinstance(line.get(name), dict) for name in ("grounding", "variables"))
+        and is_grounding(line.get("grounding"))
+        and conforms(line.get("variables"), Mapping[str, str])
         and isinstance(line.get("reasoning"), bool)
-        and isinstance(line.get("author"), str | None)
+        and all(isinstance(line.get(name), str | None) for name in ("author", "persona"))
         and moment(line.get("created")) is not None
     )
     if not good:
@@ -109,7 +111,7 @@ def _node(line: Mapping[str, Any], place: int, links: dict[int, str], blobs: Map
     if any(part.get("kind") != "text" and part.get("digest") not in blobs for part in line["parts"]):
         raise Unreadable(f"Message {place} shows a file that is not there.", ALTERED)
     if run is not None:
-        _check_run(run, place)
+        check_run(run, f"message {place}")
     return Node(
         id=str(place),
         parent=None if parent is None else str(parent),
@@ -118,90 +120,6 @@ def _node(line: Mapping[str, Any], place: int, links: dict[int, str], blobs: Map
         created=moment(line["created"]),
         kept=bare,
     )
-
-
-def _check_run(run: Mapping[str, Any], place: int) -> None:
-    manifest = run.get("manifest")
-    good = (
-        run.get("state") in STATES
-        and all(isinstance(run.get(name), str) for name in ("text", "reasoning"))
-        and all(run.get(name) is None or conforms(run[name], int) for name in ("tokens_input", "tokens_output"))
-        and all(run.get(name) is None or conforms(run[name], float) for name in ("first_token_s", "total_s"))
-        and (run.get("failure") is None or conforms(run["failure"], Failure))
-        and (run.get("evidence") is None or conforms(run["evidence"], tuple[Evidence, ...]))
-        and (manifest is None or conforms(manifest, Manifest, also=("digest",)))
-    )
-    if not good:
-        raise Unreadable(f"What made message {place} of the file makes no sense.", ALTERED)
-    if manifest and "digest" in manifest:
-        plain = {name: value for name, value in manifest.items() if name != "digest"}
-        if manifest["digest"] != sha256(canonical(plain)):
-            raise Unreadable(f"The manifest of message {place} is not what was exported.", ALTERED)
-
-
-# What points at messages, and the fields that do.
-POINTERS = {
-    "checkpoint": ("message",),
-    "branch": ("message",),
-    "origin": ("message", "of"),
-    "comparison": ("question",),
-    "fusion": ("message",),
-}
-
-
-def _pointer(line: Mapping[str, Any], messages: int) -> Mapping[str, Any]:
-    numbers = [line.get(name) for name in POINTERS[str(line["kind"])]]
-    lanes = line.get("lanes", [])
-    if isinstance(lanes, list):
-        numbers += [one.get("message") if isinstance(one, dict) else one for one in lanes]
-    if not all(type(number) is int and 0 <= number < messages for number in numbers):
-        raise Unreadable(f"A {line['kind']} of the file points at no message.", ALTERED)
-    return line
-
-
-def _check_comparison(line: Mapping[str, Any], messages: list[Mapping[str, Any]]) -> None:
-    """Its lanes are answers, what they were given is of the shape it has here, and every vote is for what they said."""
-    lanes = line.get("lanes")
-    if not isinstance(lanes, list) or not lanes or not _are_places(lanes):
-        raise Unreadable("A comparison of the file makes no sense.", ALTERED)
-    answers = [messages[one["message"]] for one in lanes]
-    said = {(LANE_LETTERS[one["place"]], answer["digest"]) for one, answer in zip(lanes, answers, strict=True)}
-    digests = {one["message"]: answer["digest"] for one, answer in zip(lanes, answers, strict=True)}
-    votes, thumbs = line.get("votes", []), [one.get("thumbs", []) for one in lanes]
-    good = (
-        all(answer["role"] == "model" for answer in answers)
-        and all(conforms(one.get("asked", {}), Asked) for one in lanes)
-        and conforms(votes, tuple[Voted, ...])
-        and all(conforms(each, tuple[Thumbed, ...]) for each in thumbs)
-        and all(_is_once_each(each) for each in (votes, *thumbs))
-        and all(
-            vote["digests"].items() <= said  # a lane may have come after a vote
-            and (
-                digests.get(vote["lane"]) in vote["digests"].values()
-                if vote["choice"] == "best"
-                else vote["lane"] is None
-            )
-            for vote in votes
-        )
-    )
-    if not good:
-        raise Unreadable("A vote or a lane of a comparison in the file makes no sense.", ALTERED)
-
-
-def _are_places(lanes: list[Mapping[str, Any]]) -> bool:
-    """Each has one lane that stands; those that were asked again stood in one."""
-    standing = [one.get("place") for one in lanes if not one.get("replaced")]
-    return (
-        len(standing) <= MAX_LANES
-        and standing == [*range(len(standing))]
-        and all(one.get("place") in standing for one in lanes)
-    )
-
-
-def _is_once_each(thoughts: list[Mapping[str, Any]]) -> bool:
-    """Nobody has two votes."""
-    names = [one["by"] for one in thoughts if one["by"]]
-    return len(names) == len(set(names)) and all(moment(one["created"]) for one in thoughts)
 
 
 def _blob(line: Mapping[str, Any]) -> Mapping[str, Any]:

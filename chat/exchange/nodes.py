@@ -179,6 +179,11 @@ def moment(value: Any) -> datetime | None:
         return None
 
 
+def when(moment: datetime | None) -> str | None:
+    """As a file tells it."""
+    return moment.astimezone(UTC).isoformat() if moment else None
+
+
 def text_from(value: Any) -> str:
     """What PostgreSQL and UTF-8 take of a value that should be text."""
     text = value if isinstance(value, str) else ""

@@ -1,21 +1,22 @@
 """A chat as lines of our own format: every branch of it, or one, with all that made its answers.
 
 What a blind comparison withholds is left out until the vote. Votes come along, but whose they are is told of the
-reader's own alone.
+reader's own alone, and so is where somebody went.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 
 from chat import record
-from chat.exchange import lines
+from chat.exchange import lines, replays, runs, timeline
+from chat.exchange.nodes import when
+from chat.exchange.people import name_of
 from chat.models import (
     Branch,
     Chat,
@@ -30,15 +31,15 @@ from chat.models import (
 )
 from workspace import blobs
 from workspace.accounts.models import Person
-from workspace.router.models import PromptTemplate, RouterVersion, Run
-from workspace.router.states import SETTLED
+from workspace.router.models import PromptTemplate, RouterVersion
 
-RELATED = ("author", "persona", "run")
+RELATED = ("author", "persona", "run__person")
 
 
 def file_of(chat: Chat, reader: Person, path: list[Message] | None = None) -> bytes:
     """The whole chat, or the messages of ``path`` alone, as ``reader`` may have it."""
     messages = path if path is not None else _all(chat)
+    prefetch_related_objects(messages, *RELATED)  # what a path has loaded is not loaded again
     kept: list[Message] = []
     numbers: dict[UUID, int] = {}
     for message in messages:
@@ -47,42 +48,50 @@ def file_of(chat: Chat, reader: Person, path: list[Message] | None = None) -> by
             numbers[message.pk] = len(kept)
             kept.append(message)
     head = {"title": chat.title, "created": when(chat.created), "messages": len(kept)}
-    return lines.write(head, [*_lines(chat, kept, numbers), *_compared(chat, reader, numbers)])
+    flags = [one for one in _flags(chat) if one.message_id in numbers]
+    steps = timeline.steps_of(chat, reader, numbers, {one.pk: place for place, one in enumerate(flags)})
+    at = {id: place for place, id in enumerate(sorted([*numbers, *(id for id, _ in steps)]))}  # ids sort by time
+    told = [
+        *_blobs(numbers),
+        *(_message(message, numbers, at[message.pk]) for message in kept),
+        *(_flag(one, numbers) for one in flags),
+        *_pointers(chat, kept, numbers),
+        *_compared(chat, reader, numbers),
+        *({**line, "at": at[id]} for id, line in steps),
+        *replays.lines_of(chat, numbers),
+    ]
+    return lines.write(head, told)
 
 
 def lines_of(path: Sequence[Message]) -> list[dict[str, Any]]:
     """The messages of one line from its root on, as a file of it has them."""
     numbers = {message.pk: number for number, message in enumerate(path)}
-    return [_message(message, numbers) for message in path]
-
-
-def when(moment: datetime | None) -> str | None:
-    return moment.astimezone(UTC).isoformat() if moment else None
-
-
-def name_of(person: Person | None, other: str = "") -> str | None:
-    return person.username if person else other or None
+    return [_message(message, numbers, number) for number, message in enumerate(path)]
 
 
 def _all(chat: Chat) -> list[Message]:
-    rows = Message.objects.filter(chat=chat).select_related(*RELATED).order_by("depth", "pk")
-    return list(rows)
+    return list(Message.objects.filter(chat=chat).select_related("run__judgement").order_by("depth", "pk"))
 
 
-def _lines(chat: Chat, messages: list[Message], numbers: dict[UUID, int]) -> Iterator[dict[str, Any]]:
+def _flags(chat: Chat) -> QuerySet[Checkpoint]:
+    """Those that were taken away, too: steps lead back to them."""
+    return Checkpoint.objects.filter(chat=chat).select_related("author").order_by("pk")
+
+
+def _flag(one: Checkpoint, numbers: dict[UUID, int]) -> dict[str, Any]:
+    said = {"name": one.name, "note": one.note, "author": name_of(one.author, one.author_name)}
+    told = {"kind": "checkpoint", **said, "message": numbers[one.message_id], "created": when(one.created)}
+    return {**told, **({"removed": True} if one.removed else {})}
+
+
+def _blobs(numbers: dict[UUID, int]) -> Iterator[dict[str, Any]]:
     attached = MessageBlob.objects.filter(message__in=numbers).select_related("blob").order_by("blob_id")
     for digest, media_type in dict(attached.values_list("blob_id", "blob__media_type")).items():
         data = base64.b64encode(blobs.path_of(digest).read_bytes()).decode()
         yield {"kind": "blob", "digest": digest, "media_type": media_type, "data": data}
-    for message in messages:
-        yield _message(message, numbers)
-    flags = Checkpoint.objects.filter(chat=chat, removed=False).select_related("author").order_by("pk")
-    for one in flags:
-        if one.message_id in numbers:
-            yield {
-                "kind": "checkpoint", "name": one.name, "note": one.note, "message": numbers[one.message_id],
-                "author": name_of(one.author, one.author_name), "created": when(one.created),
-            }  # fmt: skip
+
+
+def _pointers(chat: Chat, messages: list[Message], numbers: dict[UUID, int]) -> Iterator[dict[str, Any]]:
     branches = {one.start_id: one for one in Branch.objects.filter(chat=chat)}
     for message in messages:
         if branch := branches.get(message.pk):
@@ -144,39 +153,22 @@ def _thought(one: Vote | Thumb, reader: Person) -> dict[str, Any]:
     return {"by": by or None, "reasons": one.reasons, "blind": one.blind, "created": when(one.created)}
 
 
-def _message(message: Message, numbers: dict[UUID, int]) -> dict[str, Any]:
+def _message(message: Message, numbers: dict[UUID, int], at: int) -> dict[str, Any]:
+    """``at`` is its place in time. Whose an answer is says who had it written."""
+    whose = message.run.person if message.run else message.author
     return {
         "kind": "message",
         "n": numbers[message.pk],
+        "at": at,
         "parent": numbers[message.parent_id] if message.parent_id else None,
         "role": message.role,
-        "author": name_of(message.author, message.author_name),
+        "author": name_of(whose, message.author_name),
         "created": when(message.created),
         "parts": message.parts,
         "digest": message.digest or record.digest_of(message.parts),
         "grounding": message.grounding,
         "reasoning": message.reasoning,
-        "persona": message.persona.name if message.persona else None,
+        "persona": message.persona.name if message.persona else message.persona_name or None,
         "variables": message.variables,
-        "run": _run(message.run) if message.run else None,
-    }
-
-
-def _run(run: Run) -> dict[str, Any]:
-    """Evidence and decision stand in the manifest already, but where there is none."""
-    manifest = run.manifest
-    return {
-        "state": run.state if run.state in SETTLED else "interrupted",
-        "text": run.text,
-        "reasoning": run.reasoning,
-        "failure": run.failure,
-        "manifest": manifest,
-        "evidence": None if manifest and run.evidence == (manifest.get("evidence") or []) else run.evidence,
-        "tokens_input": run.tokens_input,
-        "tokens_output": run.tokens_output,
-        "cost": f"{run.cost:.8f}" if run.cost is not None else None,
-        "first_token_s": run.first_token_s,
-        "total_s": run.total_s,
-        "created": when(run.created),
-        "settled": when(run.settled),
+        "run": runs.line_of(message.run) if message.run else None,
     }

@@ -48,6 +48,136 @@ class Voted:
     created: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Grounded:
+    """What a question was to be answered from; the lists are of ids."""
+
+    documents: bool = False
+    web: bool = False
+    collections: tuple[str, ...] = ()
+    attached: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flagged:
+    """A checkpoint; one that was taken away is kept for the steps that lead back to it."""
+
+    kind: str
+    name: str
+    note: str
+    message: int
+    author: str | None
+    created: str
+    removed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fused:
+    """What was made of lanes, by the numbers of their answers."""
+
+    kind: str
+    message: int
+    instruction: str
+    lanes: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What a judge said of an answer; ``verdicts`` are triples as its row has them."""
+
+    model: str
+    verdicts: tuple[Any, ...]
+    cost: str | None
+    created: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stood:
+    """Where somebody stood."""
+
+    message: int
+    exact: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaidOf:
+    """What was said of the branch that begins at a message."""
+
+    start: int
+    name: str
+    starred: bool
+    pruned: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SaidAt:
+    """What a checkpoint said; ``flag`` is its place among those of the file."""
+
+    flag: int
+    name: str
+    note: str
+    removed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pointers:
+    """One of the two states of a step."""
+
+    place: Stood | None = None
+    branch: SaidOf | None = None
+    checkpoint: SaidAt | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stepped:
+    """A step; ``at`` is its place in time among all messages and steps of the file."""
+
+    kind: str
+    at: int
+    did: typing.Literal[
+        "switched", "pruned", "restored", "named", "starred", "flagged", "changed", "unflagged", "merged", "forked"
+    ]
+    by: str | None
+    message: int
+    about: str
+    before: Pointers
+    after: Pointers
+    undone: str | None
+    created: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeAgain:
+    """One answer of a replay: made by a ``run`` of its own; or by that of an ``answer``, since it was kept; or not."""
+
+    message: int
+    refused: str = ""
+    answer: int | None = None
+    run: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What a replay changed; versions by their names."""
+
+    what: typing.Literal["model", "parameter", "template", "router", "evidence"]
+    value: str | float
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Replayed:
+    """A replay; ``change`` is none where nothing was changed."""
+
+    kind: str
+    by: str | None
+    change: Change | None
+    stopped: str | None
+    created: str
+    answers: tuple[MadeAgain, ...]
+
+
 def conforms(value: Any, shape: Any, *, also: Collection[str] = (), depth: int = 0) -> bool:
     """``also`` are names that may stand beside a dataclass's own. Numbers fit where a float is meant, texts of numbers
     where a Decimal is."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from chat import record
-from chat.exchange.nodes import moment
-from chat.exchange.outgoing import name_of, when
+from chat.exchange.nodes import moment, when
+from chat.exchange.people import name_of
 from chat.models import Message
 
 

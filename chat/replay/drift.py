@@ -20,15 +20,12 @@ from chat import diff, made
 from chat.diff import Difference, Piece
 from chat.models import Replay, Replayed
 from chat.rendering import render
-from chat.replay.plan import MOST, Change
+from chat.replay.plan import CALLED, MOST, Change
 from chat.thread import Shown
 from retrieval.support import cited_numbers
 from workspace.router.models import Run
 from workspace.router.states import LIVE, SETTLED
 from workspace.types import canonical, sha256
-
-# What a change is called among the causes.
-CALLED = {"model": "model", "template": "prompt template", "router": "router version", "evidence": "evidence"}
 
 
 @dataclass
@@ -121,8 +118,7 @@ def drifts(replay: Replay) -> list[Drift]:
     for one in replay.answers.select_related(*related):
         drift = Drift(one, change, Shown(one.message), one.run)
         if drift.is_made and one.run:
-            old = one.message.run.manifest if one.message.run else None
-            drift.causes = made.differences(old, one.run.manifest, leaving=made.CAME_OF_IT)
+            drift.causes = made.between(one.message.run, one.run, leaving=made.CAME_OF_IT)
         told.append(drift)
     return told
 

@@ -29,6 +29,9 @@ from workspace.types import Decision, Evidence, Grounding, Request
 MOST = 200  # answers of one replay
 WHAT = ("model", "parameter", "template", "router", "evidence")
 READS = "While the model host starts, sentences are found by words alone, and else by meaning."
+VERSIONS: dict[str, Any] = {"template": PromptTemplateVersion, "router": RouterVersion}
+# What a change is called among the causes.
+CALLED = {"model": "model", "template": "prompt template", "router": "router version", "evidence": "evidence"}
 EVIDENCE = {"again": "searched anew", "none": "none at all"}
 
 
@@ -48,14 +51,19 @@ class Change:
     def row(self) -> dict[str, Any]:
         return {"what": self.what, "value": self.value, "name": self.name} if self.what else {}
 
+    @property
+    def named(self) -> Any:
+        """The value, where it is a version its name: one that came in a file is no row of ours."""
+        if isinstance(self.value, str) or self.what not in VERSIONS:
+            return self.value
+        return str(VERSIONS[self.what].objects.filter(pk=self.value).first() or "gone")
+
     def __str__(self) -> str:
         match self.what:
             case "":
                 return "nothing"
-            case "template":
-                return f"prompt template: {PromptTemplateVersion.objects.filter(pk=self.value).first() or 'gone'}"
-            case "router":
-                return f"router version: {_number(self.value)}"
+            case "template" | "router":
+                return f"{CALLED[self.what]}: {self.named}"
             case "evidence":
                 return f"evidence: {EVIDENCE[self.value]}"
             case _:
@@ -285,8 +293,3 @@ def _parameter(name: str, value: str) -> Change:
         whole = "whole " if isinstance(low, int) else ""
         raise Refused("bad_change", f"{name} is a {whole}number from {low:g} to {high:g}.", "Write one of those.")
     return Change(what="parameter", name=name, value=int(number) if isinstance(low, int) else number)
-
-
-def _number(id: int) -> str:
-    version = RouterVersion.objects.filter(pk=id).first()
-    return f"v{version.number}" if version else "gone"

@@ -3,6 +3,7 @@ each other; and every step of it undone."""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,7 +14,7 @@ from django.test import Client
 from chat import chain, copies, requests, steps, tree
 from chat.models import Branch, Chat, Checkpoint, Message, Place, Step
 from workspace.accounts.models import Person, Role
-from workspace.router.models import PromptTemplate, Run
+from workspace.router.models import Judgement, PromptTemplate, Run
 from workspace.types import canonical, sha256
 
 pytestmark = pytest.mark.django_db
@@ -168,6 +169,15 @@ def test_what_is_brought_keeps_who_asked_and_on_which_terms(client: Client, talk
     assert len(copies) == 2 and all(getattr(one, name) == said[name] for one in copies for name in said)
 
 
+def test_what_is_brought_or_copied_keeps_the_marks_of_its_judge(client: Client, talked: Talked) -> None:
+    said = {"model": "atlas-long", "verdicts": [[0, 7, "weak"]], "cost": "0.00000100"}
+    Judgement.objects.create(run=talked.sugar_answer.run, **said)
+    post(client, talked.chat, "merge/", message=talked.sugar_answer.pk)
+    post(client, talked.chat, "fork/", message=talked.sugar_answer.pk)
+    copies = Judgement.objects.filter(run__message__origin=talked.sugar_answer).values(*said)
+    assert list(copies) == [{**said, "cost": Decimal("1e-6")}] * 2
+
+
 def test_a_whole_run_of_messages_is_brought_from_where_it_left(client: Client, talked: Talked) -> None:
     more, more_answer = talked.turn(talked.sugar_answer, "honey")
     post(client, talked.chat, "merge/", message=more_answer.pk, whole="1", into=talked.milk_answer.pk)
@@ -178,6 +188,7 @@ def test_a_whole_run_of_messages_is_brought_from_where_it_left(client: Client, t
     Run.objects.filter(pk=talked.sugar_answer.run_id).update(state="running")
     post(client, talked.chat, "merge/", message=talked.sugar_answer.pk, into=talked.milk_answer.pk)
     assert "still being written" in page(client, talked.chat)
+    Run.objects.filter(pk=talked.sugar_answer.run_id).update(state="done")
     assert Message.objects.filter(chat=talked.chat).count() == 12 and faults() == []
 
 

@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, timedelta
+from importlib import import_module
 from io import StringIO
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F, ForeignObjectRel, Model
+from django.utils import timezone
 
 from chat import chain, integrity
-from chat.models import Chat, Message
+from chat.models import Chat, Message, Replay, Replayed
 from retrieval.models import Collection, CollectionState
 from tests.scripted import add_model
 from workspace.accounts.models import Person
+from workspace.ids import new_id
 from workspace.providers.models import LanguageModelVersion, ProviderVersion
 from workspace.router import frozen, personas, pins
 from workspace.router.configuration import save_version
@@ -70,6 +75,7 @@ class History:
             "decision": {"model": "plain", "configuration": self.named["router"].pk},
             "versions": {name: pins.digest_of(row) for name, row in named.items()},
             "evidence": [{"number": 1, "text": "Masons built it."}],
+            "usage": {"input": 7, "output": 20},  # of the last part alone: the answer was broken off and continued
             **more,
         }
 
@@ -81,7 +87,8 @@ class History:
                 state="done", text=text, manifest={**plain, "digest": sha256(canonical(plain))},
                 evidence=made["evidence"], decision=made["decision"], model_version_id=made["model_version"],
                 router_version_id=made["decision"]["configuration"],
-                template_version_id=made["prompt_template_version"],
+                template_version_id=made["prompt_template_version"], reasoning="Hm.", tokens_input=12, tokens_output=30,
+                cost="0.00001234", first_token_s=0.125, total_s=1.5, settled=timezone.now(),
             )  # fmt: skip
         parts = [{"kind": "text", "text": text}]
         one = Message.objects.create(
@@ -170,8 +177,12 @@ def take_out(row: Model) -> None:
 
 Forge = Callable[[History], object]
 OWN = "its content was altered"
-LINK = "its link does not fit what is above it"
+LINK = "its link does not fit: it, what its run took, or what is above it was altered"
 LOST = "messages are missing, or were added past the product"
+OPEN = "it was settled, and is told not to be"
+AGAIN = "of a replay of it, "
+TEXT = "the text of its run was altered"
+BARE = ["its manifest was altered", TEXT, "the evidence of its run was altered", "the decision of its run was altered"]
 
 
 def _message(which: str, **fields: Any) -> Forge:
@@ -180,6 +191,21 @@ def _message(which: str, **fields: Any) -> Forge:
 
 def _made(**fields: Any) -> Forge:
     return lambda history: Run.objects.filter(pk=history.answer.run_id).update(**fields)
+
+
+def _replayed(**fields: Any) -> Forge:
+    def forge(history: History) -> None:
+        """The answer was made again, and then what came out was altered."""
+        run = history.answer.run
+        assert run
+        run.pk = new_id()
+        run.save(force_insert=True)
+        replay = Replay.objects.create(chat=history.chat)
+        Replayed.objects.create(replay=replay, place=0, message=history.answer, run=run)
+        assert faults() == [], "the premise"
+        Run.objects.filter(pk=run.pk).update(**fields)
+
+    return forge
 
 
 def _manifest(history: History) -> None:
@@ -213,12 +239,31 @@ def _added(history: History) -> None:
         pytest.param(_message("below", created=F("created") + timedelta(days=1)), "below", [LINK], id="its time"),
         pytest.param(_message("below", chain="0" * 64), "", ["", LINK, LOST], id="its link"),
         pytest.param(_message("below", parent=None, depth=0), "below", [LINK], id="what it follows"),
-        pytest.param(_made(text="Another one."), "answer", ["the text of its run was altered"], id="the run's text"),
+        pytest.param(_made(text="Another one."), "answer", [TEXT], id="the run's text"),
         pytest.param(_made(evidence=[]), "answer", ["the evidence of its run was altered"], id="the run's evidence"),
         pytest.param(_made(decision=None), "answer", ["the decision of its run was altered"], id="the run's decision"),
         pytest.param(_made(manifest={}), "answer", ["its manifest is missing", LINK], id="no manifest"),
         pytest.param(_made(manifest=None), "answer", ["its manifest is missing", LINK], id="no manifest at all"),
         pytest.param(_manifest, "answer", [LINK], id="the manifest and its digest"),
+        *(
+            pytest.param(_made(**{name: value}), "answer", [LINK], id=f"the run's {name}")
+            for name, value in {
+                "tokens_input": 7,
+                "tokens_output": None,
+                "cost": "0.00001235",
+                "first_token_s": 0.126,
+                "total_s": 0,
+                "state": "stopped",
+                "failure": {"code": "invented"},
+                "reasoning": "Hm?",
+                "settled": F("settled") + timedelta(seconds=1),
+                "created": F("created") - timedelta(seconds=1),
+            }.items()
+        ),
+        pytest.param(_made(cost=None), "answer", [LINK], id="no cost"),
+        pytest.param(_message("answer", settled=False), "answer", [OPEN], id="that it was settled"),
+        pytest.param(_replayed(text="Another one."), "answer", [AGAIN + TEXT], id="a replay's text"),
+        pytest.param(_replayed(manifest={}), "answer", [AGAIN + one for one in BARE], id="a replay's manifest"),
         pytest.param(lambda history: history.last.delete(), "None", [LOST], id="the last message taken out"),
         pytest.param(lambda history: history.below.delete(), "None", [LOST], id="one taken out with all below"),
         pytest.param(_added, "None", [LOST], id="one put in"),
@@ -239,3 +284,39 @@ def test_a_message_that_was_forged_or_deleted_is_found(
 def test_the_sum_of_a_chat_is_no_more_to_be_believed_than_its_messages(history: History) -> None:
     Chat.objects.update(sum="0" * 64)
     assert faults() == [("None", LOST)]
+
+
+def test_every_column_of_a_run_is_in_the_matrix_or_may_change() -> None:
+    """A new one is sealed too, or says here why not."""
+    sealed = {"state", "failure", "reasoning", "tokens_input", "tokens_output", "cost", "first_token_s", "total_s"}
+    told = {"manifest", "text", "evidence", "decision", "created", "settled"}
+    named = {"model_version", "router_version", "template_version"}  # protected; the manifest has their digests
+    moving = {"reserved", "seq", "withheld", "owner", "heartbeat"}  # while it runs, or until a vote
+    where = {"id", "person", "imported"}  # whose it is: people may go
+    assert {field.name for field in Run._meta.concrete_fields} == sealed | told | named | moving | where
+
+
+def test_links_of_before_become_links_of_now_and_what_was_altered_stays_so(history: History) -> None:
+    """The migration that put what a run took into its link."""
+    total = ""
+    above: dict[Any, str] = {None: ""}
+    for one in Message.objects.filter(chat=history.chat).select_related("run").order_by("depth"):
+        asked = {"grounding": one.grounding, "reasoning": one.reasoning, "variables": one.variables}
+        manifest = (one.run.manifest or {})["digest"] if one.run else ""
+        when = one.created.astimezone(UTC).isoformat()
+        words = (above[one.parent_id], str(one.pk), one.role, when, one.digest, canonical(asked).decode(), manifest)
+        above[one.pk] = sha256("\n".join(words))
+        Message.objects.filter(pk=one.pk).update(chain=above[one.pk])
+        total = chain.add(total, above[one.pk])
+    Chat.objects.update(sum=total)
+    assert [what for _, what in faults()] == [LINK, LINK], "the premise: of the answers, whose links tell less"
+    migration = import_module("chat.migrations.0011_links_of_figures")
+    editor = SimpleNamespace(connection=connection, execute=lambda statement: None)  # the guards are lifted already
+    with transaction.atomic():
+        migration.link_all(apps, editor)
+        assert faults() == []
+        transaction.set_rollback(True)
+    Message.objects.filter(pk=history.answer.pk).update(grounding={"web": True})
+    history.last.delete()
+    migration.link_all(apps, editor)
+    assert faults() == [(str(history.answer.pk), LINK), ("None", LOST)]

@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.db import transaction
+from django.db.models import Q
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -34,12 +35,12 @@ from chat.exchange.nodes import Conversation, Unreadable
 from chat.exchange.outgoing import file_of
 from chat.exchange.reading import parse
 from chat.frames import Compare, Continue, Fuse, Join, LaneAsk, Refused, Retry, Send
-from chat.models import Branch, Chat, Checkpoint, Comparison, Message, Place, Replayed, Step
-from chat.replay import making
+from chat.models import Branch, Chat, Checkpoint, Comparison, Message, Place, Replay, Replayed, Step
+from chat.replay import drift, making
 from chat.replay.plan import Change
 from workspace.accounts.models import Person, Role
 from workspace.router import run_rows
-from workspace.router.models import Run, RunEvent
+from workspace.router.models import Judgement, Run, RunEvent
 from workspace.router.run_rows import Outcome
 from workspace.router.states import RunState
 from workspace.types import Manifest, sha256
@@ -182,6 +183,43 @@ class Tree(RuleBasedStateMachine):
             one = flags[which % len(flags)]
             self._do(lambda: steps.change_flag(self.chat, self._person(who), one, **said))
 
+    @rule(who=NUMBERS, which=NUMBERS, verdict=st.sampled_from(["supported", "weak", "unsupported"]))
+    def judge(self, who: int, which: int, verdict: str) -> None:
+        """A judge reads an answer, behind its back."""
+        answers = [one for one in self._messages(role="model", settled=True) if one.run and len(one.run.text) > 8]
+        if answers:
+            run = answers[which % len(answers)].run
+            said = {"model": "judge", "verdicts": [[0, 3, verdict], [4, 8, "weak"]], "cost": "0.00000001"}
+            Judgement.objects.update_or_create(run=run, defaults=said)
+
+    @rule(
+        who=NUMBERS, which=NUMBERS, stops=st.booleans(),
+        outcomes=st.lists(st.sampled_from(["made", "kept", "refused", "dies", "waits"]), min_size=1, max_size=3),
+    )  # fmt: skip
+    def replay(self, who: int, which: int, outcomes: list[str], stops: bool) -> None:
+        """Some answers are made again: well, not at all, or not yet; one that came out well may be kept in the chat."""
+        person = self._person(who)
+        answers = [one for one in self._messages(role="model", settled=True) if not (one.run and one.run.withheld)]
+        if not answers:
+            return
+        chosen = [answers[(which + n) % len(answers)] for n in range(len(outcomes))]
+        made = making.begin(person, chosen, Change(what="parameter", name="seed", value=which))
+        for outcome, one in zip(outcomes, made.answers.order_by("place"), strict=True):
+            if outcome == "refused":
+                Replayed.objects.filter(pk=one.pk).update(refused="No model is left to make it again.")
+            if outcome in ("made", "kept", "dies"):
+                one.run = run_rows.open_row(person=person)
+                one.save(update_fields=["run"])
+            if outcome in ("made", "kept"):
+                text = f"Again {one.pk}."
+                manifest = Manifest(model="none", seed=which, text_digest=sha256(text))
+                assert run_rows.settle_row(Outcome(one.run_id, RunState.DONE, text, "", manifest, None, 1, ""))
+                one.run.refresh_from_db()
+            if outcome == "kept":
+                self._do(partial(making.keep, self.chat, person, one))
+        if stops:
+            making.stop(made)
+
     @rule(who=NUMBERS, which=NUMBERS, into=NUMBERS, whole=st.booleans())
     def merge(self, who: int, which: int, into: int, whole: bool) -> None:
         source, target = self._one(which), self._one(into)
@@ -196,13 +234,19 @@ class Tree(RuleBasedStateMachine):
 
     @rule(who=NUMBERS, which=NUMBERS, stays=st.booleans())
     def export_and_import(self, who: int, which: int, stays: bool) -> None:
-        """The same bytes again, whoever brings them in; what came in is one more chat, with its place in the tests."""
+        """The same bytes again, and the same story, whoever brings them in; nobody makes anything again there. What
+        came in is one more chat, with its place in the tests."""
         chat, person = self.chats[which % len(self.chats)], self._person(who)
-        data = file_of(chat, chat.owner)
+        data, waiting = file_of(chat, chat.owner), set(making.waiting())
         begun = transaction.savepoint()
         [made] = bring_in(person, parse(data, MOST), again=True).chats
         assert file_of(made, person) == data
         assert faults(made) == []
+        if not chat.messages.exclude(origin=None).exclude(origin__chat=chat).exists():  # a copy's come from elsewhere
+            assert story(made, person) == story(chat, chat.owner)
+        assert set(making.waiting()) == waiting
+        for one in Replay.objects.filter(chat=made):
+            drift.as_json(one, drift.drifts(one))
         if stays and len(self.chats) < CHATS:
             self._also(made)
             transaction.savepoint_commit(begun)
@@ -259,7 +303,8 @@ class Tree(RuleBasedStateMachine):
     def die_and_come_back(self, text: str, goes_on: bool) -> None:
         """Answers whose process died are found as a server finds them that starts, and keep what was journalled of
         them. Who goes on with one settles it."""
-        live = Run.objects.filter(message__chat__in=self.chats, state=RunState.RUNNING)
+        here = Q(message__chat__in=self.chats) | Q(replayed__replay__chat__in=self.chats)
+        live = Run.objects.filter(here, state=RunState.RUNNING)
         running = dict(live.values_list("pk", "seq"))
         for id, seq in running.items():
             RunEvent.objects.create(run_id=id, seq=seq + 1, kind=RunEventKind.DELTA, data=json.dumps([text]))
@@ -368,7 +413,8 @@ class Tree(RuleBasedStateMachine):
         self.said = {id: _said(one) for id, one in now.items() if one.settled}
 
     def _counts(self) -> list[int]:
-        return [table.objects.count() for table in (Chat, Message, Run, Branch, Checkpoint, Place)]
+        tables = (Chat, Message, Run, Branch, Checkpoint, Place, Step, Replay, Replayed, Judgement)
+        return [table.objects.count() for table in tables]
 
     def _everything(self) -> tuple[Any, ...]:
         return (
@@ -382,6 +428,12 @@ class Tree(RuleBasedStateMachine):
 
 def faults(chat: Chat) -> list[str]:
     return [fault.what for fault in chain.verify_chat(Chat.objects.get(pk=chat.pk), chain.Versions())]
+
+
+def story(chat: Chat, person: Person) -> list[tuple[Any, ...]]:
+    """Whose answer was tried again is told by the row of a model where there is one."""
+    told = steps.story(chat, person)
+    return [(one.when, one.who, one.what, one.undone, one.prunes or one.about) for one in told]
 
 
 def _said(one: Message) -> tuple[Any, ...]:

@@ -295,7 +295,7 @@ def test_a_file_of_the_first_version_has_no_votes_and_is_taken(alice: Person, bo
     chat = again(alice, whole(lines))
     assert chat.comparisons.get().votes.count() == 0
     assert {str(one.asked) for one in Lane.objects.filter(comparison__chat=chat)} == {"{'model': 'plain'}"}
-    lines[0]["version"] = 3
+    lines[0]["version"] = 4
     with pytest.raises(Unreadable, match="version"):
         parse(whole(lines), MOST)
 
@@ -372,7 +372,7 @@ def test_who_said_what_is_told_of_people_that_are_not_here(alice: Person, bob: P
     client = Client()
     client.force_login(alice)
     question, retried = copy.messages.filter(role="person").first(), copy.messages.filter(role="model")[1]
-    assert (question.said_by, copy.checkpoints.get().set_by) == ("somebody else", "bob")
+    assert (question.who, copy.checkpoints.get().who) == ("somebody else", "bob")
     page = client.get(f"/c/{copy.pk}/?at={question.pk}").content.decode()
     history = client.get(f"/c/{copy.pk}/history/?show=checkpoints&a={question.pk}&b={question.pk}").content.decode()
     assert 'class="by">somebody else<' in page and "somebody else" in history and "bob," in history

@@ -171,7 +171,7 @@ class Judgement(models.Model):
     )
     verdicts = models.JSONField()
     cost = models.DecimalField(max_digits=14, decimal_places=8, null=True)
-    created = models.DateTimeField(auto_now_add=True)
+    created = models.DateTimeField(default=timezone.now, editable=False)
 
 
 class RunEvent(models.Model):

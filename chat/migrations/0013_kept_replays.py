@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('chat', '0010_names_of_others'),
+        ('chat', '0012_lossless'),
     ]
 
     operations = [
