@@ -23,7 +23,6 @@ from chat import tree
 from chat.frames import Refused
 from chat.models import Branch, Chat, Checkpoint, Comparison, Fusion, Lane, Message, Place, Step
 from workspace.accounts.models import Person
-from workspace.router.models import Run
 
 State = dict[str, Any]
 _MARKS = re.compile(r"\*\*|__|`|^[#>]+ ", re.MULTILINE)
@@ -320,17 +319,13 @@ def _of_messages(chat: Chat, older: Q) -> list[Told]:
     )
     wanted = rows.filter(Q(role=Message.Role.PERSON) | Q(again=True, is_lane=False) | Q(is_fused=True))
     related = wanted.select_related("author", "run__person", "run__model_version__model")
-    shown = list(related.defer(*HEAVY).order_by("-id")[:PAGE])
-    unknown = [one.run_id for one in shown if one.run and not one.run.model_version_id]
-    made: dict[UUID | None, Any] = dict(Run.objects.filter(pk__in=unknown).values_list("pk", "manifest__model"))
-    return [_told(one, first, str(made.get(one.run_id) or "")) for one in shown]
+    return [_told(one, first) for one in related.defer(*HEAVY).order_by("-id")[:PAGE]]
 
 
 HEAVY = ("run__reasoning", "run__evidence", "run__failure", "run__text", "run__manifest")
 
 
-def _told(one: Any, first: UUID | None, made_by: str) -> Told:
-    """``made_by`` is the model by its manifest, where no version of a model here made an answer."""
+def _told(one: Any, first: UUID | None) -> Told:
     again = one.again or (one.depth == 0 and one.pk != first)
     if one.role == Message.Role.PERSON:
         asked = "edited a question" if again else "began the chat" if one.depth == 0 else "asked"

@@ -32,11 +32,11 @@ POINTERS = {
 # What a step of each kind tells of pointers; some tell where somebody stood besides.
 TELLS: dict[str, frozenset[str]] = {
     "switched": frozenset({"place"}),
-    **dict.fromkeys(("pruned", "restored", "named", "starred", "merged"), frozenset({"branch"})),
+    **dict.fromkeys(("pruned", "restored", "named", "starred", "merged", "kept"), frozenset({"branch"})),
     **dict.fromkeys(("flagged", "changed", "unflagged"), frozenset({"checkpoint"})),
     "forked": frozenset(),
 }
-STANDS = ("switched", "pruned", "merged")
+STANDS = ("switched", "pruned", "merged", "kept")
 SHAPES = {"checkpoint": Flagged, "fusion": Fused}  # those that need no closer look
 LONGEST = {"name": 80, "note": 2_000}
 MOST_AGAIN = 200  # answers of one replay

@@ -136,7 +136,17 @@ class Stepped:
     kind: str
     at: int
     did: typing.Literal[
-        "switched", "pruned", "restored", "named", "starred", "flagged", "changed", "unflagged", "merged", "forked"
+        "switched",
+        "pruned",
+        "restored",
+        "named",
+        "starred",
+        "flagged",
+        "changed",
+        "unflagged",
+        "merged",
+        "kept",
+        "forked",
     ]
     by: str | None
     message: int

@@ -378,5 +378,5 @@ def test_who_said_what_is_told_of_people_that_are_not_here(alice: Person, bob: P
     assert 'class="by">somebody else<' in page and "somebody else" in history and "bob," in history
     story = client.get(f"/c/{copy.pk}/history/?show=steps").content.decode()
     told = [(one.who, one.what, one.about) for one in steps.story(copy, alice) if one.message == retried.pk]
-    assert told == [("Somebody", "tried an answer again", "plain")]
+    assert told == [("bob", "tried an answer again", "plain")]
     assert "alice" not in {one.who for one in steps.story(copy, alice)} and "somebody else" in story
