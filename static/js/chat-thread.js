@@ -11,7 +11,7 @@ export class ChatThread extends HTMLElement {
   #clock = 0;
   #ends = new Ends(this);
   #loading = 0;
-  #meanwhile = new Set(); // lists of frames that came while a board is drawn anew
+  #meanwhile = new Set(); // lists of frames that came while something is drawn anew
   #renewals = new Map(); // boards by their id: how often each was asked for
   #wanted = ""; // where another tab went
 
@@ -68,6 +68,7 @@ export class ChatThread extends HTMLElement {
   }
 
   apply(frame) {
+    for (const list of this.#meanwhile) list.push(frame);
     switch (frame.type) {
       case TELL.STARTED:
         return this.#started(frame);
@@ -76,10 +77,8 @@ export class ChatThread extends HTMLElement {
       case TELL.VOTED:
         return this.#renew(frame.comparison);
       case TELL.SETTLED:
-        for (const list of this.#meanwhile) list.push(frame);
         return this.#settled(frame);
       default:
-        for (const list of this.#meanwhile) list.push(frame);
         return this.#answers.get(frame.run)?.apply(frame);
     }
   }
@@ -91,8 +90,11 @@ export class ChatThread extends HTMLElement {
     const number = ++this.#loading;
     const turns = [...this.querySelectorAll(".turn")];
     const body = new URLSearchParams({ message, since: this.querySelector(".end.newer") ? "" : (turns[0]?.dataset.at ?? turns[0]?.dataset.message ?? "") });
+    const missed = [];
+    this.#meanwhile.add(missed);
     const response = await fetch(this.dataset.place, { method: "POST", body, headers: { "X-CSRFToken": cookie("csrftoken") } }).catch(() => null);
     const part = response?.ok && fragment(await response.text());
+    this.#meanwhile.delete(missed);
     if (number !== this.#loading) return; // a newer one is on its way
     this.#loading = 0;
     if (!part) return;
@@ -101,6 +103,7 @@ export class ChatThread extends HTMLElement {
     this.#swap(part, message);
     for (const item of pending) if (!document.getElementById(item.id)) this.#list.append(item);
     this.#adopt();
+    for (const frame of missed) this.apply(frame); // what the thread had already is ignored
     if (focused) document.getElementById(`m-${focused}`)?.focus({ preventScroll: true });
     this.dispatchEvent(new Event("reloaded"));
     this.#follow();
@@ -186,14 +189,13 @@ export class ChatThread extends HTMLElement {
   #started(frame) {
     document.getElementById("empty")?.remove();
     if (this.has(frame.answer)) return this.#again(frame);
-    if (!this.#shows(frame)) return; // it happens on another branch than the one this tab stands on
+    if (!this.#goesOn(frame)) return this.#elsewhere(frame);
     const question = frame.question && (document.getElementById(`q-${frame.client_id}`) ?? document.getElementById(`m-${frame.question.id}`) ?? this.#asked(frame));
     if (question) {
       question.id = `m-${frame.question.id}`;
       question.dataset.message = frame.question.id;
       question.dataset.parent = frame.parent ?? "";
     }
-    if (frame.sibling_of) this.#cutFrom(frame.sibling_of);
     const item = clone("answer-template");
     Object.assign(item.dataset, { message: frame.answer, run: frame.run, seq: frame.seq });
     item.id = `m-${frame.answer}`;
@@ -206,7 +208,8 @@ export class ChatThread extends HTMLElement {
   #compared(frame) {
     document.getElementById("empty")?.remove();
     const board = fragment(frame.html).firstElementChild;
-    if (document.getElementById(board.id) || !this.#shows(frame)) return;
+    if (document.getElementById(board.id)) return;
+    if (!this.#goesOn(frame)) return this.#elsewhere(frame);
     const question = document.getElementById(`q-${frame.client_id}`) ?? this.#asked(frame);
     question.id = `m-${frame.question.id}`;
     question.dataset.message = frame.question.id;
@@ -216,9 +219,15 @@ export class ChatThread extends HTMLElement {
     board.dispatchEvent(new CustomEvent("grown", { bubbles: true }));
   }
 
-  #shows({ client_id, parent, sibling_of, question }) {
-    if (sibling_of) return this.has(sibling_of);
-    return Boolean(question) && (!parent || this.has(parent) || Boolean(document.getElementById(`q-${client_id}`)));
+  // It was asked here, or follows the end of what is shown.
+  #goesOn({ client_id, parent, question }) {
+    if (document.getElementById(`q-${client_id}`)) return true;
+    return Boolean(question) && (parent ? this.has(parent) && parent === this.tip : !this.tip);
+  }
+
+  // A version of something shown: whether its branch is this person's path, the server knows.
+  #elsewhere({ parent, sibling_of }) {
+    if (sibling_of ? this.has(sibling_of) : !parent || this.has(parent)) this.reload();
   }
 
   // An interrupted answer goes on: its text stays and grows.
@@ -226,6 +235,7 @@ export class ChatThread extends HTMLElement {
     const item = document.getElementById(`m-${frame.answer}`);
     if (item.dataset.state === "running" || item.dataset.state === "queued") return;
     if (item.classList.contains("lane")) return this.reload();
+    if (Number(item.dataset.seq) > frame.seq) return; // told late: it has gone on, and ended
     const fresh = clone("answer-template");
     Object.assign(fresh.dataset, { message: frame.answer, run: frame.run, seq: frame.seq });
     fresh.id = item.id;
@@ -265,12 +275,6 @@ export class ChatThread extends HTMLElement {
     if (message && !last) return;
     const items = [...this.#list.children];
     for (const item of items.slice(last ? items.indexOf(last) + 1 : 0)) item.remove();
-  }
-
-  #cutFrom(message) {
-    const first = document.getElementById(`m-${message}`)?.closest(".turn");
-    while (first?.nextElementSibling) first.nextElementSibling.remove();
-    first?.remove();
   }
 
   #fill(item, { text, images, author }) {

@@ -79,6 +79,23 @@ def test_who_may_write_asks_and_both_see_who_did(page: Page, guest: Page) -> Non
     expect(guest.get_by_role("navigation").get_by_text("Shared with me")).to_be_visible()
 
 
+def test_what_somebody_else_asks_further_up_leaves_a_reader_on_their_branch(page: Page, guest: Page) -> None:
+    ask(page, "One", model="echo")
+    expect_state(answers(page).first, "done")
+    share(page, guest, "write")
+    guest.goto(page.url)
+    ask(guest, "Two", model="echo")
+    for each in (page, guest):
+        expect(answers(each)).to_have_count(2)
+        expect_state(answers(each).last, "done")
+    questions(page).first.get_by_role("button", name="Edit the question").click()
+    ask(page, "Another one")
+    expect(answers(page)).to_have_count(1)
+    expect(questions(guest).first.get_by_role("group", name="Version 1 of 2 of this question")).to_be_visible()
+    expect(questions(guest)).to_have_count(2)
+    expect(questions(guest).last).to_contain_text("Two")
+
+
 def test_signing_out_in_one_tab_silences_the_other(page: Page, guest: Page, upstream: Upstream) -> None:
     """Told at once, or found by the next look at all sockets, within half a minute."""
     ask(page, "Count.", model="gated")

@@ -1,7 +1,7 @@
 """Two people with two tabs each do to one chat what chance has them do, over real websockets and pages, all at once.
 
-In the end no message is lost, every tab has heard how every answer on its path ended, both tabs of a person show the
-same thread, and the chain of digests verifies.
+In the end no message is lost, every tab has heard how every answer on its path ended and shows by that alone what a
+page does that is opened now, both tabs of a person show the same thread, and the chain of digests verifies.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +28,64 @@ from tests.faults.talk import Talk, rows
 from tests.serving import ROOT, Served
 from tests.upstream import Upstream
 
-TURN = re.compile(r'<li class="turn[^>]*id="(m-[0-9a-f-]{36}|board-[0-9a-f-]{36})"')
+TURN = re.compile(r'<li class="turn[^>]*id="(m-[0-9a-f-]{36}|board-[0-9a-f-]{36})"[^>]*>')
+AT = re.compile(r'data-at="([0-9a-f-]{36})"')
 MESSAGE = re.compile(r'data-message="([0-9a-f-]{36})"')
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What stands in a thread; ``at`` is the message that a question below it follows."""
+
+    id: str
+    messages: frozenset[str]
+    at: str
+
+
+def turns(html: str) -> list[Turn]:
+    tags = list(TURN.finditer(html))
+    found = []
+    for tag, after in zip_longest(tags, tags[1:]):
+        messages = MESSAGE.findall(html[tag.start() : after.start() if after else len(html)])
+        at = AT.search(tag[0])
+        found.append(Turn(tag[1], frozenset(messages), at[1] if at else tag[1].removeprefix("m-")))
+    return found
+
+
+class Thread:
+    """What a tab shows, by the frames alone that it heard, as ``chat-thread.js`` has it."""
+
+    def __init__(self, reload: Callable[[str], str]) -> None:
+        self._reload = reload
+        self.turns: list[Turn] = []
+
+    def redraw(self) -> None:
+        self.turns = turns(self._reload(self.turns[0].at if self.turns else ""))
+
+    def hear(self, frame: dict[str, Any]) -> None:
+        match frame["type"]:
+            case "changed":
+                self.redraw()
+            case "moved" if not self._has(frame["tip"]):
+                self.redraw()
+            case "started" if not self._has(frame["answer"]):
+                self._begun(frame, Turn(f"m-{frame['answer']}", frozenset([frame["answer"]]), frame["answer"]))
+            case "compared":
+                [board] = turns(frame["html"])
+                if board.id not in [turn.id for turn in self.turns]:
+                    self._begun(frame, board)
+
+    def _begun(self, frame: dict[str, Any], turn: Turn) -> None:
+        parent, question, sibling = frame["parent"], frame["question"], frame.get("sibling_of")
+        tip = self.turns[-1].at if self.turns else None
+        if question and parent == tip:
+            asked = Turn(f"m-{question['id']}", frozenset([question["id"]]), question["id"])
+            self.turns += [asked, turn]
+        elif self._has(sibling) if sibling else not parent or self._has(parent):
+            self.redraw()
+
+    def _has(self, message: str) -> bool:
+        return any(message in turn.messages for turn in self.turns)
 
 
 class Tab:
@@ -44,7 +103,9 @@ class Tab:
         self._served, self._key = served, key
         self.browser = httpx.Client(base_url=served.url, cookies={"sessionid": key}, timeout=30)
         self.browser.get("/")
+        self._listener = httpx.Client(base_url=served.url, cookies=self.browser.cookies, timeout=30)
         self.headers = {"X-CSRFToken": self.browser.cookies["csrftoken"], "Referer": served.url}
+        self.shown = Thread(self._place)
 
     def __enter__(self) -> Tab:
         self.talk = Talk(self._served, self._key).__enter__()
@@ -55,12 +116,16 @@ class Tab:
     def __exit__(self, *_: Any) -> None:
         self._ended.set()
         self.talk.__exit__(None, None, None)
+        if self._ear.is_alive():
+            self._ear.join(timeout=35)
         self.browser.close()
+        self._listener.close()
 
     def open(self, chat: str) -> None:
         self.chat = chat
         self.talk.send("open", chat=chat, seen={})
         self.talk.until("opened")
+        self.shown.redraw()
         self._ear.start()
 
     def act(self) -> None:
@@ -79,6 +144,8 @@ class Tab:
             "star",
             "undo",
             "compare",
+            "fork",
+            "link",
         ]
         deed, one = self.chance.choice(deeds), self.chance.choice(known or [""])
         if not known:  # all of it is pruned: there is nothing to do but to begin again
@@ -101,6 +168,10 @@ class Tab:
                 self.post("branch/", message=one, do=deed)
             case "merge":
                 self.post("merge/", message=one, whole=self.chance.choice(["", "1"]))
+            case "fork":
+                self.post("fork/", message=one)
+            case "link":
+                self.post("links/", message=one, days="7")
             case "flag":
                 self.post("checkpoints/", message=one, name=f"Flag {len(self.asked)}")
             case "undo":
@@ -108,9 +179,18 @@ class Tab:
                 if steps:
                     self.post(f"steps/{self.chance.choice(steps)}/undo/")
 
+    def begin_anew(self) -> None:
+        """A new beginning of the chat: the other person goes on where they stand."""
+        self._ask("send", parent=None, text="Begin anew")
+
     def thread(self) -> list[str]:
         """The thread as a page that is opened now shows it."""
-        return TURN.findall(self.get("")) if self.chat else []
+        return [turn.id for turn in turns(self.get(""))]
+
+    def shows_it(self) -> bool:
+        """The page may begin further down."""
+        thread = self.thread()
+        return [turn.id for turn in self.shown.turns][-len(thread) :] == thread
 
     def messages(self) -> list[str]:
         page = self.get("")
@@ -127,6 +207,12 @@ class Tab:
         """Refused in words where it can't be done, never broken."""
         response = self.browser.post(f"/c/{self.chat}/{address}", data=data, headers=self.headers)
         assert response.status_code in (200, 302, 403, 404), f"{address} {data}: {response.status_code}"
+
+    def _place(self, since: str) -> str:
+        """In the ear's thread, beside what the tab does."""
+        response = self._listener.post(f"/c/{self.chat}/place/", data={"since": since}, headers=self.headers)
+        assert response.status_code == 200, response.text[:500]
+        return response.text
 
     def _ask(self, kind: str, **fields: Any) -> None:
         client_id = str(uuid.uuid4())
@@ -145,6 +231,7 @@ class Tab:
             self._hear(frame)
 
     def _hear(self, frame: dict[str, Any]) -> None:
+        self.shown.hear(frame)
         match frame["type"]:
             case "started":
                 self.begun[frame["client_id"] or frame["run"]] = frame["answer"]
@@ -192,6 +279,9 @@ def test_no_message_is_lost_and_all_tabs_end_equal(
             with ThreadPoolExecutor(4) as pool:
                 list(pool.map(lambda tab: edit(tab, steps, seconds), tabs))
             settle(served, tabs, before=first)
+            for tab in (a, c):  # last of all what no other frame comes after that would have all tabs look again
+                tab.begin_anew()
+                settle(served, tabs, before=first)
             whole(served, tabs)
     finally:
         served.end()
@@ -221,6 +311,14 @@ def settle(served: Served, tabs: list[Tab], *, before: str) -> None:
         time.sleep(0.1)
 
 
+def until(holds: Callable[[], bool], seconds: float = 20) -> None:
+    """What was told last may still be on its way."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def heard(tab: Tab) -> set[str]:
     return {name.split()[0] for name in tab.begun}
 
@@ -233,6 +331,7 @@ def whole(served: Served, tabs: list[Tab]) -> None:
     assert all(tab.begun.values() and tab.changed and tab.followed for tab in tabs)
     ends = [tab.ended for tab in tabs]
     assert all(one == ends[0] for one in ends), "all tabs heard the same"
+    until(lambda: all(tab.shows_it() for tab in tabs))
     threads = [tab.thread() for tab in tabs]
     assert threads[0] == threads[1] and threads[2] == threads[3], "both tabs of a person stand together"
     kinds = {kind for (kind,) in rows(served, "SELECT DISTINCT kind FROM chat_step")}
