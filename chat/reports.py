@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from django.shortcuts import get_object_or_404, render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
+from chat import report_exports
 from chat.views import index
 from workspace.accounts.models import Person
 from workspace.measurement import agreement, drift, judging, plots, preferences, progress, verdicts
@@ -29,10 +29,6 @@ PAGE = 50  # items
 TOPICS = 12
 STYLE = "css/onepane.css"
 KINDS = ("differ", *(cell.value for cell in Cell))
-COLUMNS = (
-    "cell", "exact", "f1", "found", "first_token_s", "first_answer_s", "last_token_s", "total_s", "tokens_input",
-    "tokens_output", "tokens_cached", "estimated", "cost", "run_id",
-)  # fmt: skip
 
 
 def measurement_of(request: HttpRequest, id: UUID) -> Measurement:
@@ -46,7 +42,7 @@ def measurement_of(request: HttpRequest, id: UUID) -> Measurement:
 def measure(request: HttpRequest, id: UUID) -> HttpResponse:
     """The report as far as it is; ``beside`` is another measurement of the same suite."""
     measurement = measurement_of(request, id)
-    others = Measurement.objects.filter(suite=measurement.suite, owner=measurement.owner).exclude(pk=id)
+    others = _others(measurement)
     other = _first(others, request.GET.get("beside", ""))
     context = {
         **index(request),
@@ -124,20 +120,18 @@ def manifest(request: HttpRequest, id: UUID, outcome: int) -> JsonResponse:
 @login_required
 @require_safe
 def export(request: HttpRequest, id: UUID, form: str) -> HttpResponse:
-    """The report as JSON or as a page that needs nothing else, or every answer as CSV."""
+    """The report as its page shows it, ``beside`` another one or not; as a page that needs nothing else, or as data."""
     measurement = measurement_of(request, id)
-    if form == "json":
-        told = {**report(measurement).as_dict(), "suite": measurement.suite.name, "held": measurement.held}
-        response: HttpResponse = JsonResponse(told, json_dumps_params={"indent": 2})
-    elif form == "html":
-        context = {**_told(measurement, None), "style": _style(), "standalone": True}
+    other = _first(_others(measurement), request.GET.get("beside", ""))
+    if form == "html":
+        context = {**_told(measurement, other), "style": _style(), "standalone": True}
         response = HttpResponse(render_to_string("measurement/export.html", context))
-    elif form == "csv":
-        response = HttpResponse(content_type="text/csv; charset=utf-8")
-        _write(response, measurement)
+    elif (taken := report_exports.taken(measurement, form, other)) is not None:
+        response = taken
     else:
         raise Http404
-    response["Content-Disposition"] = f'attachment; filename="measurement-{measurement.created:%Y-%m-%d-%H%M}.{form}"'
+    name = f"measurement-{measurement.created:%Y-%m-%d-%H%M}{report_exports.ending(form)}"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
 
 
@@ -186,12 +180,8 @@ def _scales(found: Report) -> dict[str, Any]:
 
 
 def _held(measurement: Measurement) -> Iterator[tuple[str, str]]:
-    for name, value in measurement.held.items():
+    for name, value in report_exports.held(measurement).items():
         yield name, ", ".join(f"{k} v{v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-    gathered = measurement.gathered.count()
-    if gathered:
-        yield "passages", f"{gathered} sets, digest {drift.passages(measurement)}"
-    yield "suite", f"{measurement.suite.name}, digest {measurement.suite.digest[:12]}"
 
 
 def _answers(measurement: Measurement) -> list[dict[str, Any]]:
@@ -208,20 +198,9 @@ def _answers(measurement: Measurement) -> list[dict[str, Any]]:
     return found
 
 
-def _write(response: HttpResponse, measurement: Measurement) -> None:
-    table = csv.writer(response)
-    table.writerow(["item", "question", "gold", "model", "repeat", *COLUMNS, "failure", "text"])
-    for row in measurement.outcomes.select_related("item").order_by("item__position", "lane", "repeat"):
-        label, gold = measurement.lanes[row.lane]["label"], " | ".join(row.item.answers or [])
-        cells = [getattr(row, name) for name in COLUMNS]
-        cause = (row.failure or {}).get("cause", "")
-        line = [row.item.key, row.item.question, gold, label, row.repeat, *cells, cause, row.text]
-        table.writerow([_harmless(cell) for cell in line])
-
-
-def _harmless(cell: Any) -> Any:
-    """A spreadsheet must not take a text for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r" else cell
+def _others(measurement: Measurement) -> QuerySet[Measurement]:
+    """What it can stand beside."""
+    return Measurement.objects.filter(suite=measurement.suite, owner=measurement.owner).exclude(pk=measurement.pk)
 
 
 def _first(rows: QuerySet[Any], id: str) -> Any:
