@@ -2,8 +2,10 @@
 // drawn anew. It says "ask" with what is wanted of the lanes that are chosen in its table.
 
 import { cookie } from "./cookie.js";
+import { asked, isRight, laneChip } from "./lane-chip.js";
 
 const choices = new Map(); // comparison -> {choice, reasons}, until it is voted
+const joining = new Map(); // comparison -> the lane that is to join it, until it is sent
 
 const narrow = () => matchMedia("(width < 48rem)").matches;
 
@@ -18,6 +20,7 @@ export class LaneBoard extends HTMLElement {
     for (const lane of this.#lanes) this.#swiped.observe(lane);
     this.#restore();
     this.#offer();
+    this.#join();
     this.#show();
   }
 
@@ -193,9 +196,12 @@ export class LaneBoard extends HTMLElement {
         event.stopPropagation();
         return this.#thumb(button);
       case "lane-add":
+      case "lane-add-other":
         return this.add();
       case "lane-add-close":
-        return this.#openAdd(false);
+        joining.delete(this.#item.dataset.comparison);
+        this.#join();
+        return this.#adder.focus();
       case "lanes-fuse":
         return this.#openFuse();
       case "fuse-close":
@@ -208,19 +214,33 @@ export class LaneBoard extends HTMLElement {
     }
   }
 
-  // Another model joins, where one may.
+  // Another lane joins, where one may: its model is picked as any other, and given what any lane may be given.
   add() {
-    if (this.querySelector("form.add-lane")) this.#openAdd(true);
+    if (!this.#adder) return;
+    const { comparison } = this.#item.dataset;
+    const picker = document.querySelector("model-picker");
+    picker.open((model) => {
+      joining.set(comparison, picker.lane(model));
+      const board = document.querySelector(`#board-${comparison} lane-board`); // which may have been drawn anew
+      board?.#join();
+      board?.#joins?.querySelector(".primary").focus();
+    }, "Model of one more lane");
   }
 
-  #openAdd(open) {
-    const form = this.querySelector("form.add-lane");
-    const button = this.querySelector("[data-do=lane-add]");
-    form.hidden = !open;
-    button.setAttribute("aria-expanded", String(open));
-    if (!open) return button.focus();
-    offerModels(form.elements.model);
-    form.elements.model.focus();
+  get #adder() {
+    return this.querySelector(".alike [data-do=lane-add]");
+  }
+
+  get #joins() {
+    return this.querySelector("form.add-lane");
+  }
+
+  #join() {
+    if (!this.#joins) return;
+    const lane = joining.get(this.#item.dataset.comparison);
+    this.#joins.hidden = !lane;
+    this.#joins.querySelector("ul").replaceChildren(...(lane ? [laneChip(lane)] : []));
+    this.#adder.setAttribute("aria-expanded", String(Boolean(lane)));
   }
 
   #openFuse() {
@@ -232,18 +252,26 @@ export class LaneBoard extends HTMLElement {
   }
 
   #ask(action, boxes, more = {}) {
-    const lanes = boxes.map(({ value, dataset }) => ({ message: value, model: dataset.model, letter: dataset.letter }));
+    const lanes = boxes.map(({ value, dataset }) => ({ message: value, model: dataset.model, asked: JSON.parse(dataset.asked ?? "{}") }));
     this.dispatchEvent(new CustomEvent("ask", { bubbles: true, detail: { action, lanes, ...more, comparison: this.#item.dataset.comparison } }));
   }
 
   async #submit(event) {
     event.preventDefault();
     const form = event.target;
-    if (form.matches(".add-lane")) return this.#ask("lane-add", [], { model: form.elements.model.value });
+    if (form.matches(".add-lane")) return this.#sendLane(form);
     if (form.matches(".fuse")) return this.#ask("lanes-fuse", this.#fused, { instruction: form.elements.instruction.value, model: form.elements.model.value });
     const body = new URLSearchParams(new FormData(form));
     const response = await this.#post(event.submitter?.dataset.reveal !== undefined ? event.submitter.formAction : form.action, body);
     if (response) choices.delete(this.#item.dataset.comparison);
+  }
+
+  #sendLane(form) {
+    const { comparison } = this.#item.dataset;
+    if (!isRight(form)) return;
+    this.#ask("lane-add", [], { lane: asked(joining.get(comparison)) });
+    joining.delete(comparison);
+    this.#join();
   }
 
   #thumb(button) {

@@ -94,7 +94,13 @@ def test_lanes_are_swiped_on_a_phone_and_fused(page: Page) -> None:
     expect(page.locator(".turn.answer").last).to_contain_text("Fused from lanes A, B")
 
 
-def test_another_model_joins_and_a_failed_lane_is_asked_again(page: Page, upstream: Upstream) -> None:
+def join(page: Page, model: str) -> None:
+    page.get_by_role("button", name="Add a lane").click()
+    page.locator(f'[role=option][data-model="{model}"]').click()
+    page.get_by_role("form", name="Add a lane").get_by_role("button", name="Add").click()
+
+
+def test_another_lane_joins_and_a_failed_lane_is_asked_again(page: Page, upstream: Upstream) -> None:
     choose_lanes(page, "counting", "err400")
     composer(page).fill("Which is it?")
     composer(page).press("Enter")
@@ -108,28 +114,44 @@ def test_another_model_joins_and_a_failed_lane_is_asked_again(page: Page, upstre
 
     page.locator("#title").click()
     page.keyboard.press("+")
+    picker = page.get_by_role("combobox", name="Model of one more lane")
+    expect(picker).to_be_focused()
+    picker.fill("gated")
+    picker.press("Enter")
     form = page.get_by_role("form", name="Add a lane")
-    expect(form.get_by_role("combobox")).to_be_focused()
-    form.get_by_role("combobox").select_option("gated")
+    expect(form.get_by_role("listitem")).to_contain_text("gated")
+    expect(form.get_by_role("button", name="Add")).to_be_focused()
+    form.get_by_label("Settings of this lane").click()
+    form.get_by_label("Temperature").fill("3")
+    form.get_by_label("Instruction").fill("Be brief.")
+    form.get_by_label("Instruction").press("Escape")
     form.get_by_role("button", name="Add").click()
+    expect(form.get_by_label("Temperature")).to_be_focused()  # which is out of its range, and came into view
+    form.get_by_label("Temperature").fill("0.5")
+    expect(form.get_by_role("listitem")).to_contain_text("t 0.5 · own instruction")
+    form.get_by_label("Temperature").press("Escape")
+    form.get_by_role("button", name="Add").click()
+    expect(form).to_be_hidden()
     expect(lane(page, "C")).to_have_attribute("data-state", "running")
     upstream.release(WORDS)
+    expect(lane(page, "C")).to_contain_text("temperature 0.5 · own instruction")
     expect(lane(page, "C").locator(".prose")).to_contain_text("word1 word2 word3 word4 word5 word6 word7 word8 word9")
     expect(lane(page, "C")).to_have_attribute("data-state", "done")
 
     page.set_viewport_size({"width": 390, "height": 844})
-    page.get_by_role("button", name="Add a lane").click()
-    form.get_by_role("combobox").select_option("instant")
-    form.get_by_role("button", name="Add").click()
+    join(page, "instant")
     expect(page.get_by_role("row", name=re.compile("instant"))).to_be_attached()
     page.get_by_role("tab", name="D").click()
     expect(lane(page, "D")).to_be_in_viewport(ratio=0.1)
-    page.get_by_role("button", name="Add a lane").click()
-    form.get_by_role("combobox").select_option("instant")
-    form.get_by_role("button", name="Add").click()
+    join(page, "instant")
     expect(page.get_by_role("row", name=re.compile("instant"))).to_have_count(2)
     expect(page.get_by_role("tab", name="D")).to_have_attribute("aria-selected", "true")
     expect(lane(page, "D")).to_be_in_viewport(ratio=0.1)  # though the board was drawn anew
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     for letter in "ABCDE":
         expect(page.get_by_role("region", name=f"Lane {letter}")).to_have_count(1)
+    for letter in "BC":
+        page.get_by_label(f"Lane {letter}", exact=True).last.check()
+    page.get_by_role("button", name="Continue from B and C").click()
+    chips = page.get_by_role("list", name="Lanes of the comparison").get_by_role("listitem")
+    expect(chips).to_have_text([re.compile("err400"), re.compile("gated.*t 0.5 · own instruction")])  # as it was given
