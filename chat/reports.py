@@ -16,10 +16,9 @@ from django.shortcuts import get_object_or_404, render
 from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 
-from chat import report_exports
 from chat.views import index
 from workspace.accounts.models import Person
-from workspace.measurement import agreement, drift, judging, plots, preferences, progress, verdicts
+from workspace.measurement import agreement, drift, exports, judging, plots, preferences, progress, verdicts
 from workspace.measurement.metrics import Cell
 from workspace.measurement.models import Item, Measurement, Outcome
 from workspace.measurement.report import EVERY_FORMULA, Report, report
@@ -28,6 +27,7 @@ FEW = 6  # items where models differ that are shown at once
 PAGE = 50  # items
 TOPICS = 12
 STYLE = "css/onepane.css"
+TABLES = {"csv": "answers"}  # by the name of its address, where that is another
 KINDS = ("differ", *(cell.value for cell in Cell))
 
 
@@ -120,18 +120,22 @@ def manifest(request: HttpRequest, id: UUID, outcome: int) -> JsonResponse:
 @login_required
 @require_safe
 def export(request: HttpRequest, id: UUID, form: str) -> HttpResponse:
-    """The report as its page shows it, ``beside`` another one or not; as a page that needs nothing else, or as data."""
+    """The report as its page shows it, ``beside`` another one or not: as a page that needs nothing else, as JSON, or as
+    one of the tables; ``csv`` is every answer."""
     measurement = measurement_of(request, id)
     other = _first(_others(measurement), request.GET.get("beside", ""))
+    ending = f".{form}"
     if form == "html":
         context = {**_told(measurement, other), "style": _style(), "standalone": True}
         response = HttpResponse(render_to_string("measurement/export.html", context))
-    elif (taken := report_exports.taken(measurement, form, other)) is not None:
-        response = taken
+    elif form == "json":
+        response = JsonResponse(exports.whole(measurement, other), json_dumps_params={"indent": 2})
+    elif (table := exports.table(measurement, TABLES.get(form, form), other)) is not None:
+        ending = f"-{TABLES.get(form, form)}.csv"
+        response = HttpResponse(table, content_type="text/csv; charset=utf-8")
     else:
         raise Http404
-    name = f"measurement-{measurement.created:%Y-%m-%d-%H%M}{report_exports.ending(form)}"
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["Content-Disposition"] = f'attachment; filename="measurement-{measurement.created:%Y-%m-%d-%H%M}{ending}"'
     return response
 
 
@@ -180,7 +184,7 @@ def _scales(found: Report) -> dict[str, Any]:
 
 
 def _held(measurement: Measurement) -> Iterator[tuple[str, str]]:
-    for name, value in report_exports.held(measurement).items():
+    for name, value in exports.held(measurement).items():
         yield name, ", ".join(f"{k} v{v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
 
 

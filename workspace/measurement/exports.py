@@ -1,18 +1,16 @@
-"""A report as it is taken away: all that its page shows, as JSON and as a table, and each answer and preference.
+"""A report as it is taken away: all that its page shows, as plain values and as a table, each answer and preference.
 
-Names of forms: ``json`` and ``figures`` are the report, ``csv`` every answer, ``preferences`` what a judge said of
-every two. The page that needs nothing else is made where the page is. Cells are texts of models and of files that
-somebody sent: none may be taken for a formula by a spreadsheet.
+Cells are texts of models and of files that somebody sent: none may be taken for a formula by a spreadsheet. It knows no
+request, and the page that needs nothing else is made where the page is.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
-
-from django.http import HttpResponse, JsonResponse
 
 from workspace.measurement import agreement, drift, judging, preferences, verdicts
 from workspace.measurement.models import Judge, Measurement, Preference
@@ -37,7 +35,7 @@ INTERVAL = ("value", "low", "high")
 Table = Iterator[Sequence[Any]]
 
 
-def whole(measurement: Measurement, other: Measurement | None) -> dict[str, Any]:
+def whole(measurement: Measurement, other: Measurement | None = None) -> dict[str, Any]:
     """The report as plain values, with what its page shows around it; ``other`` is the one that it stands beside."""
     found = report(measurement)
     baseline = agreement.known(agreement.LENGTH, "1")
@@ -62,21 +60,19 @@ def held(measurement: Measurement) -> dict[str, Any]:
     return {**found, "suite": f"{measurement.suite.name}, digest {measurement.suite.digest[:12]}"}
 
 
-def taken(measurement: Measurement, form: str, other: Measurement | None) -> HttpResponse | None:
-    """``None`` of a form that there is not."""
-    if form == "json":
-        return JsonResponse(whole(measurement, other), json_dumps_params={"indent": 2})
-    tables: Mapping[str, Callable[[], Table]] = {
-        "csv": lambda: _answers(measurement),
+def table(measurement: Measurement, form: str, other: Measurement | None = None) -> str | None:
+    """As CSV: the ``figures`` of the report, every one of its ``answers``, or every ``preference`` of its judge;
+    ``None`` of a form that there is not."""
+    forms: Mapping[str, Callable[[], Table]] = {
         "figures": lambda: _figures(whole(measurement, other)),
+        "answers": lambda: _answers(measurement),
         "preferences": lambda: _preferences(measurement),
     }
-    return _written(tables[form]()) if form in tables else None
-
-
-def ending(form: str) -> str:
-    """What the file's name ends with."""
-    return f".{form}" if form in ("json", "html", "csv") else f"-{form}.csv"
+    if form not in forms:
+        return None
+    written = io.StringIO()
+    csv.writer(written).writerows([_harmless(cell) for cell in line] for line in forms[form]())
+    return written.getvalue()
 
 
 def _beside(measurement: Measurement, other: Measurement) -> dict[str, Any]:
@@ -184,12 +180,6 @@ def _because(one: Judged) -> str:
     if one.won is None:
         return "unscored"
     return "its two orders differ" if one.flipped else "both orders"
-
-
-def _written(table: Iterable[Sequence[Any]]) -> HttpResponse:
-    response = HttpResponse(content_type="text/csv; charset=utf-8")
-    csv.writer(response).writerows([_harmless(cell) for cell in line] for line in table)
-    return response
 
 
 def _harmless(cell: Any) -> Any:
