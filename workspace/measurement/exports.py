@@ -32,6 +32,7 @@ BY_LANE = ("answers", "shares", "unscored")  # lists that have one entry a lane,
 NAMED_BY = ("label", "name", "part", "question")
 IN_ANSWERS = ("times",)  # one number an answer, which stands in the table of answers
 INTERVAL = ("value", "low", "high")
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes a text for that begins with it
 Table = Iterator[Sequence[Any]]
 
 
@@ -183,4 +184,4 @@ def _because(one: Judged) -> str:
 
 
 def _harmless(cell: Any) -> Any:
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r" else cell
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA) else cell
