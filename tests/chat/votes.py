@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MODELS = ("counting", "instant", "md", "echo")  # the strongest first; of the tests' provider
 NEW = "vision"  # with too few votes for a rank
-QUESTIONS = ("Which is it?", "Write a python function that sorts a list.", "Write an email to the landlord.")
+QUESTIONS = ("Write a python function that sorts a list.", "Write an email to the landlord.")
 
 
 def vote(
@@ -54,7 +54,7 @@ def vote(
     return list(lanes.values())
 
 
-def cast(times: int = 8) -> None:
+def cast(times: int = 14) -> None:
     """Every two models meet so often, blind and sighted; of four votes the stronger one wins two, and one is a tie.
     What an answer costs, and how long its first token takes, are in the order of the models."""
     from workspace.accounts.models import Person
@@ -69,11 +69,14 @@ def cast(times: int = 8) -> None:
                 asked = QUESTIONS[n % len(QUESTIONS)]
                 vote(people[n % len(people)], *pair, best=best, blind=blind, question=asked, each=took)
     for blind in (True, False):
-        vote(people[0], NEW, MODELS[0], best=NEW, blind=blind)
+        vote(people[0], NEW, MODELS[0], best=NEW, blind=blind, cost=Decimal("0.004"))
 
 
 if __name__ == "__main__":
     import django
 
     django.setup()
-    cast()
+    from django.db import transaction
+
+    with transaction.atomic():
+        cast()
