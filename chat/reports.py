@@ -158,7 +158,9 @@ def _told(measurement: Measurement, other: Measurement | None) -> dict[str, Any]
         "answered": bool(found.progress[0].done),
         "other": other,
         "moved": drift.between(measurement, other) if other else None,
-        "unlike": drift.unlike(measurement, other) if other else None,
+        "unlike": [(name, _words(now), _words(then)) for name, now, then in drift.unlike(measurement, other)]
+        if other
+        else None,
         "first_tokens": plots.first_tokens(found.lanes),
         "cost": plots.against(found.lanes, "cost"),
         "time": plots.against(found.lanes, "time"),
@@ -185,7 +187,14 @@ def _scales(found: Report) -> dict[str, Any]:
 
 def _held(measurement: Measurement) -> Iterator[tuple[str, str]]:
     for name, value in exports.held(measurement).items():
-        yield name, ", ".join(f"{k} v{v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+        yield name, _words(value)
+
+
+def _words(value: Any) -> str:
+    """Something that is held equal; of several models, each with its version."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} v{version}" for name, version in value.items())
+    return "–" if value is None else str(value)
 
 
 def _answers(measurement: Measurement) -> list[dict[str, Any]]:
