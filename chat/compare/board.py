@@ -60,6 +60,13 @@ class LaneShown(Shown):
         return "running" if self.held else self.run.state
 
     @property
+    def mark(self) -> int | None:
+        """Of the model that answers; before that is decided, of the one that was asked for."""
+        found = super().mark
+        asked = catalog.load_sync().candidates.get(self.lane.asked["model"]) if self.lane else None
+        return asked.mark if found is None and asked else found
+
+    @property
     def differs(self) -> str:
         """What it was given besides its model: “temperature 0.2 · own instruction”."""
         assert self.lane is not None

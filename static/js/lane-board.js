@@ -7,6 +7,7 @@ import { asked, isRight, laneChip } from "./lane-chip.js";
 const choices = new Map(); // comparison -> {choice, reasons}, until it is voted
 const joining = new Map(); // comparison -> the lane that is to join it, until it is sent
 
+const STILL = 120; // ms without a scroll, and a swipe is over
 const narrow = () => matchMedia("(width < 48rem)").matches;
 
 export class LaneBoard extends HTMLElement {
@@ -17,7 +18,13 @@ export class LaneBoard extends HTMLElement {
     this.addEventListener("submit", (event) => this.#submit(event));
     this.addEventListener("keydown", (event) => this.#key(event));
     this.#swiped = new IntersectionObserver((seen) => this.#seen(seen), { root: this.#row, threshold: 0.6 });
-    for (const lane of this.#lanes) this.#swiped.observe(lane);
+    this.#sized = new ResizeObserver((seen) => {
+      if (narrow() && seen.some(({ target }) => target === this.#row)) this.#keepInView(); // a phone that is turned
+      this.#fit();
+    });
+    this.#sized.observe(this.#row);
+    this.#row.addEventListener("scroll", () => this.#scrolled());
+    this.#watch();
     this.#restore();
     this.#offer();
     this.#join();
@@ -26,9 +33,11 @@ export class LaneBoard extends HTMLElement {
 
   disconnectedCallback() {
     this.#swiped?.disconnect();
+    this.#sized?.disconnect();
   }
 
   #swiped;
+  #sized;
 
   // The best lane by its number, "tie" or "bad".
   choose(what) {
@@ -52,8 +61,32 @@ export class LaneBoard extends HTMLElement {
 
   // A lane has ended: what can be voted on may have changed.
   refresh() {
-    for (const lane of this.#lanes) this.#swiped.observe(lane);
+    this.#watch();
     this.#show();
+  }
+
+  #watch() {
+    for (const lane of this.#lanes) for (const observer of [this.#swiped, this.#sized]) observer.observe(lane);
+  }
+
+  // A row that changes its height under a swipe would snap back.
+  #scrolled() {
+    clearTimeout(this.#swipe);
+    this.#swipe = setTimeout(() => {
+      this.#swipe = 0;
+      this.#fit();
+    }, STILL);
+  }
+
+  #swipe = 0;
+
+  // On a phone the row is as high as the lane that is looked at. Where lanes have no room side by side, tabs lead to them.
+  #fit() {
+    const row = this.#row;
+    if (this.#swipe || !row) return;
+    const on = narrow() && !this.#item.matches(".past") && this.querySelector(".lane.on");
+    row.style.blockSize = on ? `${on.offsetHeight + row.offsetHeight - row.clientHeight}px` : "";
+    this.classList.toggle("scrolls", row.scrollWidth > row.clientWidth + 1);
   }
 
   // The lane that is looked at, and how far the row of lanes is scrolled: what stays when the board is drawn anew.
@@ -65,9 +98,19 @@ export class LaneBoard extends HTMLElement {
     const lane = this.#lanes.find(({ dataset }) => dataset.letter === letter);
     if (!lane) return;
     this.#item.dataset.at = lane.dataset.message;
-    this.#row.scrollTo({ left: narrow() ? lane.offsetLeft - this.#row.offsetLeft : left, behavior: "instant" });
+    if (!narrow()) this.#row.scrollTo({ left, behavior: "instant" });
     this.#show();
+    if (narrow()) this.#keepInView();
   }
+
+  #keepInView() {
+    const lane = this.querySelector(".lane.on");
+    const left = lane ? lane.offsetLeft - this.#row.offsetLeft : 0;
+    if (left !== this.#row.scrollLeft && this.#row.clientWidth !== this.#width) this.#row.scrollTo({ left, behavior: "instant" });
+    this.#width = this.#row.clientWidth;
+  }
+
+  #width = 0;
 
   get #row() {
     return this.querySelector(".lanes");
@@ -119,6 +162,7 @@ export class LaneBoard extends HTMLElement {
       if (live) live.hidden = !["running", "queued"].includes(lane?.dataset.state);
     }
     for (const lane of this.#lanes) lane.classList.toggle("on", lane.dataset.message === at);
+    this.#fit();
     this.#ready();
   }
 
@@ -128,16 +172,24 @@ export class LaneBoard extends HTMLElement {
     const waits = this.#lanes.filter(({ dataset }) => ["running", "queued", "interrupted"].includes(dataset.state)).map(({ dataset }) => dataset.letter);
     const chosen = this.#radios.find(({ checked }) => checked);
     const button = this.#form.querySelector(".primary");
-    button.disabled = !chosen || waits.length > 0;
-    button.querySelector("span").textContent = !chosen ? "Vote" : chosen.dataset.letter ? `Vote for ${chosen.dataset.letter}` : chosen.value === "tie" ? "Vote for a tie" : "Vote all bad";
+    const isCast = this.#isCast;
+    button.disabled = !chosen || isCast || waits.length > 0;
+    button.querySelector("span").textContent = isCast ? "Voted" : !chosen ? "Vote" : chosen.dataset.letter ? `Vote for ${chosen.dataset.letter}` : chosen.value === "tie" ? "Vote for a tie" : "Vote all bad";
     for (const lane of this.#lanes) lane.classList.toggle("chosen", lane.dataset.message === chosen?.value);
     for (const label of this.#form.querySelectorAll("label[data-letter]")) label.classList.toggle("waits", waits.includes(label.dataset.letter));
     const what = chosen && (chosen.dataset.letter ? `${chosen.dataset.letter} is chosen.` : chosen.value === "tie" ? "A tie is chosen." : "All bad is chosen.");
     const hint = this.#form.querySelector(".hint");
     if (waits.length) hint.textContent = `${what ? `${what} It` : "A vote"} counts when ${waits.join(", ")} ${waits.length > 1 ? "have" : "has"} finished; you can stop ${waits.length > 1 ? "them" : "it"} first.`;
+    else if (isCast) hint.textContent = this.#form.dataset.said;
     else if (what) hint.textContent = what;
     for (const radio of this.#radios) radio.parentElement.classList.toggle("on", radio.checked);
     for (const box of this.#form.querySelectorAll("input[type=checkbox]")) box.parentElement.classList.toggle("on", box.checked);
+  }
+
+  // Whether what is chosen is what was voted.
+  get #isCast() {
+    const inputs = [...this.#form.elements].filter(({ type }) => ["radio", "checkbox"].includes(type));
+    return Boolean(this.#form.dataset.said) && inputs.every(({ checked, defaultChecked }) => checked === defaultChecked);
   }
 
   #changed({ target }) {

@@ -43,6 +43,12 @@ def test_lanes_stream_together_and_the_chat_goes_on_from_the_chosen(page: Page, 
     expect(vote).to_contain_text("B is chosen.")
     vote.get_by_role("button", name=re.compile("^Vote")).click()
     expect(page.get_by_role("row", name=re.compile("counting"))).to_contain_text("your vote")
+    expect(vote).to_contain_text("You voted for B. You can change it.")
+    expect(vote.get_by_role("button", name="Voted")).to_be_disabled()
+    vote.get_by_label("Clearer").check(force=True)
+    vote.get_by_role("button", name="Vote for B").click()
+    expect(page.get_by_role("region", name="The lanes in figures")).to_contain_text("because clearer")
+    expect(vote.get_by_role("button", name="Voted")).to_be_disabled()
 
     page.get_by_role("button", name="Continue from B").click()
     expect(page.locator("lane-list")).to_be_hidden()
@@ -87,11 +93,33 @@ def test_lanes_are_swiped_on_a_phone_and_fused(page: Page) -> None:
     expect(lane(page, "C")).to_be_in_viewport(ratio=0.1)
     expect(page.get_by_role("tab", selected=True)).to_contain_text("C")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    heights = "() => ['.lanes', '.lane.on'].map((one) => document.querySelector(one).offsetHeight)"
+    row, on = page.evaluate(heights)
+    assert on <= row < on + 24, "no room is left for a longer answer beside it"
     for letter in "AB":
         page.get_by_label(f"Lane {letter}", exact=True).last.check()
     page.get_by_role("button", name="Fuse A and B").click()
     page.get_by_role("form", name="Fuse").get_by_role("button", name="Fuse").click()
     expect(page.locator(".turn.answer").last).to_contain_text("Fused from lanes A, B")
+
+
+def test_where_lanes_have_no_room_tabs_lead_to_the_last(page: Page) -> None:
+    """Eight stand beside each other on no screen; two do, and need no tabs."""
+    models = ("counting", "echo", "instant", "md", "cut", "err400", "vision", "cites")
+    choose_lanes(page, *models[:2])
+    composer(page).fill("Which is it?")
+    composer(page).press("Enter")
+    expect(page.get_by_role("region", name="The lanes in figures")).to_be_visible()
+    expect(page.get_by_role("tab", name="A")).to_be_hidden()
+    page.goto(page.url.partition("/c/")[0])
+    choose_lanes(page, *models[2:])
+    composer(page).fill("And now?")
+    composer(page).press("Enter")
+    expect(page.get_by_role("region", name="The lanes in figures")).to_be_visible()
+    expect(lane(page, "H")).not_to_be_in_viewport()
+    page.get_by_role("tab", name="H").click()
+    expect(lane(page, "H")).to_be_in_viewport(ratio=0.1)
+    expect(page.get_by_role("tab", selected=True)).to_contain_text("H")
 
 
 def join(page: Page, model: str) -> None:
