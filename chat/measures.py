@@ -9,7 +9,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
@@ -32,7 +32,11 @@ def measures(request: HttpRequest) -> HttpResponse:
     """Suites and measurements of one's own, and a form for the next."""
     person = person_of(request)
     rows = list(Measurement.objects.filter(owner=person).select_related("suite", "schedule")[:SHOWN])
-    suites = Suite.objects.filter(owner=person).annotate(size=Count("items"))
+    suites = Suite.objects.filter(owner=person).annotate(
+        size=Count("items"),
+        unanswerable=Count("items", filter=Q(items__answers=[])),
+        open=Count("items", filter=Q(items__answers__isnull=True)),
+    )
     context = {
         **index(request),
         "measurements": [(row, progress.progress(row)[0] if _is_going(row) else None) for row in rows],

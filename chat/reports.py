@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from django.views.decorators.http import require_safe
 
 from chat.views import index
 from workspace.accounts.rights import person_of
-from workspace.measurement import agreement, drift, judging, plots, preferences, progress, verdicts
+from workspace.measurement import agreement, drift, exports, judging, plots, preferences, progress, verdicts
 from workspace.measurement.metrics import Cell
 from workspace.measurement.models import Item, Measurement, Outcome
 from workspace.measurement.report import EVERY_FORMULA, Report, report
@@ -28,11 +27,8 @@ FEW = 6  # items where models differ that are shown at once
 PAGE = 50  # items
 TOPICS = 12
 STYLE = "css/onepane.css"
+TABLES = {"csv": "answers"}  # by the name of its address, where that is another
 KINDS = ("differ", *(cell.value for cell in Cell))
-COLUMNS = (
-    "cell", "exact", "f1", "found", "first_token_s", "first_answer_s", "last_token_s", "total_s", "tokens_input",
-    "tokens_output", "tokens_cached", "estimated", "cost", "run_id",
-)  # fmt: skip
 
 
 def measurement_of(request: HttpRequest, id: UUID) -> Measurement:
@@ -46,7 +42,7 @@ def measurement_of(request: HttpRequest, id: UUID) -> Measurement:
 def measure(request: HttpRequest, id: UUID) -> HttpResponse:
     """The report as far as it is; ``beside`` is another measurement of the same suite."""
     measurement = measurement_of(request, id)
-    others = Measurement.objects.filter(suite=measurement.suite, owner=measurement.owner).exclude(pk=id)
+    others = _others(measurement)
     other = _first(others, request.GET.get("beside", ""))
     context = {
         **index(request),
@@ -124,20 +120,22 @@ def manifest(request: HttpRequest, id: UUID, outcome: int) -> JsonResponse:
 @login_required
 @require_safe
 def export(request: HttpRequest, id: UUID, form: str) -> HttpResponse:
-    """The report as JSON or as a page that needs nothing else, or every answer as CSV."""
+    """The report as its page shows it, ``beside`` another one or not: as a page that needs nothing else, as JSON, or as
+    one of the tables; ``csv`` is every answer."""
     measurement = measurement_of(request, id)
-    if form == "json":
-        told = {**report(measurement).as_dict(), "suite": measurement.suite.name, "held": measurement.held}
-        response: HttpResponse = JsonResponse(told, json_dumps_params={"indent": 2})
-    elif form == "html":
-        context = {**_told(measurement, None), "style": _style(), "standalone": True}
+    other = _first(_others(measurement), request.GET.get("beside", ""))
+    ending = f".{form}"
+    if form == "html":
+        context = {**_told(measurement, other), "style": _style(), "standalone": True}
         response = HttpResponse(render_to_string("measurement/export.html", context))
-    elif form == "csv":
-        response = HttpResponse(content_type="text/csv; charset=utf-8")
-        _write(response, measurement)
+    elif form == "json":
+        response = JsonResponse(exports.whole(measurement, other), json_dumps_params={"indent": 2})
+    elif (table := exports.table(measurement, TABLES.get(form, form), other)) is not None:
+        ending = f"-{TABLES.get(form, form)}.csv"
+        response = HttpResponse(table, content_type="text/csv; charset=utf-8")
     else:
         raise Http404
-    response["Content-Disposition"] = f'attachment; filename="measurement-{measurement.created:%Y-%m-%d-%H%M}.{form}"'
+    response["Content-Disposition"] = f'attachment; filename="measurement-{measurement.created:%Y-%m-%d-%H%M}{ending}"'
     return response
 
 
@@ -160,7 +158,9 @@ def _told(measurement: Measurement, other: Measurement | None) -> dict[str, Any]
         "answered": bool(found.progress[0].done),
         "other": other,
         "moved": drift.between(measurement, other) if other else None,
-        "unlike": drift.unlike(measurement, other) if other else None,
+        "unlike": [(name, _words(now), _words(then)) for name, now, then in drift.unlike(measurement, other)]
+        if other
+        else None,
         "first_tokens": plots.first_tokens(found.lanes),
         "cost": plots.against(found.lanes, "cost"),
         "time": plots.against(found.lanes, "time"),
@@ -186,12 +186,15 @@ def _scales(found: Report) -> dict[str, Any]:
 
 
 def _held(measurement: Measurement) -> Iterator[tuple[str, str]]:
-    for name, value in measurement.held.items():
-        yield name, ", ".join(f"{k} v{v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
-    gathered = measurement.gathered.count()
-    if gathered:
-        yield "passages", f"{gathered} sets, digest {drift.passages(measurement)}"
-    yield "suite", f"{measurement.suite.name}, digest {measurement.suite.digest[:12]}"
+    for name, value in exports.held(measurement).items():
+        yield name, _words(value)
+
+
+def _words(value: Any) -> str:
+    """Something that is held equal; of several models, each with its version."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} v{version}" for name, version in value.items())
+    return "–" if value is None else str(value)
 
 
 def _answers(measurement: Measurement) -> list[dict[str, Any]]:
@@ -208,20 +211,9 @@ def _answers(measurement: Measurement) -> list[dict[str, Any]]:
     return found
 
 
-def _write(response: HttpResponse, measurement: Measurement) -> None:
-    table = csv.writer(response)
-    table.writerow(["item", "question", "gold", "model", "repeat", *COLUMNS, "failure", "text"])
-    for row in measurement.outcomes.select_related("item").order_by("item__position", "lane", "repeat"):
-        label, gold = measurement.lanes[row.lane]["label"], " | ".join(row.item.answers or [])
-        cells = [getattr(row, name) for name in COLUMNS]
-        cause = (row.failure or {}).get("cause", "")
-        line = [row.item.key, row.item.question, gold, label, row.repeat, *cells, cause, row.text]
-        table.writerow([_harmless(cell) for cell in line])
-
-
-def _harmless(cell: Any) -> Any:
-    """A spreadsheet must not take a text for a formula."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r" else cell
+def _others(measurement: Measurement) -> QuerySet[Measurement]:
+    """What it can stand beside."""
+    return Measurement.objects.filter(suite=measurement.suite, owner=measurement.owner).exclude(pk=measurement.pk)
 
 
 def _first(rows: QuerySet[Any], id: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -15,10 +16,12 @@ from chat.compare.masks import mask, names_in
 from chat.compare.rows import DISLIKED, FUSE, LIKED, REASONS
 from chat.models import Comparison, Fusion, Lane, Message, Thumb, Vote
 from chat.record import parts_of
+from chat.requests import OF_ROWS
 from chat.thread import Shown, shown
 from retrieval.support import cited_numbers
 from workspace.accounts.models import Person
 from workspace.router import catalog
+from workspace.router.models import PromptTemplate
 from workspace.router.prompts import estimate_tokens
 from workspace.router.states import LIVE
 from workspace.types import canonical, sha256
@@ -57,14 +60,37 @@ class LaneShown(Shown):
         return "running" if self.held else self.run.state
 
     @property
+    def mark(self) -> int | None:
+        """Of the model that answers; before that is decided, of the one that was asked for."""
+        found = super().mark
+        asked = catalog.load_sync().candidates.get(self.lane.asked["model"]) if self.lane else None
+        return asked.mark if found is None and asked else found
+
+    @property
     def differs(self) -> str:
         """What it was given besides its model: “temperature 0.2 · own instruction”."""
         assert self.lane is not None
         asked = self.lane.asked
         words = [f"{name.replace('_', ' ')} {value:g}" for name, value in asked.get("parameters", {}).items()]
+        words += [f"persona {persona}"] if (persona := self._persona) else []
         words += ["own instruction"] if asked.get("system") else []
         words += [f"router {self.run.router_version or 'version of its own'}"] if asked.get("configuration") else []
         return " · ".join(words)
+
+    @property
+    def given(self) -> str:
+        """What it was given besides its model, as the page's lanes have it, for who goes on with it: JSON."""
+        assert self.lane is not None
+        asked = dict(self.lane.asked)
+        given = {**asked.pop("parameters", {}), **asked}
+        known = {name: value for name, value in given.items() if name not in OF_ROWS or isinstance(value, int)}
+        return json.dumps({name: value for name, value in known.items() if name != "model"})
+
+    @property
+    def _persona(self) -> PromptTemplate | None:
+        assert self.lane is not None
+        chosen = self.lane.asked.get("persona")
+        return PromptTemplate.objects.filter(pk=chosen).first() if isinstance(chosen, int) else None
 
     @property
     def price(self) -> Decimal | None:

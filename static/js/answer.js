@@ -119,7 +119,8 @@ export class Answer {
     if (cost) cost.dataset.price = price ?? "";
     const name = this.#item.querySelector(".who .name");
     if (name) name.textContent = model;
-    for (const old of this.#item.querySelectorAll(".node .mark, .who .mark")) {
+    const tab = `[aria-controls="${this.#item.id}"] .mark`; // of a lane
+    for (const old of document.querySelectorAll(`#${this.#item.id} :is(.node, .who) .mark, ${tab}`)) {
       const shape = document.getElementById(`mark-${mark % 16}`);
       if (shape) old.replaceWith(shape.content.cloneNode(true));
     }

@@ -15,7 +15,7 @@ export class ChatComposer extends HTMLElement {
   #busy = false;
 
   connectedCallback() {
-    this.#text = this.querySelector("textarea");
+    this.#text = this.querySelector("#text"); // lanes that were kept have fields of their own before it
     this.querySelector("form").addEventListener("submit", (event) => this.#submit(event));
     this.#text.addEventListener("input", () => this.#changed());
     this.#text.addEventListener("keydown", (event) => this.#key(event));

@@ -2,9 +2,12 @@
 // drawn anew. It says "ask" with what is wanted of the lanes that are chosen in its table.
 
 import { cookie } from "./cookie.js";
+import { asked, isRight, laneChip } from "./lane-chip.js";
 
 const choices = new Map(); // comparison -> {choice, reasons}, until it is voted
+const joining = new Map(); // comparison -> the lane that is to join it, until it is sent
 
+const STILL = 120; // ms without a scroll, and a swipe is over
 const narrow = () => matchMedia("(width < 48rem)").matches;
 
 export class LaneBoard extends HTMLElement {
@@ -15,17 +18,26 @@ export class LaneBoard extends HTMLElement {
     this.addEventListener("submit", (event) => this.#submit(event));
     this.addEventListener("keydown", (event) => this.#key(event));
     this.#swiped = new IntersectionObserver((seen) => this.#seen(seen), { root: this.#row, threshold: 0.6 });
-    for (const lane of this.#lanes) this.#swiped.observe(lane);
+    this.#sized = new ResizeObserver((seen) => {
+      if (narrow() && seen.some(({ target }) => target === this.#row)) this.#keepInView(); // a phone that is turned
+      this.#fit();
+    });
+    this.#sized.observe(this.#row);
+    this.#row.addEventListener("scroll", () => this.#scrolled());
+    this.#watch();
     this.#restore();
     this.#offer();
+    this.#join();
     this.#show();
   }
 
   disconnectedCallback() {
     this.#swiped?.disconnect();
+    this.#sized?.disconnect();
   }
 
   #swiped;
+  #sized;
 
   // The best lane by its number, "tie" or "bad".
   choose(what) {
@@ -49,8 +61,32 @@ export class LaneBoard extends HTMLElement {
 
   // A lane has ended: what can be voted on may have changed.
   refresh() {
-    for (const lane of this.#lanes) this.#swiped.observe(lane);
+    this.#watch();
     this.#show();
+  }
+
+  #watch() {
+    for (const lane of this.#lanes) for (const observer of [this.#swiped, this.#sized]) observer.observe(lane);
+  }
+
+  // A row that changes its height under a swipe would snap back.
+  #scrolled() {
+    clearTimeout(this.#swipe);
+    this.#swipe = setTimeout(() => {
+      this.#swipe = 0;
+      this.#fit();
+    }, STILL);
+  }
+
+  #swipe = 0;
+
+  // On a phone the row is as high as the lane that is looked at. Where lanes have no room side by side, tabs lead to them.
+  #fit() {
+    const row = this.#row;
+    if (this.#swipe || !row) return;
+    const on = narrow() && !this.#item.matches(".past") && this.querySelector(".lane.on");
+    row.style.blockSize = on ? `${on.offsetHeight + row.offsetHeight - row.clientHeight}px` : "";
+    this.classList.toggle("scrolls", row.scrollWidth > row.clientWidth + 1);
   }
 
   // The lane that is looked at, and how far the row of lanes is scrolled: what stays when the board is drawn anew.
@@ -62,9 +98,19 @@ export class LaneBoard extends HTMLElement {
     const lane = this.#lanes.find(({ dataset }) => dataset.letter === letter);
     if (!lane) return;
     this.#item.dataset.at = lane.dataset.message;
-    this.#row.scrollTo({ left: narrow() ? lane.offsetLeft - this.#row.offsetLeft : left, behavior: "instant" });
+    if (!narrow()) this.#row.scrollTo({ left, behavior: "instant" });
     this.#show();
+    if (narrow()) this.#keepInView();
   }
+
+  #keepInView() {
+    const lane = this.querySelector(".lane.on");
+    const left = lane ? lane.offsetLeft - this.#row.offsetLeft : 0;
+    if (left !== this.#row.scrollLeft && this.#row.clientWidth !== this.#width) this.#row.scrollTo({ left, behavior: "instant" });
+    this.#width = this.#row.clientWidth;
+  }
+
+  #width = 0;
 
   get #row() {
     return this.querySelector(".lanes");
@@ -116,6 +162,7 @@ export class LaneBoard extends HTMLElement {
       if (live) live.hidden = !["running", "queued"].includes(lane?.dataset.state);
     }
     for (const lane of this.#lanes) lane.classList.toggle("on", lane.dataset.message === at);
+    this.#fit();
     this.#ready();
   }
 
@@ -125,16 +172,24 @@ export class LaneBoard extends HTMLElement {
     const waits = this.#lanes.filter(({ dataset }) => ["running", "queued", "interrupted"].includes(dataset.state)).map(({ dataset }) => dataset.letter);
     const chosen = this.#radios.find(({ checked }) => checked);
     const button = this.#form.querySelector(".primary");
-    button.disabled = !chosen || waits.length > 0;
-    button.querySelector("span").textContent = !chosen ? "Vote" : chosen.dataset.letter ? `Vote for ${chosen.dataset.letter}` : chosen.value === "tie" ? "Vote for a tie" : "Vote all bad";
+    const isCast = this.#isCast;
+    button.disabled = !chosen || isCast || waits.length > 0;
+    button.querySelector("span").textContent = isCast ? "Voted" : !chosen ? "Vote" : chosen.dataset.letter ? `Vote for ${chosen.dataset.letter}` : chosen.value === "tie" ? "Vote for a tie" : "Vote all bad";
     for (const lane of this.#lanes) lane.classList.toggle("chosen", lane.dataset.message === chosen?.value);
     for (const label of this.#form.querySelectorAll("label[data-letter]")) label.classList.toggle("waits", waits.includes(label.dataset.letter));
     const what = chosen && (chosen.dataset.letter ? `${chosen.dataset.letter} is chosen.` : chosen.value === "tie" ? "A tie is chosen." : "All bad is chosen.");
     const hint = this.#form.querySelector(".hint");
     if (waits.length) hint.textContent = `${what ? `${what} It` : "A vote"} counts when ${waits.join(", ")} ${waits.length > 1 ? "have" : "has"} finished; you can stop ${waits.length > 1 ? "them" : "it"} first.`;
+    else if (isCast) hint.textContent = this.#form.dataset.said;
     else if (what) hint.textContent = what;
     for (const radio of this.#radios) radio.parentElement.classList.toggle("on", radio.checked);
     for (const box of this.#form.querySelectorAll("input[type=checkbox]")) box.parentElement.classList.toggle("on", box.checked);
+  }
+
+  // Whether what is chosen is what was voted.
+  get #isCast() {
+    const inputs = [...this.#form.elements].filter(({ type }) => ["radio", "checkbox"].includes(type));
+    return Boolean(this.#form.dataset.said) && inputs.every(({ checked, defaultChecked }) => checked === defaultChecked);
   }
 
   #changed({ target }) {
@@ -193,9 +248,12 @@ export class LaneBoard extends HTMLElement {
         event.stopPropagation();
         return this.#thumb(button);
       case "lane-add":
+      case "lane-add-other":
         return this.add();
       case "lane-add-close":
-        return this.#openAdd(false);
+        joining.delete(this.#item.dataset.comparison);
+        this.#join();
+        return this.#adder.focus();
       case "lanes-fuse":
         return this.#openFuse();
       case "fuse-close":
@@ -208,19 +266,33 @@ export class LaneBoard extends HTMLElement {
     }
   }
 
-  // Another model joins, where one may.
+  // Another lane joins, where one may: its model is picked as any other, and given what any lane may be given.
   add() {
-    if (this.querySelector("form.add-lane")) this.#openAdd(true);
+    if (!this.#adder) return;
+    const { comparison } = this.#item.dataset;
+    const picker = document.querySelector("model-picker");
+    picker.open((model) => {
+      joining.set(comparison, picker.lane(model));
+      const board = document.querySelector(`#board-${comparison} lane-board`); // which may have been drawn anew
+      board?.#join();
+      board?.#joins?.querySelector(".primary").focus();
+    }, "Model of one more lane");
   }
 
-  #openAdd(open) {
-    const form = this.querySelector("form.add-lane");
-    const button = this.querySelector("[data-do=lane-add]");
-    form.hidden = !open;
-    button.setAttribute("aria-expanded", String(open));
-    if (!open) return button.focus();
-    offerModels(form.elements.model);
-    form.elements.model.focus();
+  get #adder() {
+    return this.querySelector(".alike [data-do=lane-add]");
+  }
+
+  get #joins() {
+    return this.querySelector("form.add-lane");
+  }
+
+  #join() {
+    if (!this.#joins) return;
+    const lane = joining.get(this.#item.dataset.comparison);
+    this.#joins.hidden = !lane;
+    this.#joins.querySelector("ul").replaceChildren(...(lane ? [laneChip(lane)] : []));
+    this.#adder.setAttribute("aria-expanded", String(Boolean(lane)));
   }
 
   #openFuse() {
@@ -232,18 +304,26 @@ export class LaneBoard extends HTMLElement {
   }
 
   #ask(action, boxes, more = {}) {
-    const lanes = boxes.map(({ value, dataset }) => ({ message: value, model: dataset.model, letter: dataset.letter }));
+    const lanes = boxes.map(({ value, dataset }) => ({ message: value, model: dataset.model, asked: JSON.parse(dataset.asked ?? "{}") }));
     this.dispatchEvent(new CustomEvent("ask", { bubbles: true, detail: { action, lanes, ...more, comparison: this.#item.dataset.comparison } }));
   }
 
   async #submit(event) {
     event.preventDefault();
     const form = event.target;
-    if (form.matches(".add-lane")) return this.#ask("lane-add", [], { model: form.elements.model.value });
+    if (form.matches(".add-lane")) return this.#sendLane(form);
     if (form.matches(".fuse")) return this.#ask("lanes-fuse", this.#fused, { instruction: form.elements.instruction.value, model: form.elements.model.value });
     const body = new URLSearchParams(new FormData(form));
     const response = await this.#post(event.submitter?.dataset.reveal !== undefined ? event.submitter.formAction : form.action, body);
     if (response) choices.delete(this.#item.dataset.comparison);
+  }
+
+  #sendLane(form) {
+    const { comparison } = this.#item.dataset;
+    if (!isRight(form)) return;
+    this.#ask("lane-add", [], { lane: asked(joining.get(comparison)) });
+    joining.delete(comparison);
+    this.#join();
   }
 
   #thumb(button) {

@@ -1,10 +1,12 @@
 // <lane-list>: the models a question goes to at once. With two or more, sending compares them. It lasts as long as the tab.
 
+import { asked, laneChip } from "./lane-chip.js";
+
 const KEPT = "lanes";
 const MOST = 8;
 
 export class LaneList extends HTMLElement {
-  #lanes = []; // {model, name, shape (SVG), parent, temperature, top_p, max_tokens, system, configuration}
+  #lanes = []; // as lane-chip.js has them
 
   connectedCallback() {
     this.#blindButton.addEventListener("click", () => { this.blind = !this.blind; });
@@ -31,7 +33,7 @@ export class LaneList extends HTMLElement {
 
   // As the frame has them. Where lanes go on from answers of their own, the next question goes on from one again.
   take() {
-    const lanes = this.#lanes.map(({ name, shape, ...asked }) => asked);
+    const lanes = this.#lanes.map(asked);
     for (const lane of this.#lanes) delete lane.parent;
     this.#keep();
     return lanes;
@@ -73,18 +75,11 @@ export class LaneList extends HTMLElement {
   }
 
   #chip(lane) {
-    const chip = document.getElementById("lane-template").content.firstElementChild.cloneNode(true);
-    chip.querySelector(".name").textContent = lane.name;
-    chip.querySelector(".shape").innerHTML = lane.shape; // drawn by the server, for the picker
-    chip.querySelector("[data-remove]").addEventListener("click", () => {
+    const remove = () => {
       this.#lanes.splice(this.#lanes.indexOf(lane), 1);
       this.#draw();
-    });
-    chip.querySelector("[data-again]").addEventListener("click", () => this.#again(lane));
-    chip.querySelector("[data-routed]")?.toggleAttribute("hidden", Boolean(lane.model));
-    for (const field of chip.querySelectorAll("input, textarea, select")) this.#tune(chip, lane, field);
-    this.#tell(chip, lane);
-    return chip;
+    };
+    return laneChip(lane, { changed: () => this.#keep(), again: () => this.#again(lane), remove });
   }
 
   // The same model beside itself, with settings of its own to change.
@@ -96,39 +91,5 @@ export class LaneList extends HTMLElement {
     const settings = this.querySelectorAll("details")[at];
     settings.open = true;
     settings.querySelector("input").focus();
-  }
-
-  #tune(chip, lane, field) {
-    field.value = lane[field.name] ?? "";
-    field.addEventListener("input", () => {
-      const isNumber = field.type === "number" || ["configuration", "persona"].includes(field.name);
-      if (field.value.trim()) lane[field.name] = isNumber ? Number(field.value) : field.value;
-      else delete lane[field.name];
-      this.#tell(chip, lane);
-      this.#keep();
-    });
-    field.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && field.type === "number") event.preventDefault();
-      if (event.key !== "Escape") return;
-      event.stopPropagation();
-      field.closest("details").open = false;
-      field.closest("details").querySelector("summary").focus();
-    });
-  }
-
-  // What makes this lane differ, on its chip.
-  #tell(chip, lane) {
-    const version = chip.querySelector("[name=configuration]")?.selectedOptions[0];
-    const persona = chip.querySelector("[name=persona]")?.selectedOptions[0];
-    const told = [
-      lane.temperature !== undefined && `t ${lane.temperature}`,
-      lane.top_p !== undefined && `p ${lane.top_p}`,
-      lane.max_tokens !== undefined && `≤ ${lane.max_tokens}`,
-      persona?.value && persona.textContent,
-      lane.system && "own instruction",
-      version?.value && version.textContent,
-    ].filter(Boolean);
-    chip.querySelector(".set").textContent = told.join(" · ");
-    chip.classList.toggle("tuned", told.length > 0);
   }
 }

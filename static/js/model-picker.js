@@ -1,5 +1,7 @@
 // <model-picker>: which model takes the next message. Models that can't take it stay listed, with the reason.
 
+const FOR = "Model for this message";
+
 export class ModelPicker extends HTMLElement {
   #button;
   #panel;
@@ -22,9 +24,16 @@ export class ModelPicker extends HTMLElement {
     return this.querySelector("[aria-selected=true]")?.dataset.model ?? "";
   }
 
-  // Open the list. With ``once``, the choice is for that alone.
-  open(once = null) {
+  // The model of the next messages, until this tab's reader picks another or leaves.
+  use(model) {
+    this.#show(this.#options.find((option) => option.dataset.model === model) ?? this.#options[0]);
+  }
+
+  // Open the list. With ``once``, one is chosen for that alone, and ``words`` say for what.
+  open(once = null, words = FOR) {
     this.#once = once;
+    this.#field.placeholder = this.querySelector(".q .vh").textContent = words;
+    this.querySelector(".many").hidden = Boolean(once);
     this.#panel.hidden = false;
     this.#button.setAttribute("aria-expanded", "true");
     this.#field.value = "";
@@ -100,7 +109,7 @@ export class ModelPicker extends HTMLElement {
     if (event.key === "ArrowDown") this.#mark(this.#visible[Math.min(at + 1, this.#visible.length - 1)]);
     else if (event.key === "ArrowUp") this.#mark(this.#visible[Math.max(at - 1, 0)]);
     else if (event.key === "Enter") this.#choose(this.#visible[at]);
-    else if (event.key === " " && event.target === this.#field && !this.#field.value && this.#visible[at]) this.#offer(this.#visible[at]);
+    else if (event.key === " " && event.target === this.#field && !this.#field.value && !this.#once && this.#visible[at]) this.#offer(this.#visible[at]);
     else if (event.key === "Escape") this.close();
     else return;
     event.preventDefault();

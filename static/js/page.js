@@ -256,7 +256,7 @@ function chat() {
     if (action === "continue") return socket.tell({ type: ASK.CONTINUE, chat: here, message });
     if (action === "edit") return composer.edit(item);
     if (action === "copy") return copy(to);
-    if (action === "retry") return picker.open((model) => retry(message, model));
+    if (action === "retry") return picker.open((model) => retry(message, model), "Model of the next try");
     if (action === "lane-again") return join({ comparison: item.closest(".board").dataset.comparison, again: message });
     if (action === "compare") return compare(item);
     if (action === "checkpoint") return checkpoint(message);
@@ -291,20 +291,21 @@ function chat() {
   }
 
   // What is wanted of lanes that were chosen in a comparison's table.
-  function withLanes({ action, lanes: chosen, comparison, instruction, model }) {
+  function withLanes({ action, lanes: chosen, comparison, instruction, model, lane }) {
     if (!composer.mayWrite) return;
     if (action === "lanes-fuse") {
       const client_id = crypto.randomUUID?.() ?? uuid();
       socket.ask({ type: ASK.FUSE, client_id, chat: here, comparison, lanes: chosen.map(({ message }) => message), model, instruction });
       return;
     }
-    if (action === "lane-add") return join({ comparison, model });
+    if (action === "lane-add") return join({ comparison, ...lane });
     if (action === "lanes-diff") return location.assign(`/c/${here}/history/?a=${chosen[0].message}&b=${chosen[1].message}#changed`);
     if (chosen.length === 1) {
       lanes.set([]);
+      picker.use(chosen[0].model);
       return thread.reload(chosen[0].message).then(() => composer.focusText());
     }
-    lanes.set(chosen.map(({ message, model: name }) => ({ ...picker.lane(name), parent: message })), false); // blind, the way back would tell
+    lanes.set(chosen.map(({ message, model: name, asked }) => ({ ...picker.lane(name), ...asked, parent: message })), false); // blind, the way back would tell
     composer.focusText();
   }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.reader import answers, ask, composer, expect_state
-from tests.browser.test_compare import choose_lanes
+from tests.browser.test_compare import choose_lanes, lane
 from tests.browser.test_measure import FILE
 from tests.serving import ROOT, Served
 from tests.upstream import Upstream
@@ -27,8 +28,7 @@ COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-tex
 OURS = [
     "/", "/account/", "/account/usage/", "/account/tokens/", "/account/password/first/", "/account/app/",
     "/account/passkeys/new/", "/account/connected/", "/documents/", "/documents/search/?q=model", "/compare/",
-    "/leaderboard/", "/personas/", "/import/",
-    "/measure/", "/no/such/page/",
+    "/leaderboard/", "/personas/", "/import/", "/measure/", "/no/such/page/",
 ]  # fmt: skip
 LANES = ("counting", "instant")
 JUDGE = "judges-length"
@@ -38,6 +38,7 @@ HUT = {
     "mimeType": "text/markdown",
     "buffer": b"# The hut\n\nThe key of the mountain hut hangs behind the third beehive. Wood lies under its eaves.\n",
 }
+SIZES = ((1440, 900), (390, 844))  # a wide screen and a phone
 OUTSIDE = ["/sign-in/", "/join/no-such-invitation/", "/sign-in/no-such-link/", "/sign-in/off/"]
 
 
@@ -102,6 +103,17 @@ def wrong(page: Page, where: str = "") -> list[str]:
     return found
 
 
+def wrong_anywhere(page: Page, where: str) -> list[str]:
+    """The same on a wide screen and on a phone, where nothing may stand beside the page either."""
+    found = []
+    for width, height in SIZES:
+        page.set_viewport_size({"width": width, "height": height})
+        if (over := page.evaluate("document.documentElement.scrollWidth - innerWidth")) > 0:
+            found.append(f"{where} {width} wide: {over} pixels stand out at the side")
+        found += wrong(page, f"{where} {width}")
+    return found
+
+
 def test_pages_for_nobody_yet(page: Page, site: Served) -> None:
     found = []
     for address in OUTSIDE:
@@ -131,7 +143,13 @@ def test_a_comparison_its_difference_and_its_history(owner: Page, site: Served) 
     composer(owner).fill("Which is it?")
     composer(owner).press("Enter")
     expect(owner.get_by_role("region", name="The lanes in figures")).to_be_visible()
-    found = wrong(owner, "comparison")
+    owner.get_by_role("button", name="Good answer, lane A").click()
+    expect(owner.get_by_role("group", name="Why lane A is good")).to_be_visible()
+    owner.get_by_role("button", name="Add a lane").click()
+    owner.locator(f'[role=option][data-model="{LANES[0]}"]').click()
+    owner.get_by_role("form", name="Add a lane").get_by_label("Settings of this lane").click()
+    owner.get_by_role("button", name="Fuse all lanes").click()
+    found = wrong_anywhere(owner, "comparison")
     owner.goto(owner.url + "history/")
     found += wrong(owner, "history")
     owner.locator("chat-map li.row .more").first.click(force=True)
@@ -144,42 +162,97 @@ def test_a_comparison_its_difference_and_its_history(owner: Page, site: Served) 
         found += wrong(owner, f"history {query}")
     owner.goto(history.replace("history/", f"diff/?a={ids[0]}&b={ids[1]}"))
     expect(owner.get_by_role("heading", name="What made them")).to_be_visible()
-    found += wrong(owner, "difference")
-    for address in (
-        "/compare/",
-        "/leaderboard/?votes=sighted",
-        history.partition("/history/")[0].removeprefix(home(site)) + "/freeze/",
-    ):
+    found += wrong_anywhere(owner, "difference")
+    freeze = history.partition("/history/")[0].removeprefix(home(site)) + "/freeze/"
+    for address in ("/compare/", freeze):
         go(owner, site, address)
-        found += wrong(owner, address)
+        found += wrong_anywhere(owner, address)
     assert not found, "\n".join(found)
 
 
+def test_a_blind_comparison_before_its_vote_and_after(owner: Page, site: Served) -> None:
+    owner.goto(home(site))
+    choose_lanes(owner, *LANES)
+    owner.get_by_role("button", name="Blind").click()
+    found = wrong_anywhere(owner, "lanes that are chosen")
+    composer(owner).fill("Which is it?")
+    composer(owner).press("Enter")
+    for letter in "AB":
+        expect(lane(owner, letter)).to_have_attribute("data-state", "done")
+    owner.locator("#title").click()
+    owner.keyboard.press("1")
+    found += wrong_anywhere(owner, "blind, before the vote")
+    owner.get_by_role("button", name="Vote for A").click()
+    expect(owner.get_by_role("region", name="The lanes in figures")).to_contain_text("vote kept as blind")
+    found += wrong_anywhere(owner, "blind, after the vote")
+    assert not found, "\n".join(found)
+
+
+def test_a_leaderboard_of_many_votes(owner: Page, site: Served) -> None:
+    subprocess.run([sys.executable, "-m", "tests.chat.votes"], cwd=ROOT, env=site.environment, check=True)
+    found = []
+    for query in ("", "?votes=sighted&by=settings&held=style", "?topic=code"):
+        go(owner, site, f"/leaderboard/{query}")
+        expect(owner.get_by_role("row", name=re.compile("counting")).first).to_be_visible()
+        found += wrong_anywhere(owner, f"leaderboard {query}")
+    expect(owner.get_by_role("img", name=re.compile("Strength and"))).to_have_count(2)
+    assert not found, "\n".join(found)
+
+
+def begin(owner: Page, *models: str, judge: str = "", again: str = "") -> None:
+    """A measurement, by its form."""
+    form = owner.get_by_role("form", name="New measurement")
+    form.get_by_label("A file: JSON Lines").set_input_files([FILE])
+    for model in models:
+        form.get_by_label(model, exact=True).check()
+    if not form.get_by_label("A model that judges").is_visible():
+        owner.get_by_text("More: repeats").click()
+    form.get_by_label("A model that judges").select_option(judge)
+    form.get_by_label("It says which of two answers is better").set_checked(bool(judge))
+    form.get_by_label("Again").select_option(again)
+    form.get_by_role("button", name="Start").click()
+
+
 def test_a_report_of_a_measurement_and_what_it_leads_to(owner: Page, site: Served) -> None:
+    go(owner, site, "/measure/")
+    owner.get_by_text("More: repeats").click()
+    found = wrong_anywhere(owner, "a new measurement")
     for judge in ("", JUDGE):
         go(owner, site, "/measure/")
-        form = owner.get_by_role("form", name="New measurement")
-        form.get_by_label("A file: JSON Lines").set_input_files([FILE])
-        for model in ("counting", "quotes", "err400"):
-            form.get_by_label(model, exact=True).check()
-        owner.get_by_text("More: repeats").click()
-        found = wrong(owner, "a new measurement")
-        form.get_by_label("A model that judges").select_option(judge)
-        form.get_by_label("It says which of two answers is better").set_checked(bool(judge))
-        form.get_by_role("button", name="Start").click()
+        begin(owner, "counting", "quotes", "err400", judge=judge)
         expect(owner.locator(".going")).to_have_count(0, timeout=60_000)
         expect(owner.get_by_role("heading", name="Where they differ")).to_be_visible()
     expect(owner.get_by_role("heading", name=f"Which answer is better, says {JUDGE}")).to_be_visible()
-    found += wrong(owner, "report")
+    owner.get_by_text("Export").click()
+    found += wrong_anywhere(owner, "report")
     report = owner.url.removeprefix(home(site))
+    owner.set_viewport_size({"width": SIZES[0][0], "height": SIZES[0][1]})
     owner.get_by_role("link", name="Compare with the run before").click()
     expect(owner.get_by_role("heading", name="Beside the run")).to_be_visible()
-    found += wrong(owner, "two reports")
+    found += wrong_anywhere(owner, "two reports")
     for address in ("items/", "items/?show=differ", "items/2/"):
         go(owner, site, report + address)
-        found += wrong(owner, address)
-    owner.goto(home(site) + report + "items/2/")
+        found += wrong_anywhere(owner, address)
     expect(owner.get_by_role("heading", name=f"Which answer is better, says {JUDGE}")).to_be_visible()
+    assert not found, "\n".join(found)
+
+
+def test_a_measurement_on_its_way_one_that_is_paused_and_the_list_of_them(
+    owner: Page, site: Served, upstream: Upstream
+) -> None:
+    go(owner, site, "/measure/")
+    begin(owner, "gated", "counting")
+    expect(owner.locator(".going")).to_contain_text("running")
+    found = wrong_anywhere(owner, "on its way")
+    owner.get_by_role("button", name="Pause").click()
+    upstream.shut()  # ends whoever waits, and with it the answer on its way
+    expect(owner.get_by_role("button", name="Go on")).to_be_visible()
+    found += wrong_anywhere(owner, "paused")
+    go(owner, site, "/measure/")
+    begin(owner, "counting", again="24")
+    expect(owner.get_by_role("heading", name="Again and again")).to_be_visible()
+    found += wrong_anywhere(owner, "what is measured")
+    owner.get_by_role("button", name="End it").click()
     assert not found, "\n".join(found)
 
 

@@ -43,6 +43,12 @@ def test_lanes_stream_together_and_the_chat_goes_on_from_the_chosen(page: Page, 
     expect(vote).to_contain_text("B is chosen.")
     vote.get_by_role("button", name=re.compile("^Vote")).click()
     expect(page.get_by_role("row", name=re.compile("counting"))).to_contain_text("your vote")
+    expect(vote).to_contain_text("You voted for B. You can change it.")
+    expect(vote.get_by_role("button", name="Voted")).to_be_disabled()
+    vote.get_by_label("Clearer").check(force=True)
+    vote.get_by_role("button", name="Vote for B").click()
+    expect(page.get_by_role("region", name="The lanes in figures")).to_contain_text("because clearer")
+    expect(vote.get_by_role("button", name="Voted")).to_be_disabled()
 
     page.get_by_role("button", name="Continue from B").click()
     expect(page.locator("lane-list")).to_be_hidden()
@@ -87,6 +93,9 @@ def test_lanes_are_swiped_on_a_phone_and_fused(page: Page) -> None:
     expect(lane(page, "C")).to_be_in_viewport(ratio=0.1)
     expect(page.get_by_role("tab", selected=True)).to_contain_text("C")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    heights = "() => ['.lanes', '.lane.on'].map((one) => document.querySelector(one).offsetHeight)"
+    row, on = page.evaluate(heights)
+    assert on <= row < on + 24, "no room is left for a longer answer beside it"
     for letter in "AB":
         page.get_by_label(f"Lane {letter}", exact=True).last.check()
     page.get_by_role("button", name="Fuse A and B").click()
@@ -94,7 +103,32 @@ def test_lanes_are_swiped_on_a_phone_and_fused(page: Page) -> None:
     expect(page.locator(".turn.answer").last).to_contain_text("Fused from lanes A, B")
 
 
-def test_another_model_joins_and_a_failed_lane_is_asked_again(page: Page, upstream: Upstream) -> None:
+def test_where_lanes_have_no_room_tabs_lead_to_the_last(page: Page) -> None:
+    """Eight stand beside each other on no screen; two do, and need no tabs."""
+    models = ("counting", "echo", "instant", "md", "cut", "err400", "vision", "cites")
+    choose_lanes(page, *models[:2])
+    composer(page).fill("Which is it?")
+    composer(page).press("Enter")
+    expect(page.get_by_role("region", name="The lanes in figures")).to_be_visible()
+    expect(page.get_by_role("tab", name="A")).to_be_hidden()
+    page.goto(page.url.partition("/c/")[0])
+    choose_lanes(page, *models[2:])
+    composer(page).fill("And now?")
+    composer(page).press("Enter")
+    expect(page.get_by_role("region", name="The lanes in figures")).to_be_visible()
+    expect(lane(page, "H")).not_to_be_in_viewport()
+    page.get_by_role("tab", name="H").click()
+    expect(lane(page, "H")).to_be_in_viewport(ratio=0.1)
+    expect(page.get_by_role("tab", selected=True)).to_contain_text("H")
+
+
+def join(page: Page, model: str) -> None:
+    page.get_by_role("button", name="Add a lane").click()
+    page.locator(f'[role=option][data-model="{model}"]').click()
+    page.get_by_role("form", name="Add a lane").get_by_role("button", name="Add").click()
+
+
+def test_another_lane_joins_and_a_failed_lane_is_asked_again(page: Page, upstream: Upstream) -> None:
     choose_lanes(page, "counting", "err400")
     composer(page).fill("Which is it?")
     composer(page).press("Enter")
@@ -108,28 +142,44 @@ def test_another_model_joins_and_a_failed_lane_is_asked_again(page: Page, upstre
 
     page.locator("#title").click()
     page.keyboard.press("+")
+    picker = page.get_by_role("combobox", name="Model of one more lane")
+    expect(picker).to_be_focused()
+    picker.fill("gated")
+    picker.press("Enter")
     form = page.get_by_role("form", name="Add a lane")
-    expect(form.get_by_role("combobox")).to_be_focused()
-    form.get_by_role("combobox").select_option("gated")
+    expect(form.get_by_role("listitem")).to_contain_text("gated")
+    expect(form.get_by_role("button", name="Add")).to_be_focused()
+    form.get_by_label("Settings of this lane").click()
+    form.get_by_label("Temperature").fill("3")
+    form.get_by_label("Instruction").fill("Be brief.")
+    form.get_by_label("Instruction").press("Escape")
     form.get_by_role("button", name="Add").click()
+    expect(form.get_by_label("Temperature")).to_be_focused()  # which is out of its range, and came into view
+    form.get_by_label("Temperature").fill("0.5")
+    expect(form.get_by_role("listitem")).to_contain_text("t 0.5 · own instruction")
+    form.get_by_label("Temperature").press("Escape")
+    form.get_by_role("button", name="Add").click()
+    expect(form).to_be_hidden()
     expect(lane(page, "C")).to_have_attribute("data-state", "running")
     upstream.release(WORDS)
+    expect(lane(page, "C")).to_contain_text("temperature 0.5 · own instruction")
     expect(lane(page, "C").locator(".prose")).to_contain_text("word1 word2 word3 word4 word5 word6 word7 word8 word9")
     expect(lane(page, "C")).to_have_attribute("data-state", "done")
 
     page.set_viewport_size({"width": 390, "height": 844})
-    page.get_by_role("button", name="Add a lane").click()
-    form.get_by_role("combobox").select_option("instant")
-    form.get_by_role("button", name="Add").click()
+    join(page, "instant")
     expect(page.get_by_role("row", name=re.compile("instant"))).to_be_attached()
     page.get_by_role("tab", name="D").click()
     expect(lane(page, "D")).to_be_in_viewport(ratio=0.1)
-    page.get_by_role("button", name="Add a lane").click()
-    form.get_by_role("combobox").select_option("instant")
-    form.get_by_role("button", name="Add").click()
+    join(page, "instant")
     expect(page.get_by_role("row", name=re.compile("instant"))).to_have_count(2)
     expect(page.get_by_role("tab", name="D")).to_have_attribute("aria-selected", "true")
     expect(lane(page, "D")).to_be_in_viewport(ratio=0.1)  # though the board was drawn anew
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     for letter in "ABCDE":
         expect(page.get_by_role("region", name=f"Lane {letter}")).to_have_count(1)
+    for letter in "BC":
+        page.get_by_label(f"Lane {letter}", exact=True).last.check()
+    page.get_by_role("button", name="Continue from B and C").click()
+    chips = page.get_by_role("list", name="Lanes of the comparison").get_by_role("listitem")
+    expect(chips).to_have_text([re.compile("err400"), re.compile("gated.*t 0.5 · own instruction")])  # as it was given

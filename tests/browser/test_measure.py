@@ -70,8 +70,12 @@ def test_a_checklist_is_measured_and_read(page: Page) -> None:
     page.get_by_role("link", name="Back to the report").click()
     page.get_by_text("Export").click()
     with page.expect_download() as table:
-        page.get_by_role("link", name="CSV").click()
+        page.get_by_role("link", name="CSV, every answer").click()
     assert len(table.value.path().read_text().splitlines()) >= 25
+    with page.expect_download() as figures:
+        page.get_by_role("link", name="CSV, all figures").click()
+    assert figures.value.suggested_filename.endswith("-figures.csv")
+    assert "lanes,counting,correct,1.0" in figures.value.path().read_text()
 
 
 DATA = Path(__file__).parents[1] / "measurement" / "data"

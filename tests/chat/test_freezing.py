@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 
@@ -51,6 +53,10 @@ def test_a_branch_is_kept_as_a_suite(chat: Chat, browser: Client) -> None:
     assert second.evidence == [{"title": "Town", "text": "Masons built it."}]
     assert [one["text"] for one in second.before] == ["Which bridge?", "The old one."]
     assert "selected" in browser.get(f"/measure/?suite={suite.pk}").content.decode()
+    Item.objects.create(suite=suite, position=3, key="q3", question="Who swam it?", answers=[])
+    listed = browser.get("/measure/").content.decode().split("<h2>Suites</h2>")[1].split("</tr>")[1]
+    counted = re.findall(r'data-label="(Questions|Without an answer|Open)">(\d+)<', listed)
+    assert counted == [("Questions", "3"), ("Without an answer", "1"), ("Open", "1")]
 
 
 def test_what_makes_no_suite_is_said(chat: Chat, browser: Client) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -11,44 +10,14 @@ from django.test import Client
 
 from chat.compare.leaderboard import LEAST, Leaderboard, Wanted, leaderboard
 from chat.compare.topics import topic_of
-from chat.models import Chat, Comparison, Lane, Message, Vote
+from chat.models import Comparison, Vote
+from tests.chat.votes import vote
 from tests.scripted import add_model
 from workspace.accounts.models import Person
 from workspace.providers.models import LanguageModelVersion
-from workspace.router.models import RouterConfiguration, RouterVersion, Run
+from workspace.router.models import RouterConfiguration, RouterVersion
 
 pytestmark = pytest.mark.django_db
-
-
-def vote(
-    person: Person,
-    *models: str,
-    best: str = "",
-    blind: bool = True,
-    text: str = "",
-    question: str = "Which is it?",
-    each: Sequence[Mapping[str, Any]] = ({}, {}, {}),
-    **run: Any,
-) -> list[Lane]:
-    """One comparison that has been voted on; the first answer has that text, runs are as told, each or all."""
-    chat = Chat.objects.create(owner=person)
-    parts = [{"kind": "text", "text": question}]
-    asked = Message.objects.create(chat=chat, role="person", author=person, settled=True, parts=parts)
-    comparison = Comparison.objects.create(chat=chat, question=asked, person=person, blind=blind)
-    lanes = {}
-    for place, name in enumerate(models):
-        words = text if text and not place else "word " * 5
-        made = {"state": "done", "text": words, "manifest": {"model": name}, **run, **each[place]}
-        answer = Message.objects.create(
-            chat=chat, parent=asked, role="model", run=Run.objects.create(**made), depth=1, settled=True
-        )
-        lanes[name] = Lane.objects.create(comparison=comparison, place=place, answer=answer, asked={"model": name})
-    choice = "best" if best else "tie"
-    digests = {lane.letter: lane.answer.digest for lane in lanes.values()}
-    Vote.objects.create(
-        comparison=comparison, person=person, choice=choice, lane=lanes.get(best), blind=blind, digests=digests
-    )
-    return list(lanes.values())
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import ClassVar
@@ -73,7 +75,7 @@ async def test_what_gets_worse_is_told_until_somebody_notes_it(alice: Person) ->
     await worse.arefresh_from_db()
     assert worse.drift and worse.drift["against"] == str(same.pk)
     assert worse.drift["found"][0].startswith(
-        "elephant is right less often: 50 points, p = 0.000 (12 items lost, 0 won)"
+        "elephant is right less often: 50 points, p < 0.001 (12 items lost, 0 won)"
     )
     await database_sync_to_async(noted)(alice, worse)
 
@@ -86,8 +88,31 @@ def noted(alice: Person, worse: Measurement) -> None:
     assert "Drifted." in page and "12 items lost" in page
     beside = client.get(f"/measure/{worse.pk}/?beside={worse.drift['against']}").content.decode()  # type: ignore[index]
     assert "now less then" in beside and "All that is held equal" in beside
+    taken_away(client, worse)
     client.post(f"/measure/{worse.pk}/change/", {"to": "note"})
     assert drift.alerts(alice) == 0 and "1 drifted" not in client.get("/measure/").content.decode()
+
+
+def taken_away(client: Client, worse: Measurement) -> None:
+    """What the page says of two reports, every export of figures says."""
+    assert worse.drift
+    query = f"?beside={worse.drift['against']}"
+    page = client.get(f"/measure/{worse.pk}/{query}").content.decode()
+    for form in ("html", "json", "figures"):
+        assert f"/measure/{worse.pk}/{form}/{query}" in page, "it is the two that are taken away"
+    whole = client.get(f"/measure/{worse.pk}/html/{query}").content.decode()
+    assert "now less then" in whole and "12 items lost" in whole
+    assert "now less then" not in client.get(f"/measure/{worse.pk}/html/").content.decode()
+    told = client.get(f"/measure/{worse.pk}/json/{query}").json()
+    [moved] = told["beside"]["moved"]
+    assert moved["correct"]["now"]["value"] == 0.5 and moved["correct"]["then"]["value"] == 1.0
+    assert told["drift"]["found"] == worse.drift["found"] and told["beside"]["unlike"] == {}
+    assert client.get(f"/measure/{worse.pk}/json/").json()["beside"] is None
+    table = list(csv.DictReader(io.StringIO(client.get(f"/measure/{worse.pk}/figures/{query}").content.decode())))
+    values = {(row["part"], row["of"], row["figure"]): row["value"] for row in table}
+    assert values["beside", "elephant", "moved correct now"] == "0.5"
+    assert values["beside", "elephant", "moved pair only_second"] == "12"
+    assert worse.drift["found"][0] in values.values()
 
 
 async def test_none_is_begun_beside_one_that_is_going_or_by_who_may_no_more(alice: Person, bob: Person) -> None:

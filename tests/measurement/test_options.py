@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -177,3 +179,24 @@ def read(alice: Person, measurement: Measurement) -> None:
     assert whole["Content-Disposition"].startswith("attachment")
     table = client.get(f"{address}csv/").content.decode().splitlines()
     assert len(table) == 1 + 4 * ITEMS and table[0].startswith("item,question,gold,model")
+    told = client.get(f"{address}json/").json()
+    assert "sets, digest" in told["held"]["passages"] and measurement.suite.digest[:12] in told["held"]["suite"]
+    figures = list(csv.DictReader(io.StringIO(client.get(f"{address}figures/").content.decode())))
+    stood = {(row["part"], row["of"], row["figure"]): row for row in figures}
+    for name, value in leaves(told["lanes"][0]):
+        row = stood["lanes", "reader", name]
+        assert (row["value"], row["low"], row["high"]) == value, "a table holds what the report holds"
+    assert stood["held", "", "passages"]["value"] == told["held"]["passages"]
+    assert not [row for row in figures if row["of"] == "" and row["part"] in ("lanes", "judges", "progress")]
+    assert client.get(f"{address}xlsx/").status_code == 404
+
+
+def leaves(told: dict[str, Any], *above: str) -> Iterator[tuple[str, tuple[str, str, str]]]:
+    """Every figure of one lane but the single times, which stand with the answers."""
+    for name, value in told.items():
+        if isinstance(value, dict) and set(value) == {"value", "low", "high"}:
+            yield " ".join((*above, name)), (str(value["value"]), str(value["low"]), str(value["high"]))
+        elif isinstance(value, dict):
+            yield from leaves(value, *above, name)
+        elif value is not None and name != "times":
+            yield " ".join((*above, name)), (str(value), "", "")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections import Counter
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -107,6 +110,39 @@ async def test_two_answers_are_judged_in_both_orders_and_a_flip_is_a_tie(alice: 
     assert f"{2 * EIGHTH} × The court is closed." in page and "items on which the two orders differ" in page
     item = (await get(f"/measure/{measurement.pk}/items/1/")).content.decode()
     assert "a tie: its two orders differ" in item
+    await database_sync_to_async(taken_away)(client, measurement)
+
+
+def taken_away(client: Client, measurement: Measurement) -> None:
+    """What is preferred is in every form that a report is taken away in."""
+
+    def table(form: str) -> list[dict[str, str]]:
+        text = client.get(f"/measure/{measurement.pk}/{form}/").content.decode()
+        return list(csv.DictReader(io.StringIO(text)))
+
+    assert f"/measure/{measurement.pk}/preferences/" in client.get(f"/measure/{measurement.pk}/").content.decode()
+    every = table("preferences")
+    assert len(every) == ITEMS and {(row["first"], row["second"]) for row in every} == {CALLED}
+    because = Counter((row["because"], row["preferred"]) for row in every)
+    assert because == {
+        ("both orders", "careful"): 3 * EIGHTH, ("both orders", "tie"): EIGHTH,
+        ("its two orders differ", "tie"): EIGHTH,
+        ("the same text", "tie"): EIGHTH, ("unscored", ""): 2 * EIGHTH,
+    }  # fmt: skip
+    flipped = next(row for row in every if row["because"] == "its two orders differ")
+    assert (flipped["first_shown_first"], flipped["second_shown_first"]) == CALLED, "the one that was shown first"
+    assert len(flipped["run_ids"].split()) == 2 and float(flipped["cost"]) > 0 and flipped["judge"] == "judge"
+    assert {row["failure"] for row in every if row["because"] == "unscored"} == {
+        "The court is closed.", preferring.SAID_NOTHING["cause"],
+    }  # fmt: skip
+    told = client.get(f"/measure/{measurement.pk}/json/").json()
+    assert told["preferences"]["pairs"][0]["pair"]["only_first"] == 3 * EIGHTH
+    assert "judge prefers careful to hasty" in client.get(f"/measure/{measurement.pk}/html/").content.decode()
+    figures = {(row["part"], row["of"], row["figure"]): row for row in table("figures")}
+    difference = figures["preferences", "careful and hasty", "pairs pair difference"]
+    assert float(difference["value"]) == 0.5 and 0 < float(difference["low"]) < 0.5
+    assert figures["preferences", "The court is closed.", "failures"]["value"] == str(2 * EIGHTH)
+    assert {row["judged_right"] for row in table("csv")} == {"True"}
 
 
 async def test_what_is_judged_is_paid_for_and_never_judged_twice(alice: Person) -> None:

@@ -100,9 +100,8 @@ def _worse(moved: Moved) -> Sequence[str]:
     if moved.told and moved.pair.difference.value < 0:
         lost, won = moved.pair.only_second, moved.pair.only_first
         points = abs(round(100 * moved.pair.difference.value))
-        found.append(
-            f"{moved.label} is right less often: {points} points, p = {moved.p:.3f} ({lost} items lost, {won} won)."
-        )
+        p = "p < 0.001" if moved.p < 0.001 else f"p = {moved.p:.3f}"
+        found.append(f"{moved.label} is right less often: {points} points, {p} ({lost} items lost, {won} won).")
     now, before = moved.first_token
     if now and before and now.low > before.high and now.value > MUCH_SLOWER * before.value:
         found.append(f"{moved.label} is slower: first token {now.value:.2f} s, before {before.value:.2f} s.")

@@ -66,13 +66,18 @@ class Preferences:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One item between two lanes: ``won`` is 1 for the first, -1 for the second, 0 for a tie, and ``None`` unscored."""
+    """One item between two lanes: ``won`` is 1 for the first, -1 for the second, 0 for a tie, and ``None`` unscored.
+    ``said`` is what the judge said in either order; nothing where the text is the same."""
 
     first: Outcome
     second: Outcome
     won: int | None
+    said: Sequence[Preference] = ()
     flipped: bool = False
-    same: bool = False
+
+    @property
+    def same(self) -> bool:
+        return not self.said
 
     @property
     def cluster(self) -> str:
@@ -112,11 +117,10 @@ def preferences(measurement: Measurement) -> Preferences | None:
 
 def judgements(measurement: Measurement, item: Item | None = None) -> dict[tuple[int, int], list[Judged]]:
     """What was judged, by two lanes; of one item alone where it is given."""
-    said: dict[tuple[int, int, int], dict[int, list[str]]] = {}
+    said: dict[tuple[int, int, int], dict[int, list[Preference]]] = {}
     rows = measurement.preferences.filter(**({"item": item} if item else {}))
-    rows = rows.order_by("judge_id")  # the newest judge comes last
-    for of, a, b, judge, prefers in rows.values_list("item_id", "first", "second", "judge_id", "prefers"):
-        said.setdefault((of, a, b), {}).setdefault(judge, []).append(prefers)
+    for row in rows.order_by("judge_id", "order"):  # the newest judge comes last
+        said.setdefault((row.item_id, row.first, row.second), {}).setdefault(row.judge_id, []).append(row)
     found: dict[tuple[int, int], list[Judged]] = {}
     for first, second in preferring.pairs(measurement, item):
         judges = said.get((first.item_id, first.lane, second.lane), {}).values()
@@ -126,17 +130,18 @@ def judgements(measurement: Measurement, item: Item | None = None) -> dict[tuple
     return found
 
 
-def _judged(first: Outcome, second: Outcome, said: Sequence[str]) -> Judged | None:
+def _judged(first: Outcome, second: Outcome, said: Sequence[Preference]) -> Judged | None:
     """What both orders come to; ``None`` while they are not both there."""
     if preferring.is_same(first, second):
-        return Judged(first, second, 0, same=True)
+        return Judged(first, second, 0)
     if not said:
         return None
-    if "" in said:
-        return Judged(first, second, None)
-    if len(set(said)) > 1:
-        return Judged(first, second, 0, flipped=True)
-    return Judged(first, second, {Side.FIRST: 1, Side.SECOND: -1}.get(Side(said[0]), 0))
+    sides = {row.prefers for row in said}
+    if "" in sides:
+        return Judged(first, second, None, said)
+    if len(sides) > 1:
+        return Judged(first, second, 0, said, flipped=True)
+    return Judged(first, second, {Side.FIRST: 1, Side.SECOND: -1}.get(Side(said[0].prefers), 0), said)
 
 
 def _pairs(measurement: Measurement, judged: dict[tuple[int, int], list[Judged]]) -> list[Preferred]:

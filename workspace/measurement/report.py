@@ -6,7 +6,7 @@ Read from the outcomes alone, at any moment: a measurement that is half done has
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from itertools import combinations
@@ -326,7 +326,12 @@ def _differing(lanes: Sequence[int], rows: Sequence[Outcome]) -> list[Differing]
             item = next(iter(told.values())).item
             shown = [_shown(told.get(lane)) for lane in lanes]
             found.append(Differing(position=item.position, question=item.question, gold=item.answers, answers=shown))
-    return sorted(found, key=lambda one: one.position)
+    return sorted(found, key=lambda one: (not is_split({answer["cell"] for answer in one.answers}), one.position))
+
+
+def is_split(cells: Collection[str]) -> bool:
+    """Whether models answered an item differently, and not only one run failed: such items stand first."""
+    return len(set(cells) - {"", Cell.UNSCORED}) > 1
 
 
 def _shown(row: Outcome | None) -> Mapping[str, Any]:

@@ -95,13 +95,15 @@ class Command(BaseCommand):
             time.sleep(LOOK)
 
     def _print(self, id: str, *, as_json: bool) -> None:
+        from workspace.measurement import exports
         from workspace.measurement.models import Measurement
         from workspace.measurement.report import report
 
-        found = report(Measurement.objects.get(pk=id))
+        measurement = Measurement.objects.select_related("suite").get(pk=id)
         if as_json:
-            self.stdout.write(json.dumps(found.as_dict(), indent=2, ensure_ascii=False))
+            self.stdout.write(json.dumps(exports.whole(measurement), indent=2, ensure_ascii=False))
             return
+        found = report(measurement)
         self.stdout.write(f"{found.headline}\n")
         self.stdout.write(f"{found.answerable} questions with an answer, {found.unanswerable} without.\n")
         for lane in found.lanes:
