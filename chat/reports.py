@@ -167,6 +167,7 @@ def _told(measurement: Measurement, other: Measurement | None) -> dict[str, Any]
         **_scales(found),
         "closed_book": any(lane.get("closed") for lane in measurement.lanes),
         "baseline": agreement.known(agreement.LENGTH, "1"),
+        "abstention": agreement.known(agreement.ABSTENTION, agreement.abstention_version()),
         "few": found.differing[:FEW],
         "rest": found.differing[FEW:],
         "topics": found.topics[:TOPICS],

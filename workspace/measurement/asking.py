@@ -15,7 +15,7 @@ from channels.db import database_sync_to_async
 
 from retrieval import support
 from workspace.ids import new_id
-from workspace.measurement import metrics
+from workspace.measurement import abstaining, metrics
 from workspace.measurement.metrics import Cell
 from workspace.measurement.models import Completion, Gathered, Item, Measurement, Outcome
 from workspace.router import catalog, run_rows
@@ -176,7 +176,7 @@ def supported(text: str, evidence: Sequence[Evidence]) -> dict[str, int] | None:
     """How many sentences stand on the passages, as the check under every answer counts them; ``None`` of an answer
     that claims nothing."""
     passages = {e.number: f"{e.title} {e.where} {e.text}" for e in evidence}
-    if not passages or metrics.abstains(text):
+    if not passages or abstaining.abstains(text):
         return None
     verdicts = [one.verdict for one in support.sentences(text, passages)]
     return {name: verdicts.count(name) for name in ("supported", "weak", "unsupported")} if verdicts else None
