@@ -18,7 +18,7 @@ from chat.reports import measurement_of
 from chat.views import index, usable_models
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_chat
-from workspace.measurement import corpus, importing, measuring, progress, starting, tasks
+from workspace.measurement import corpus, importing, progress, starting, taking, tasks
 from workspace.measurement.importing import NotTaken
 from workspace.measurement.models import Measurement, Schedule, Suite
 
@@ -70,11 +70,14 @@ def begin(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def change(request: HttpRequest, id: UUID) -> HttpResponse:
-    """``to``: pause, go on, note that it drifted, or end its schedule."""
+    """``to``: pause, go on, ask again what failed, note that it drifted, or end its schedule."""
     measurement = measurement_of(request, id)
     match request.POST.get("to"):
         case "pause":
-            measuring.pause(measurement)
+            taking.pause(measurement)
+        case "again":
+            if taking.ask_again(measurement):
+                tasks.queue(id)
         case "note" if measurement.drift:
             measurement.drift = {**measurement.drift, "noted": True}
             measurement.save(update_fields=["drift"])

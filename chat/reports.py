@@ -54,6 +54,7 @@ def measure(request: HttpRequest, id: UUID) -> HttpResponse:
         "others": others[:20],
         "before": others.filter(created__lt=measurement.created, state=Measurement.State.DONE).first(),
         "indexing": progress.indexing(measurement),
+        "failed": progress.failed(measurement),
         "is_live": measurement.state in (Measurement.State.QUEUED, Measurement.State.RUNNING),
     }
     return render(request, "measurement/measure.html", context)

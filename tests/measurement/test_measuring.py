@@ -16,9 +16,10 @@ from django.test import override_settings
 
 from retrieval import access, tasks
 from retrieval.models import Collection
+from tests.measurement.test_judging import thing
 from tests.scripted import Scripted, add_model
 from workspace.accounts.models import Person
-from workspace.measurement import corpus, importing, measuring, starting
+from workspace.measurement import corpus, importing, measuring, starting, taking
 from workspace.measurement import tasks as measurement_tasks
 from workspace.measurement.importing import NotTaken
 from workspace.measurement.metrics import Cell
@@ -62,7 +63,7 @@ class Knowing(Scripted):
     held: ClassVar[asyncio.Event] = asyncio.Event()
 
     async def stream(self, call: Call) -> AsyncIterator[Said]:
-        n = int(text_of(call.messages[-1].parts).split("thing ")[1].rstrip("?"))
+        n = thing(text_of(call.messages[-1].parts))
         self.asked.append((call.model, n))
         if self.gate and len(self.asked) > 40:
             self.held.set()
@@ -155,7 +156,7 @@ async def test_a_measurement_that_is_paused_goes_on_without_losing_or_repeating(
     monkeypatch.setattr(Scripted, "held", held)
     first = asyncio.create_task(measuring.measure(measurement.pk))
     await held.wait()
-    await database_sync_to_async(measuring.pause)(measurement)
+    await database_sync_to_async(taking.pause)(measurement)
     gate.set()
     await first
     assert await Outcome.objects.acount() == len(Knowing.asked) < 2 * ITEMS

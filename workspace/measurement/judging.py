@@ -143,7 +143,7 @@ def asked_of(row: Outcome, lane: Mapping[str, Any], *, grounded: bool) -> list[s
     return [RIGHT] * knows + [SUPPORTED] * (grounded and not lane.get("closed"))
 
 
-async def judge(measurement: Measurement, unit: Unit, judges: Mapping[str, Judge]) -> RunState:
+async def judge(measurement: Measurement, unit: Unit, judges: Mapping[str, Judge], may_ask: asking.MayAsk) -> RunState:
     kept = await Gathered.objects.filter(measurement=measurement, item=unit.outcome.item).afirst()
     evidence = [Evidence(**one) for one in kept.evidence] if kept else []
     item = unit.outcome.item
@@ -162,7 +162,7 @@ async def judge(measurement: Measurement, unit: Unit, judges: Mapping[str, Judge
             },
         )  # fmt: skip
 
-    return await asking.run(measurement, request, keep)
+    return await asking.run(measurement, request, keep, may_ask)
 
 
 def asked(model: str, system: str, told: str, *, person: UUID | int | None = None) -> Request:

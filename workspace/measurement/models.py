@@ -70,7 +70,9 @@ class Schedule(models.Model):
 
 class Measurement(models.Model):
     """One run of a suite over several lanes: ``lanes`` is a list of ``label``, ``model`` and, where given,
-    ``parameters``, ``system`` and ``closed``: asked without passages. What was held equal stands in ``held``;
+    ``parameters``, ``system`` and ``closed``: asked without passages. From the first answer on a lane names the
+    ``version`` of its model, the ``provider_version`` and the ``template`` (0 is the built-in one) that it keeps. What
+    was held equal stands in ``held``;
     ``drift`` says how it differs from the one that its schedule began before."""
 
     class State(models.TextChoices):
@@ -96,6 +98,9 @@ class Measurement(models.Model):
     grounded = models.BooleanField(default=True, help_text="Every lane reads the same passages; else none reads any.")
     seed = models.PositiveIntegerField(default=0)
     budget = models.DecimalField(max_digits=10, decimal_places=4, null=True, help_text="US dollars, at most.")
+    aside = models.DecimalField(
+        max_digits=14, decimal_places=8, default=0, help_text="US dollars spent on calls that count for nothing."
+    )
     cache = models.CharField(max_length=8, choices=Cache, default=Cache.TEMPLATE)
     per_minute = models.PositiveIntegerField(null=True, help_text="Answers of one model, at most.")
     completions = models.PositiveSmallIntegerField(default=0, help_text="Timed completions of 256 tokens, a lane.")

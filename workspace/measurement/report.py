@@ -50,6 +50,7 @@ EVERY_FORMULA = {
 }  # fmt: skip
 
 
+Cache = Measurement.Cache
 Right = Callable[[Outcome], bool | None]
 
 
@@ -250,7 +251,7 @@ def _lane(
         f1=_mean([row for row in answered if row.item.answers != []], lambda row: row.f1),
         exact=_rate(answerable, lambda row: row.exact),
         closed_book=None if twin is None else _closed(by_lane[twin]),
-        speed=speed.speed(answered),
+        speed=speed.speed([row for row in answered if not (row.repeat and measurement.cache == Cache.TEMPLATE)]),
         completed=speed.completed(timed) if measurement.completions else None,
         tokens=_average([float(row.tokens_output) for row in answered if row.tokens_output is not None]),
         per_thousand=None
