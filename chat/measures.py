@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from chat.frames import MAX_SYSTEM, PARAMETERS
 from chat.reports import measurement_of
 from chat.views import index, usable_models
 from workspace.accounts.models import Person
@@ -23,6 +25,7 @@ from workspace.measurement.importing import NotTaken
 from workspace.measurement.models import Measurement, Schedule, Suite
 
 SHOWN = 100  # measurements
+VARIANTS = 4  # lanes with settings of their own that the form has room for
 OFTEN = ((24, "every day"), (24 * 7, "every week"), (1, "every hour"))
 
 
@@ -42,6 +45,7 @@ def measures(request: HttpRequest) -> HttpResponse:
         "suite": next((str(one.pk) for one in suites if str(one.pk) == request.GET.get("suite")), ""),
         "models": usable_models(person),
         "caches": Measurement.Cache.choices,
+        "variants": range(VARIANTS),
         "often": OFTEN,
         "may_measure": may_chat(person),
     }
@@ -111,6 +115,7 @@ def _is_going(measurement: Measurement) -> bool:
 
 def _options(request: HttpRequest) -> dict[str, Any]:
     return {
+        "variants": _variants(request),
         "grounded": request.POST.get("grounded") == "1",
         "closed_book": request.POST.get("closed_book") == "1",
         "repeats": _whole(request, "repeats", 1),
@@ -122,6 +127,37 @@ def _options(request: HttpRequest) -> dict[str, Any]:
         "seed": _whole(request, "seed", 0),
         "budget": _dollars(request),
     }
+
+
+def _variants(request: HttpRequest) -> list[dict[str, Any]]:
+    """Models asked with other parameters or another instruction, row by row of the form, as lanes of a comparison are.
+    Raises NotTaken."""
+    found = []
+    for n in range(VARIANTS):
+        model, system = (request.POST.get(f"{name}_{n}", "").strip() for name in ("model", "system"))
+        parameters = {name: _between(request, f"{name}_{n}", *bounds) for name, bounds in PARAMETERS.items()}
+        given = {name: value for name, value in parameters.items() if value is not None}
+        if len(system) > MAX_SYSTEM:
+            raise NotTaken(f"An instruction has over {MAX_SYSTEM:,} characters. Shorten it.")
+        if model and (given or system):
+            asked = {"model": model, "parameters": given, "system": system}
+            found.append({name: value for name, value in asked.items() if value})
+    return found
+
+
+def _between(request: HttpRequest, name: str, low: float, high: float) -> float | None:
+    """A number of the form; whole where the low end is one, as a lane's are."""
+    given = request.POST.get(name, "").strip()
+    if not given:
+        return None
+    try:
+        value = int(given) if isinstance(low, int) else float(given)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high:
+        words = name.rpartition("_")[0].replace("_", " ")
+        raise NotTaken(f"“{given[:20]}” is no {words}: it is from {low:g} to {high:,g}.")
+    return value
 
 
 def _suite(request: HttpRequest, person: Person) -> Suite:
