@@ -31,6 +31,7 @@ urlpatterns = [
     path("measure/begin/", measures.begin, name="measure-begin"),
     path("measure/schedules/<uuid:id>/end/", measures.end_schedule, name="schedule-end"),
     path("measure/<uuid:id>/", reports.measure, name="measure"),
+    path("measure/<uuid:id>/progress/", reports.going, name="measure-progress"),
     path("measure/<uuid:id>/change/", measures.change, name="measure-change"),
     path("measure/<uuid:id>/items/", reports.items, name="measure-items"),
     path("measure/<uuid:id>/items/<int:number>/", reports.item, name="measure-item"),

@@ -169,6 +169,7 @@ ROUTES: dict[str, tuple[Access, Access]] = {
     "measures": (SIGNED_IN, NO),
     "measure-begin": (NO, ROLE_WRITES),
     "measure": (UPLOADER, NO),
+    "measure-progress": (UPLOADER, NO),
     "measure-change": (NO, UPLOADER),
     "measure-export": (UPLOADER, NO),
     "measure-items": (UPLOADER, NO),

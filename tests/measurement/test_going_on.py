@@ -15,6 +15,7 @@ from channels.db import database_sync_to_async
 from django.test import Client
 from django.utils import timezone
 
+from chat import reports
 from tests.measurement.test_judging import lines, thing
 from tests.scripted import Scripted, add_model, broken
 from workspace.accounts.models import Person
@@ -185,3 +186,22 @@ def click(person: Person, measurement: Measurement, to: str) -> int:
     client.force_login(person)
     assert "Ask the 10 that failed again" in client.get(f"/measure/{measurement.pk}/").content.decode()
     return client.post(f"/measure/{measurement.pk}/change/", {"to": to}).status_code
+
+
+async def test_while_it_runs_its_page_asks_for_progress_alone(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    measurement = await begun(alice)
+    page, part = await database_sync_to_async(looked_at)(alice, measurement)
+    assert f'from="/measure/{measurement.pk}/progress/"' in page and 'every="2000"' in page
+    monkeypatch.setattr(reports, "report", None)
+    await measuring.measure(measurement.pk)
+    _, done = await database_sync_to_async(looked_at)(alice, measurement, page=False)
+    assert f"0 of {ITEMS}" in part and 'every="2000"' in part
+    assert "every=" not in done, "the page is had anew, with its report"
+
+
+def looked_at(person: Person, measurement: Measurement, *, page: bool = True) -> tuple[str, str]:
+    client = Client()
+    client.force_login(person)
+    address = f"/measure/{measurement.pk}/"
+    whole = client.get(address).content.decode() if page else ""
+    return whole, client.get(f"{address}progress/").content.decode()
