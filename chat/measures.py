@@ -1,4 +1,4 @@
-"""Measurements and suites of one's own, a form for the next, schedules, and what is done with a running one."""
+"""Measurements and suites that one may see, a form for the next, schedules, and what is done with a running one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from chat.frames import MAX_SYSTEM, PARAMETERS
-from chat.reports import measurement_of
 from chat.views import index, usable_models
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_chat
 from workspace.measurement import corpus, importing, progress, starting, taking, tasks
+from workspace.measurement.access import measurement_to_rule, measurements_of, suites_of
 from workspace.measurement.importing import NotTaken
 from workspace.measurement.models import Measurement, Schedule, Suite
 
@@ -32,14 +32,14 @@ OFTEN = ((24, "every day"), (24 * 7, "every week"), (1, "every hour"))
 @login_required
 @require_safe
 def measures(request: HttpRequest) -> HttpResponse:
-    """Suites and measurements of one's own, and a form for the next."""
+    """Suites and measurements that one may see, and a form for the next."""
     person = _person(request)
-    rows = list(Measurement.objects.filter(owner=person).select_related("suite", "schedule")[:SHOWN])
-    suites = Suite.objects.filter(owner=person).annotate(size=Count("items"))
+    rows = list(measurements_of(person)[:SHOWN])
+    suites = suites_of(person).select_related("owner").annotate(size=Count("items")).prefetch_related("shares")
     context = {
         **index(request),
         "measurements": [(row, progress.progress(row)[0] if _is_going(row) else None) for row in rows],
-        "alerts": [row for row in rows if row.drift and not row.drift["noted"]],
+        "alerts": [row for row in rows if row.owner_id == person.pk and row.drift and not row.drift["noted"]],
         "schedules": Schedule.objects.filter(owner=person).select_related("suite"),
         "suites": suites,
         "suite": next((str(one.pk) for one in suites if str(one.pk) == request.GET.get("suite")), ""),
@@ -75,7 +75,7 @@ def begin(request: HttpRequest) -> HttpResponse:
 @require_POST
 def change(request: HttpRequest, id: UUID) -> HttpResponse:
     """``to``: pause, go on, ask again what failed, note that it drifted, or end its schedule."""
-    measurement = measurement_of(request, id)
+    measurement = measurement_to_rule(_person(request), id)
     match request.POST.get("to"):
         case "pause":
             taking.pause(measurement)
@@ -166,7 +166,7 @@ def _suite(request: HttpRequest, person: Person) -> Suite:
         collection = corpus.add(person, given.name or "corpus", given.read()) if given else None
         return importing.add(person, file.name or "suite.jsonl", file.read(), collection=collection)
     known = request.POST.get("known", "")
-    suite = next((one for one in Suite.objects.filter(owner=person) if str(one.pk) == known), None)
+    suite = next((one for one in suites_of(person) if str(one.pk) == known), None)
     if suite is None:
         raise NotTaken("No questions came. Choose a file of questions, or a suite that is here.")
     return suite

@@ -20,6 +20,7 @@ from django.views.decorators.http import require_safe
 from chat.views import index
 from workspace.accounts.models import Person
 from workspace.measurement import agreement, drift, judging, plots, preferences, progress, verdicts
+from workspace.measurement.access import measurement_for, measurements_of
 from workspace.measurement.metrics import Cell
 from workspace.measurement.models import Item, Measurement, Outcome
 from workspace.measurement.report import EVERY_FORMULA, Report, report
@@ -35,18 +36,12 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def measurement_of(request: HttpRequest, id: UUID) -> Measurement:
-    """One of the person's own; absent and forbidden look alike."""
-    found = Measurement.objects.select_related("suite", "owner", "schedule")
-    return get_object_or_404(found, owner=_person(request), pk=id)
-
-
 @login_required
 @require_safe
 def measure(request: HttpRequest, id: UUID) -> HttpResponse:
     """The report as far as it is; ``beside`` is another measurement of the same suite."""
-    measurement = measurement_of(request, id)
-    others = Measurement.objects.filter(suite=measurement.suite, owner=measurement.owner).exclude(pk=id)
+    measurement = measurement_for(_person(request), id)
+    others = measurements_of(_person(request)).filter(suite=measurement.suite).exclude(pk=id)
     other = _first(others, request.GET.get("beside", ""))
     context = {
         **index(request),
@@ -63,7 +58,7 @@ def measure(request: HttpRequest, id: UUID) -> HttpResponse:
 @require_safe
 def going(request: HttpRequest, id: UUID) -> HttpResponse:
     """How far it is, and no more: a report counted anew every two seconds would slow down what it times."""
-    measurement = measurement_of(request, id)
+    measurement = measurement_for(_person(request), id)
     return render(request, "measurement/_going.html", {"measurement": measurement, **_going(measurement)})
 
 
@@ -79,7 +74,7 @@ def _going(measurement: Measurement) -> dict[str, Any]:
 @require_safe
 def items(request: HttpRequest, id: UUID) -> HttpResponse:
     """Every item with every lane's first answer; ``show`` is a cell, or where they differ."""
-    measurement = measurement_of(request, id)
+    measurement = measurement_for(_person(request), id)
     shown = request.GET.get("show", "")
     rows = _answers(measurement)
     kept = [one for one in rows if not shown or shown in one["kinds"]]
@@ -99,7 +94,7 @@ def items(request: HttpRequest, id: UUID) -> HttpResponse:
 @require_safe
 def item(request: HttpRequest, id: UUID, number: int) -> HttpResponse:
     """One item: what was asked, what was given, what every lane made of it, and by which run."""
-    measurement = measurement_of(request, id)
+    measurement = measurement_for(_person(request), id)
     one = get_object_or_404(Item, suite=measurement.suite_id, position=number)
     outcomes = measurement.outcomes.filter(item=one).select_related("run").order_by("lane", "repeat")
     told = {asks: verdicts.verdicts(measurement, asks) for asks in judging.ASKS} if measurement.judge else {}
@@ -131,7 +126,7 @@ def _preferred(measurement: Measurement, item: Item) -> list[tuple[str, str, pre
 @require_safe
 def manifest(request: HttpRequest, id: UUID, outcome: int) -> JsonResponse:
     """What made one answer."""
-    row = get_object_or_404(measurement_of(request, id).outcomes.select_related("run"), pk=outcome)
+    row = get_object_or_404(measurement_for(_person(request), id).outcomes.select_related("run"), pk=outcome)
     if row.run is None:
         raise Http404
     return JsonResponse(row.run.manifest or {}, json_dumps_params={"indent": 2, "ensure_ascii": False})
@@ -141,7 +136,7 @@ def manifest(request: HttpRequest, id: UUID, outcome: int) -> JsonResponse:
 @require_safe
 def export(request: HttpRequest, id: UUID, form: str) -> HttpResponse:
     """The report as JSON or as a page that needs nothing else, or every answer as CSV."""
-    measurement = measurement_of(request, id)
+    measurement = measurement_for(_person(request), id)
     if form == "json":
         told = {**report(measurement).as_dict(), "suite": measurement.suite.name, "held": measurement.held}
         response: HttpResponse = JsonResponse(told, json_dumps_params={"indent": 2})

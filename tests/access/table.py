@@ -170,6 +170,8 @@ ROUTES: dict[str, tuple[Access, Access]] = {
     "measure-begin": (NO, ROLE_WRITES),
     "measure": (UPLOADER, NO),
     "measure-progress": (UPLOADER, NO),
+    "measure-delete": (NO, UPLOADER),
+    "suite": (NO, UPLOADER),
     "measure-change": (NO, UPLOADER),
     "measure-export": (UPLOADER, NO),
     "measure-items": (UPLOADER, NO),

@@ -61,6 +61,8 @@ class Listener:
         self.waits: float | None = None
 
     def settle(self, outcome: Settled) -> None:
+        if not Measurement.objects.filter(pk=self._id).exists():
+            return  # somebody deleted it meanwhile
         if self._patient and outcome.failure and outcome.failure.code in LIMITED:
             self.waits = outcome.failure.retry_after or 0.0
         elif self._keep and outcome.state in (RunState.DONE, RunState.FAILED):

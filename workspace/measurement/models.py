@@ -1,4 +1,4 @@
-"""Suites of questions, and what models made of them. A suite and its items never change: another file is another
+"""Suites of questions, and what models made of them. The items of a suite never change: another file is another
 suite."""
 
 from __future__ import annotations
@@ -26,6 +26,29 @@ class Suite(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class SuiteShare(models.Model):
+    """A suite that others may measure, and read the reports of: one person, or everybody in a group."""
+
+    suite = models.ForeignKey(Suite, on_delete=models.CASCADE, related_name="shares")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+")
+    group = models.ForeignKey("auth.Group", null=True, on_delete=models.CASCADE, related_name="+")
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["suite", "person"], name="one_suite_share_a_person"),
+            models.UniqueConstraint(fields=["suite", "group"], name="one_suite_share_a_group"),
+            models.CheckConstraint(
+                condition=models.Q(person__isnull=False, group__isnull=True)
+                | models.Q(person__isnull=True, group__isnull=False),
+                name="suite_share_is_with_one",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.person or self.group)
 
 
 class Item(models.Model):

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from workspace.accounts.models import Person, Role
 from workspace.accounts.rights import may_chat
-from workspace.measurement import corpus, importing, tasks
+from workspace.measurement import access, corpus, importing, tasks
 from workspace.measurement.importing import NotTaken
 from workspace.measurement.models import Measurement, Schedule, Suite
 from workspace.router import catalog
@@ -132,6 +132,8 @@ def _begin_one(schedule: Schedule) -> int:
         why = "The last one is not done, so none was begun. Go on with it, or end the schedule."
     elif not (schedule.owner.is_active and may_chat(schedule.owner)):
         why = f"{schedule.owner} may no longer measure."
+    elif not access.suites_of(schedule.owner).filter(pk=schedule.suite_id).exists():
+        why = f"The suite is no longer shared with {schedule.owner}."
     else:
         budget = schedule.options.get("budget")
         options = {**schedule.options, "budget": Decimal(budget) if budget else None}
