@@ -100,6 +100,19 @@ async def test_who_is_told_to_go_on_while_an_answer_is_written_asks_nothing_twic
     assert (await Measurement.objects.aget(pk=measurement.pk)).state == "done"
 
 
+async def test_one_that_is_deleted_while_an_answer_is_written_leaves_its_run_alone(alice: Person) -> None:
+    measurement = await begun(alice)
+    Clerk.gate, Clerk.held = asyncio.Event(), asyncio.Event()
+    going = asyncio.create_task(measuring.measure(measurement.pk))
+    await Clerk.held.wait()
+    await database_sync_to_async(taking.pause)(measurement)
+    await Measurement.objects.all().adelete()
+    Clerk.gate.set()
+    await going
+    assert not await Outcome.objects.aexists()
+    assert [run.state async for run in Run.objects.all()] == ["done"] * 5
+
+
 async def test_when_everything_fails_it_pauses_and_what_failed_is_asked_again(alice: Person) -> None:
     measurement = await begun(alice)
     Clerk.down = True

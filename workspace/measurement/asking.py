@@ -177,11 +177,13 @@ async def gather(measurement: Measurement, item: Item) -> tuple[Evidence, ...]:
         evidence = ()
     rows = [plain(one) for one in evidence]
     digest = sha256(canonical([one.digest for one in evidence]))
-    await writer.submit(
-        lambda: Gathered.objects.get_or_create(
-            measurement=measurement, item=item, defaults={"evidence": rows, "digest": digest}
-        )
-    )
+
+    def keep() -> None:
+        if Measurement.objects.filter(pk=measurement.pk).exists():  # nobody deleted it meanwhile
+            fields = {"evidence": rows, "digest": digest}
+            Gathered.objects.get_or_create(measurement=measurement, item=item, defaults=fields)
+
+    await writer.submit(keep)
     return evidence
 
 
