@@ -29,7 +29,7 @@ FORM = {
     "model_3": "clerk",
 }  # fmt: skip
 LABELS = [
-    "clerk", "clerk, temperature 0.2, max tokens 99", "clerk, “Answer in one word.”",
+    "clerk", "clerk, max tokens 99, temperature 0.2", "clerk, “Answer in one word.”",
     "clerk, “Answer in one word.” (2)",
 ]  # fmt: skip
 

@@ -159,7 +159,7 @@ def _lanes(names: Sequence[str], variants: Sequence[Mapping[str, Any]], *, close
 
 def _label(variant: Mapping[str, Any]) -> str:
     """Its model and what is other: ``careful, temperature 0.2, “Answer in one word.”``."""
-    words = [f"{name.replace('_', ' ')} {value:g}" for name, value in variant.get("parameters", {}).items()]
+    words = [f"{name.replace('_', ' ')} {value:g}" for name, value in sorted(variant.get("parameters", {}).items())]
     if system := variant.get("system", ""):
         words.append(f"“{' '.join(system.split())[:LABELLED]}”")
     return ", ".join([variant["model"], *words])

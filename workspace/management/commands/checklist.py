@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from argparse import ArgumentParser
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from workspace.prepare import prepare
 if TYPE_CHECKING:
     from workspace.measurement.models import Measurement
 
+HALTED = ("done", "paused")
 LOOK = 0.5  # seconds between two looks at a measurement of the server's
 
 
@@ -85,19 +86,23 @@ class Command(BaseCommand):
         answer = control.begin_checklist(fields, queued=False)
         if "measurement" in answer:
             settings.LOCAL_MODELS = False  # no model host runs beside this command
-            asyncio.run(self._tell_meanwhile(answer["measurement"], measuring.measure(UUID(answer["measurement"]))))
+            asyncio.run(self._go_on(answer["measurement"], measuring.measure))
         return answer
 
-    async def _tell_meanwhile(self, id: str, measure: Coroutine[Any, Any, None]) -> None:
-        going = asyncio.create_task(measure)
-        while not going.done():
-            await database_sync_to_async(self._tell)(id)
-            await asyncio.wait({going}, timeout=LOOK)
-        await going
+    async def _go_on(self, id: str, measure: Callable[[UUID], Coroutine[Any, Any, None]]) -> None:
+        """Again and again: with Redis, a process that was killed is not known to be dead at once."""
+        tell = database_sync_to_async(self._tell)
+        while (await tell(id)).state not in HALTED:
+            going = asyncio.create_task(measure(UUID(id)))
+            while not going.done():
+                await asyncio.wait({going}, timeout=LOOK)
+                await tell(id)
+            await going
+            await asyncio.sleep(LOOK)
 
     def _wait(self, id: str) -> None:
         """Until it is done or paused, telling how far it is."""
-        while (measurement := self._tell(id)).state not in ("done", "paused"):
+        while (measurement := self._tell(id)).state not in HALTED:
             time.sleep(LOOK)
         self.stderr.write(f"\n{measurement.why}" if measurement.why else "")
 
