@@ -19,6 +19,7 @@ from django.views.decorators.http import require_safe
 from chat.views import index
 from workspace.accounts.rights import person_of
 from workspace.measurement import agreement, drift, exports, judging, plots, preferences, progress, verdicts
+from workspace.measurement.access import measurement_for, measurements_of
 from workspace.measurement.metrics import Cell
 from workspace.measurement.models import Item, Measurement, Outcome
 from workspace.measurement.report import EVERY_FORMULA, Report, report
@@ -31,35 +32,45 @@ TABLES = {"csv": "answers"}  # by the name of its address, where that is another
 KINDS = ("differ", *(cell.value for cell in Cell))
 
 
-def measurement_of(request: HttpRequest, id: UUID) -> Measurement:
-    """One of the person's own; absent and forbidden look alike."""
-    found = Measurement.objects.select_related("suite", "owner", "schedule")
-    return get_object_or_404(found, owner=person_of(request), pk=id)
-
-
 @login_required
 @require_safe
 def measure(request: HttpRequest, id: UUID) -> HttpResponse:
     """The report as far as it is; ``beside`` is another measurement of the same suite."""
-    measurement = measurement_of(request, id)
-    others = _others(measurement)
+    measurement = measurement_for(person_of(request), id)
+    others = _others(request, measurement)
     other = _first(others, request.GET.get("beside", ""))
     context = {
         **index(request),
         **_told(measurement, other),
+        **_going(measurement),
         "others": others[:20],
         "before": others.filter(created__lt=measurement.created, state=Measurement.State.DONE).first(),
-        "indexing": progress.indexing(measurement),
-        "is_live": measurement.state in (Measurement.State.QUEUED, Measurement.State.RUNNING),
+        "failed": progress.failed(measurement),
     }
     return render(request, "measurement/measure.html", context)
 
 
 @login_required
 @require_safe
+def going(request: HttpRequest, id: UUID) -> HttpResponse:
+    """How far it is, and no more: a report counted anew every two seconds would slow down what it times."""
+    measurement = measurement_for(person_of(request), id)
+    return render(request, "measurement/_going.html", {"measurement": measurement, **_going(measurement)})
+
+
+def _going(measurement: Measurement) -> dict[str, Any]:
+    return {
+        "parts": progress.progress(measurement),
+        "indexing": progress.indexing(measurement),
+        "is_live": measurement.state in (Measurement.State.QUEUED, Measurement.State.RUNNING),
+    }
+
+
+@login_required
+@require_safe
 def items(request: HttpRequest, id: UUID) -> HttpResponse:
     """Every item with every lane's first answer; ``show`` is a cell, or where they differ."""
-    measurement = measurement_of(request, id)
+    measurement = measurement_for(person_of(request), id)
     shown = request.GET.get("show", "")
     rows = _answers(measurement)
     kept = [one for one in rows if not shown or shown in one["kinds"]]
@@ -79,7 +90,7 @@ def items(request: HttpRequest, id: UUID) -> HttpResponse:
 @require_safe
 def item(request: HttpRequest, id: UUID, number: int) -> HttpResponse:
     """One item: what was asked, what was given, what every lane made of it, and by which run."""
-    measurement = measurement_of(request, id)
+    measurement = measurement_for(person_of(request), id)
     one = get_object_or_404(Item, suite=measurement.suite_id, position=number)
     outcomes = measurement.outcomes.filter(item=one).select_related("run").order_by("lane", "repeat")
     told = {asks: verdicts.verdicts(measurement, asks) for asks in judging.ASKS} if measurement.judge else {}
@@ -111,7 +122,7 @@ def _preferred(measurement: Measurement, item: Item) -> list[tuple[str, str, pre
 @require_safe
 def manifest(request: HttpRequest, id: UUID, outcome: int) -> JsonResponse:
     """What made one answer."""
-    row = get_object_or_404(measurement_of(request, id).outcomes.select_related("run"), pk=outcome)
+    row = get_object_or_404(measurement_for(person_of(request), id).outcomes.select_related("run"), pk=outcome)
     if row.run is None:
         raise Http404
     return JsonResponse(row.run.manifest or {}, json_dumps_params={"indent": 2, "ensure_ascii": False})
@@ -122,8 +133,8 @@ def manifest(request: HttpRequest, id: UUID, outcome: int) -> JsonResponse:
 def export(request: HttpRequest, id: UUID, form: str) -> HttpResponse:
     """The report as its page shows it, ``beside`` another one or not: as a page that needs nothing else, as JSON, or as
     one of the tables; ``csv`` is every answer."""
-    measurement = measurement_of(request, id)
-    other = _first(_others(measurement), request.GET.get("beside", ""))
+    measurement = measurement_for(person_of(request), id)
+    other = _first(_others(request, measurement), request.GET.get("beside", ""))
     ending = f".{form}"
     if form == "html":
         context = {**_told(measurement, other), "style": _style(), "standalone": True}
@@ -167,6 +178,7 @@ def _told(measurement: Measurement, other: Measurement | None) -> dict[str, Any]
         **_scales(found),
         "closed_book": any(lane.get("closed") for lane in measurement.lanes),
         "baseline": agreement.known(agreement.LENGTH, "1"),
+        "abstention": agreement.known(agreement.ABSTENTION, agreement.abstention_version()),
         "few": found.differing[:FEW],
         "rest": found.differing[FEW:],
         "topics": found.topics[:TOPICS],
@@ -211,9 +223,9 @@ def _answers(measurement: Measurement) -> list[dict[str, Any]]:
     return found
 
 
-def _others(measurement: Measurement) -> QuerySet[Measurement]:
+def _others(request: HttpRequest, measurement: Measurement) -> QuerySet[Measurement]:
     """What it can stand beside."""
-    return Measurement.objects.filter(suite=measurement.suite, owner=measurement.owner).exclude(pk=measurement.pk)
+    return measurements_of(person_of(request)).filter(suite=measurement.suite).exclude(pk=measurement.pk)
 
 
 def _first(rows: QuerySet[Any], id: str) -> Any:

@@ -25,6 +25,7 @@ from workspace.hosts import link
 from workspace.hosts.supervisor import Supervisor
 from workspace.hub import hub
 from workspace.measurement import starting
+from workspace.measurement import tasks as tasks_of_measurement
 from workspace.providers import discovery, http
 from workspace.router import catalog, decisions, rollouts, run_rows, runs, score
 from workspace.router.models import Rollout, RouterLabel
@@ -152,6 +153,7 @@ async def _watch() -> None:
 
 async def _measure() -> None:
     await database_sync_to_async(starting.begin_due)()
+    await database_sync_to_async(tasks_of_measurement.revive)()
 
 
 async def _judge() -> None:

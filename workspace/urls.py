@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from chat import attaching, documents, measures, reports, search_pages
+from chat import attaching, documents, measures, reports, search_pages, suites
 from chat.compare import pages
 from workspace.router.usage_pages import own_usage
 from workspace.views import health
@@ -31,6 +31,9 @@ urlpatterns = [
     path("measure/begin/", measures.begin, name="measure-begin"),
     path("measure/schedules/<uuid:id>/end/", measures.end_schedule, name="schedule-end"),
     path("measure/<uuid:id>/", reports.measure, name="measure"),
+    path("measure/suites/<uuid:id>/", suites.change, name="suite"),
+    path("measure/<uuid:id>/delete/", suites.delete_measurement, name="measure-delete"),
+    path("measure/<uuid:id>/progress/", reports.going, name="measure-progress"),
     path("measure/<uuid:id>/change/", measures.change, name="measure-change"),
     path("measure/<uuid:id>/items/", reports.items, name="measure-items"),
     path("measure/<uuid:id>/items/<int:number>/", reports.item, name="measure-item"),

@@ -158,6 +158,7 @@ def build() -> World:
         "collection": collection.pk,
         "measure": measurement.pk,
         "outcome": outcome.pk,
+        "suite": suite.pk,
         "schedule": schedule.pk,
         "checkpoint": checkpoint.pk,
         "step": step.pk,

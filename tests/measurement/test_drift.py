@@ -13,7 +13,7 @@ from channels.db import database_sync_to_async
 from django.test import Client
 from django.utils import timezone
 
-from tests.measurement.test_judging import lines
+from tests.measurement.test_judging import lines, thing
 from tests.scripted import Scripted, add_model
 from workspace.accounts.models import Person, Role
 from workspace.measurement import drift, importing, measuring, starting
@@ -36,7 +36,7 @@ class Fickle(Scripted):
 
     async def stream(self, call: Call) -> AsyncIterator[Said]:
         yield Sent(parameters={})
-        n = int(text_of(call.messages[-1].parts).split("thing ")[1].split("?")[0])
+        n = thing(text_of(call.messages[-1].parts))
         yield Delta(f"It is number {n if n >= Fickle.forgets else n + 500} [1].")
         yield Usage(input=20, output=5)
         yield Ended(finish_reason="stop", model=call.model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any, ClassVar
 
@@ -37,7 +38,7 @@ class Court(Scripted):
     async def stream(self, call: Call) -> AsyncIterator[Said]:
         yield Sent(parameters=dict(call.parameters))
         said = text_of(call.messages[-1].parts)
-        n = int(said.split("thing ")[1].split("?")[0])
+        n = thing(said)
         if call.model == "witness":
             yield Delta(f"The number is number {n if n % 2 == 0 else n + 1000} [1].")
         else:
@@ -57,6 +58,12 @@ def judged(scripted: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measurement_tasks.go_on, "delay", lambda *_: None)
     for name in ("witness", "judge"):
         add_model(name, price="100")
+
+
+def thing(said: str) -> int:
+    """Which thing is asked about; a warm-up asks about none."""
+    found = re.search(r"thing (\d+)", said)
+    return int(found[1]) if found else 0
 
 
 def lines(items: int = ITEMS, **more: Any) -> bytes:

@@ -16,9 +16,10 @@ from django.test import override_settings
 
 from retrieval import access, tasks
 from retrieval.models import Collection
+from tests.measurement.test_judging import thing
 from tests.scripted import Scripted, add_model
 from workspace.accounts.models import Person
-from workspace.measurement import corpus, importing, measuring, starting
+from workspace.measurement import corpus, importing, measuring, starting, taking
 from workspace.measurement import tasks as measurement_tasks
 from workspace.measurement.importing import NotTaken
 from workspace.measurement.metrics import Cell
@@ -62,7 +63,7 @@ class Knowing(Scripted):
     held: ClassVar[asyncio.Event] = asyncio.Event()
 
     async def stream(self, call: Call) -> AsyncIterator[Said]:
-        n = int(text_of(call.messages[-1].parts).split("thing ")[1].rstrip("?"))
+        n = thing(text_of(call.messages[-1].parts))
         self.asked.append((call.model, n))
         if self.gate and len(self.asked) > 40:
             self.held.set()
@@ -155,7 +156,7 @@ async def test_a_measurement_that_is_paused_goes_on_without_losing_or_repeating(
     monkeypatch.setattr(Scripted, "held", held)
     first = asyncio.create_task(measuring.measure(measurement.pk))
     await held.wait()
-    await database_sync_to_async(measuring.pause)(measurement)
+    await database_sync_to_async(taking.pause)(measurement)
     gate.set()
     await first
     assert await Outcome.objects.acount() == len(Knowing.asked) < 2 * ITEMS
@@ -203,6 +204,7 @@ def test_a_corpus_is_searched_for_its_suite_alone(alice: Person) -> None:
         (b'{"answers": []}', "has no “question”"),
         (b'{"question": "Q", "answers": 7}', "no list of texts"),
         (b'{"question": "Q", "evidence": [7]}', "no list of passages"),
+        (b'{"question": "Q", "evidence": 7}', "no list of passages"),
         (b'{"question": "Q", "id": 1}\n{"question": "R", "id": 1}', "stands twice"),
         (b"\xff\xfe", "not UTF-8"),
     ],
@@ -222,6 +224,30 @@ def test_a_table_is_a_suite_too_and_the_same_file_is_the_same_suite(alice: Perso
     ]  # fmt: skip
     with pytest.raises(NotTaken, match="no column “question”"):
         importing.add(alice, "people.csv", b"a,b\n1,2\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("tea.csv", b"question,answers,evidence\nHow hot?,80,Green tea wants 80 degrees.\n"),
+        ("tea.jsonl", b'{"question": "How hot?", "answers": "80", "evidence": "Green tea wants 80 degrees."}'),
+        (
+            "tea.jsonl",
+            b'{"question": "How hot?", "answers": ["80"], "evidence": {"text": "Green tea wants 80 degrees."}}',
+        ),
+    ],
+)
+def test_evidence_that_is_one_text_is_one_passage(alice: Person, name: str, data: bytes) -> None:
+    [item] = importing.add(alice, name, data).items.all()
+    assert item.evidence == [{"title": "", "text": "Green tea wants 80 degrees."}] and item.answers == ["80"]
+
+
+def test_a_line_of_a_table_can_leave_its_question_open(alice: Person) -> None:
+    table = (
+        b"id,question,answers,reference,rubric,open\n0,A?,,,,\n1,B?,,,,yes\n2,C?,,It is known.,,\n3,D?,,,Be kind.,no\n"
+    )
+    items = importing.add(alice, "open.csv", table).items.all()
+    assert [(item.key, item.answers) for item in items] == [("0", []), ("1", None), ("2", None), ("3", [])]
 
 
 @override_settings(LOCAL_MODELS=False)

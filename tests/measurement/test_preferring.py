@@ -13,7 +13,7 @@ import pytest
 from channels.db import database_sync_to_async
 from django.test import Client
 
-from tests.measurement.test_judging import lines
+from tests.measurement.test_judging import lines, thing
 from tests.scripted import Scripted, add_model, broken
 from workspace.accounts.models import Person
 from workspace.measurement import importing, judging, measuring, preferences, preferring, progress, starting
@@ -44,7 +44,7 @@ class Court(Scripted):
 
     async def stream(self, call: Call) -> AsyncIterator[Said]:
         said = text_of(call.messages[-1].parts)
-        n = int(said.split("thing ")[1].split("?")[0])
+        n = thing(said)
         if pairwise := "<second>" in said:
             self.asked.append(call)
             if n % 8 == FAILS:

@@ -1,4 +1,5 @@
-"""How well each judge agrees with people, measured on answers that people marked (RAGTruth's QA sample).
+"""How well each judge agrees with people, measured on answers that people marked (RAGTruth's QA sample). The rule for
+abstention is held against the same answers and others of HaluEval, which somebody read for it.
 
 What was measured when the product was released stands in ``agreement.json``, with the version of each judge; what is
 measured here is a row, and counts for more. A judge that has changed since is said to be another version. The data
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from retrieval import support
+from workspace.measurement import abstaining
 from workspace.measurement.models import Agreement
 from workspace.measurement.statistics import Interval
 from workspace.types import sha256
@@ -25,6 +27,7 @@ FILE = Path(__file__).parent / "agreement.json"
 DATASET = "RAGTruth QA, test"
 SUPPORT = "support by the evidence"
 LENGTH = "length alone"
+ABSTENTION = "abstention by words"
 RESAMPLES = 1_000
 SEED = 20_261_129
 
@@ -48,7 +51,13 @@ class Measured:
 
 
 def measure(
-    judge: str, version: str, flagged: Sequence[bool | None], truths: Sequence[bool], groups: Sequence[object]
+    judge: str,
+    version: str,
+    flagged: Sequence[bool | None],
+    truths: Sequence[bool],
+    groups: Sequence[object],
+    *,
+    dataset: str = DATASET,
 ) -> Measured:
     """``None`` is an answer that the judge could not judge. Intervals are over groups (questions) drawn again."""
     judged = [at for at, flag in enumerate(flagged) if flag is not None]
@@ -66,7 +75,7 @@ def measure(
         for name in ("precision", "recall", "f1", "same")
     }
     return Measured(
-        judge=judge, version=version, dataset=DATASET, answers=len(judged), unscored=len(flagged) - len(judged),
+        judge=judge, version=version, dataset=dataset, answers=len(judged), unscored=len(flagged) - len(judged),
         kappa=round(float(whole["kappa"][0]), 4), **told,
     )  # fmt: skip
 
@@ -96,6 +105,12 @@ def support_version() -> str:
     """The version of the check under every answer: the digest of the file that holds its rules."""
     assert support.__file__
     return sha256(Path(support.__file__).read_bytes())[:12]
+
+
+@cache
+def abstention_version() -> str:
+    assert abstaining.__file__
+    return sha256(Path(abstaining.__file__).read_bytes())[:12]
 
 
 @cache

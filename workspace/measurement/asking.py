@@ -6,21 +6,22 @@ It knows the router and the rows, and nothing of order, budget or pauses.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from channels.db import database_sync_to_async
+from django.db.models import F
 
 from retrieval import support
 from workspace.ids import new_id
-from workspace.measurement import metrics
+from workspace.measurement import abstaining, metrics
 from workspace.measurement.metrics import Cell
 from workspace.measurement.models import Completion, Gathered, Item, Measurement, Outcome
 from workspace.router import catalog, run_rows
 from workspace.router.grounding import look_up
-from workspace.router.prompts import EVIDENCE_PLACE
+from workspace.router.prompts import DEFAULT_SYSTEM, EVIDENCE_PLACE
 from workspace.router.run_rows import Outcome as Settled
 from workspace.router.runs import Numbered, registry
 from workspace.router.states import RunState
@@ -31,6 +32,7 @@ LONG = 256  # tokens of a timed completion
 PAUSES = (2.0, 15.0, 60.0)  # seconds that a provider which limits its rate is left alone, unless it asks for more
 LONGEST_PAUSE = 120.0
 LIMITED = {"rate_limited", "overloaded"}
+MayAsk = Callable[[str], Awaitable[bool]]  # whether a model is asked now; waits for its turn
 THEMES = (
     "the history of bridges", "how bread is made", "life in a tidal pool", "the building of a wooden boat",
     "a walk through a northern forest", "how clocks came to keep time", "the work of a lighthouse keeper",
@@ -48,22 +50,26 @@ class Unit:
 
 
 class Listener:
-    """Hears how a run ends, and keeps it where it counts. While it is ``patient``, one that the provider refused for
-    its rate is not kept: it is asked again."""
+    """Hears how a run ends, and keeps it where it counts; what any other cost is spent all the same. While it is
+    ``patient``, one that the provider refused for its rate is not kept: it is asked again."""
 
     hands_over = False
 
-    def __init__(self, keep: Callable[[Settled], Any] | None, *, patient: bool) -> None:
-        self._keep, self._patient = keep, patient
+    def __init__(self, measurement: Measurement, keep: Callable[[Settled], Any] | None, *, patient: bool) -> None:
+        self._id, self._keep, self._patient = measurement.pk, keep, patient
         self.state = RunState.INTERRUPTED
         self.waits: float | None = None
 
     def settle(self, outcome: Settled) -> None:
-        limited = outcome.failure is not None and outcome.failure.code in LIMITED
-        if limited and self._patient and outcome.failure:
+        if not Measurement.objects.filter(pk=self._id).exists():
+            return  # somebody deleted it meanwhile
+        if self._patient and outcome.failure and outcome.failure.code in LIMITED:
             self.waits = outcome.failure.retry_after or 0.0
         elif self._keep and outcome.state in (RunState.DONE, RunState.FAILED):
             self._keep(outcome)
+            return
+        if outcome.manifest.cost:
+            Measurement.objects.filter(pk=self._id).update(aside=F("aside") + outcome.manifest.cost)
 
     async def handed_over(self) -> None: ...
 
@@ -75,12 +81,17 @@ class Listener:
     async def committed(self, seq: int) -> None: ...
 
 
-async def run(measurement: Measurement, request: Request, keep: Callable[[Settled], Any] | None) -> RunState:
-    """Ask, and keep how it ended. Who is limited is waited for, a few times."""
+async def run(
+    measurement: Measurement, request: Request, keep: Callable[[Settled], Any] | None, may_ask: MayAsk
+) -> RunState:
+    """Ask when it may be asked, and keep how it ended; interrupted when it may not. Who is limited is waited for, a few
+    times."""
     for pause in (*PAUSES, None):
+        if not await may_ask(request.model):
+            return RunState.INTERRUPTED
         run_id = new_id()
         await writer.submit(partial(run_rows.open_row, pk=run_id, person_id=measurement.owner_id))
-        listener = Listener(keep, patient=pause is not None)
+        listener = Listener(measurement, keep, patient=pause is not None)
         going = await registry().start(run_id, request, listener)
         await asyncio.shield(going.task)
         if listener.waits is None or pause is None:
@@ -89,7 +100,22 @@ async def run(measurement: Measurement, request: Request, keep: Callable[[Settle
     raise AssertionError("the last try is not patient")
 
 
-async def answer(measurement: Measurement, unit: Unit, *, counts: bool = True) -> RunState:
+async def warm_up(measurement: Measurement, lane: int, number: int, may_ask: MayAsk) -> RunState:
+    """An answer that counts for nothing, to a question and a passage that no item shares: it loads a model and fills
+    the cache of what every prompt begins with, and of nothing else."""
+    theme = THEMES[number % len(THEMES)]
+    text = f"Much has been written about {theme}."
+    passage = Evidence(number=1, chunk_id="", document_id="", title="", text=text, digest=sha256(text), score=1.0)
+    asked = f"What has been written about {theme}? Answer in one sentence. (Warm-up {number + 1}.)"
+    given = () if measurement.lanes[lane].get("closed") else (passage,)
+    request = await _request(
+        measurement, lane, (PromptMessage(role="person", parts=(text_part(asked),)),), seed=measurement.seed,
+        evidence=given if measurement.grounded else None,
+    )  # fmt: skip
+    return await run(measurement, request, None, may_ask)
+
+
+async def answer(measurement: Measurement, unit: Unit, may_ask: MayAsk) -> RunState:
     """One lane's answer to one item."""
     lane = measurement.lanes[unit.lane]
     evidence = await gather(measurement, unit.item) if measurement.grounded and not lane.get("closed") else ()
@@ -105,15 +131,18 @@ async def answer(measurement: Measurement, unit: Unit, *, counts: bool = True) -
             defaults={"run_id": outcome.run_id, **judged(unit.item, outcome, evidence)},
         )  # fmt: skip
 
-    if counts and measurement.cache == Measurement.Cache.WARM:
-        await run(measurement, _short(request), None)
-    return await run(measurement, request, keep if counts else None)
+    if measurement.cache == Measurement.Cache.WARM:
+        await run(measurement, _short(request), None, may_ask)
+    return await run(measurement, request, keep, may_ask)
 
 
-async def complete(measurement: Measurement, lane: int, number: int, *, counts: bool = True) -> RunState:
-    """A timed completion: 256 tokens of prose, at temperature 0, without passages."""
+async def complete(
+    measurement: Measurement, lane: int, number: int, may_ask: MayAsk, *, counts: bool = True
+) -> RunState:
+    """A timed completion: 256 tokens of prose, at temperature 0, without passages. No two prompts are the same."""
     theme = THEMES[number % len(THEMES)]
-    asked = f"Write a long essay of at least 1,000 words about {theme}. Begin at once, and do not stop early."
+    which = f"Essay {number + 1}" if counts else f"Warm-up {number + 1}"
+    asked = f"{which}: write a long essay of at least 1,000 words about {theme}. Begin at once, and do not stop early."
     request = await _request(
         measurement, lane, (PromptMessage(role="person", parts=(text_part(asked),)),),
         seed=measurement.seed, evidence=None, max_tokens=LONG, temperature=0,
@@ -129,8 +158,8 @@ async def complete(measurement: Measurement, lane: int, number: int, *, counts: 
         )  # fmt: skip
 
     if counts and measurement.cache == Measurement.Cache.WARM:
-        await run(measurement, _short(request), None)
-    return await run(measurement, request, keep if counts else None)
+        await run(measurement, _short(request), None, may_ask)
+    return await run(measurement, request, keep if counts else None, may_ask)
 
 
 async def gather(measurement: Measurement, item: Item) -> tuple[Evidence, ...]:
@@ -148,11 +177,13 @@ async def gather(measurement: Measurement, item: Item) -> tuple[Evidence, ...]:
         evidence = ()
     rows = [plain(one) for one in evidence]
     digest = sha256(canonical([one.digest for one in evidence]))
-    await writer.submit(
-        lambda: Gathered.objects.get_or_create(
-            measurement=measurement, item=item, defaults={"evidence": rows, "digest": digest}
-        )
-    )
+
+    def keep() -> None:
+        if Measurement.objects.filter(pk=measurement.pk).exists():  # nobody deleted it meanwhile
+            fields = {"evidence": rows, "digest": digest}
+            Gathered.objects.get_or_create(measurement=measurement, item=item, defaults=fields)
+
+    await writer.submit(keep)
     return evidence
 
 
@@ -176,7 +207,7 @@ def supported(text: str, evidence: Sequence[Evidence]) -> dict[str, int] | None:
     """How many sentences stand on the passages, as the check under every answer counts them; ``None`` of an answer
     that claims nothing."""
     passages = {e.number: f"{e.title} {e.where} {e.text}" for e in evidence}
-    if not passages or metrics.abstains(text):
+    if not passages or abstaining.abstains(text):
         return None
     verdicts = [one.verdict for one in support.sentences(text, passages)]
     return {name: verdicts.count(name) for name in ("supported", "weak", "unsupported")} if verdicts else None
@@ -218,18 +249,23 @@ async def _request(
         seed=seed,
         evidence=evidence,
         quoted=True,
+        template=asked.get("template") or None,
+        model_version=asked.get("version"),
+        provider_version=asked.get("provider_version"),
         alone=True,
     )
 
 
 async def _system(measurement: Measurement, lane: dict[str, Any]) -> str | None:
     """The lane's own system prompt, else the template's. Cold prompts begin with a number that no other has: a provider
-    then finds no prefix that it knows."""
-    own: str | None = lane.get("system") or None
+    then finds no prefix that it knows. A measurement that began with the built-in template keeps it."""
+    own: str | None = lane.get("system") or (DEFAULT_SYSTEM if lane.get("template") == 0 else None)
     if measurement.cache != Measurement.Cache.COLD:
         return own
-    known = (await catalog.load()).template.system.replace(EVIDENCE_PLACE, "").strip()
-    return f"{new_id().hex}\n\n{known if own is None else own}"
+    if own is None:
+        pinned = Request(messages=(), template=lane.get("template"))
+        own = (await catalog.pinned(await catalog.load(), pinned)).template.system
+    return f"{new_id().hex}\n\n{own.replace(EVIDENCE_PLACE, '').strip()}"
 
 
 def _short(request: Request) -> Request:

@@ -1,9 +1,10 @@
 """A file of questions becomes a suite: JSON Lines or CSV, checked whole before a row is written.
 
-A line has ``question`` and, where it has any, ``answers`` (a list; in CSV separated by ``|``), ``id``, ``evidence`` (a
-list of passages, as text or as ``title`` and ``text``) and ``title`` or ``cluster``: what several questions have in
-common. ``answers`` of null leaves a question open: a judge says what an answer is worth, by a ``reference`` answer or a
-``rubric``. ``before`` is what was said before it, a list of ``role`` (person or model) and ``text``.
+A line has ``question`` and, where it has any, ``answers`` (a list; in CSV separated by ``|``), ``id``, ``evidence``
+(one passage or a list of them, as text or as ``title`` and ``text``) and ``title`` or ``cluster``: what several
+questions have in common. ``answers`` of null leaves a question open: a judge says what an answer is worth, by a
+``reference`` answer or a ``rubric``. A line of CSV without answers is open when it has one of these, or ``yes`` in
+``open``. ``before`` is what was said before it, a list of ``role`` (person or model) and ``text``.
 """
 
 from __future__ import annotations
@@ -87,12 +88,17 @@ def _csv(text: str) -> Iterator[Mapping[str, Any]]:
     if "question" not in (rows.fieldnames or ()):
         raise NotTaken("The first line names no column “question”. Write the names of the columns there.")
     for row in rows:
-        answers = row.get("answers") or row.get("answer") or ""
-        yield {**row, "before": None, "answers": [one.strip() for one in answers.split("|") if one.strip()]}
+        answers = [one.strip() for one in (row.get("answers") or row.get("answer") or "").split("|") if one.strip()]
+        yield {**row, "before": None, "answers": None if not answers and _is_open(row) else answers}
+
+
+def _is_open(row: Mapping[str, Any]) -> bool:
+    said = (row.get("open") or "").strip().lower()
+    return said in ("yes", "true", "1") if said else bool(row.get("reference") or row.get("rubric"))
 
 
 def _item(number: int, row: Mapping[str, Any]) -> Item:
-    question = row.get("question")
+    question, key = row.get("question"), row.get("id")
     if not isinstance(question, str) or not question.strip():
         raise NotTaken(f"Line {number} has no “question”. Write one, or take the line out.")
     if len(question) > LONGEST:
@@ -103,7 +109,7 @@ def _item(number: int, row: Mapping[str, Any]) -> Item:
         raise NotTaken(f"“answers” of line {number} is no list of texts. An unanswerable question has an empty list.")
     return Item(
         position=number,
-        key=str(row.get("id") or number)[:120],
+        key=str(number if key in (None, "") else key)[:120],
         question=question.strip(),
         answers=None if answers is None else [one for one in answers if one.strip()],
         evidence=_evidence(number, row.get("evidence")),
@@ -127,7 +133,8 @@ def _before(number: int, given: Any) -> list[dict[str, str]]:
 def _evidence(number: int, given: Any) -> list[dict[str, str]] | None:
     if given in (None, "", []):
         return None
-    passages = [{"title": "", "text": one} if isinstance(one, str) else one for one in given]
+    listed = given if isinstance(given, list) else [given]
+    passages = [{"title": "", "text": one} if isinstance(one, str) else one for one in listed]
     if not all(isinstance(one, dict) and isinstance(one.get("text"), str) for one in passages):
         raise NotTaken(
             f"“evidence” of line {number} is no list of passages. Each is a text, or has “title” and “text”."

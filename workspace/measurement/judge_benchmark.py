@@ -1,7 +1,8 @@
 """Judges held against people: RAGTruth's QA sample, in which people marked what is not in the passages.
 
 Each judge flags an answer that claims something the passages don't hold. Beside them stands length alone, at the
-threshold that other questions' answers give: what a judge that reads nothing would reach.
+threshold that other questions' answers give: what a judge that reads nothing would reach. The rule for abstention is
+held against what a reader says of the same answers, and of others from HaluEval whose first words sound like it.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ import numpy as np
 
 from retrieval import support
 from retrieval.lexical import terms
-from workspace.measurement import agreement, judging
+from workspace.measurement import abstaining, agreement, judging
 from workspace.measurement.agreement import Measured
 from workspace.router.execute import Execution
 from workspace.types import Delta, Evidence, Finished, sha256
 
+ABSTENTIONS = Path(__file__).parent / "abstentions.json"  # which answers say that they have none: ids, no texts
+READ = "RAGTruth QA, test, and 150 answers of HaluEval, by one reader"
 FOLDS = 5
 SEED = 20_261_129
 
@@ -73,6 +76,25 @@ def by_length(rows: Sequence[Marked]) -> Measured:
         cut = max(np.unique(lengths[rest]), key=lambda cut: _f1(lengths[rest] >= cut, truths[rest]))
         flagged[~rest] = lengths[~rest] >= cut
     return _measured(agreement.LENGTH, "1", [bool(one) for one in flagged], rows)
+
+
+def by_abstention(folder: Path) -> Measured:
+    """The rule over words, on answers that it was not written on. Raises FileNotFoundError."""
+    labels = {name: set(ids) for name, ids in json.loads(ABSTENTIONS.read_text()).items()}
+    told = [
+        (row["response"], row["id"] in labels["RAGTruth"], row["source_id"])
+        for row in _rows(folder / "ragtruth_qa_test_responses.jsonl.gz")
+    ]
+    told += [
+        (row["chatgpt_response"], row["ID"] in labels["HaluEval"], row["ID"])
+        for row in _rows(folder / "halueval_general_human.jsonl.gz")
+        if row["ID"] in labels["HaluEval read"]
+    ]
+    texts, truths, groups = zip(*told, strict=True)
+    flagged = [abstaining.abstains(text) for text in texts]
+    return agreement.measure(
+        agreement.ABSTENTION, agreement.abstention_version(), flagged, truths, groups, dataset=READ
+    )
 
 
 async def by_model(rows: Sequence[Marked], model: str, told: Callable[[int], None]) -> Measured:

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from workspace.measurement import asking, metrics
+from workspace.measurement import abstaining, asking
 from workspace.measurement.metrics import Cell
 from workspace.measurement.models import Gathered, Item, Judge, Judgement, Measurement, Outcome
 from workspace.router import catalog
@@ -137,13 +137,13 @@ def left(measurement: Measurement) -> list[Unit]:
 
 def asked_of(row: Outcome, lane: Mapping[str, Any], *, grounded: bool) -> list[str]:
     """What a judge can say of an answer. Of one that abstains it is known already."""
-    if metrics.abstains(row.text):
+    if abstaining.abstains(row.text):
         return []
     knows = bool(row.item.answers or row.item.reference or row.item.rubric)
     return [RIGHT] * knows + [SUPPORTED] * (grounded and not lane.get("closed"))
 
 
-async def judge(measurement: Measurement, unit: Unit, judges: Mapping[str, Judge]) -> RunState:
+async def judge(measurement: Measurement, unit: Unit, judges: Mapping[str, Judge], may_ask: asking.MayAsk) -> RunState:
     kept = await Gathered.objects.filter(measurement=measurement, item=unit.outcome.item).afirst()
     evidence = [Evidence(**one) for one in kept.evidence] if kept else []
     item = unit.outcome.item
@@ -162,7 +162,7 @@ async def judge(measurement: Measurement, unit: Unit, judges: Mapping[str, Judge
             },
         )  # fmt: skip
 
-    return await asking.run(measurement, request, keep)
+    return await asking.run(measurement, request, keep, may_ask)
 
 
 def asked(model: str, system: str, told: str, *, person: UUID | int | None = None) -> Request:

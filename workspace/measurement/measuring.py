@@ -1,61 +1,69 @@
 """A measurement on its way: every item to every lane, one answer at a time, in an order that favours nobody.
 
 Items come in an order drawn by the seed; within an item the lanes are drawn too, so what the hour does to a provider it
-does to all. Each lane first answers a few items that count for nothing. Timed completions follow in random blocks, then
-the judge. What counts is stored in the transaction that settles its run: a killed server goes on with the next one.
+does to all. Each lane first answers a few questions of no suite, which count for nothing. Timed completions follow in
+random blocks, then the judge. What counts is stored in the transaction that settles its run: a killed server goes on
+with the next one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Iterator
-from datetime import timedelta
 from functools import partial
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from channels.db import database_sync_to_async
 from django.conf import settings
-from django.db.models import Q, QuerySet
-from django.utils import timezone
 
-from workspace.hub import PROCESS
-from workspace.measurement import asking, corpus, drift, judging, preferring, progress
+from workspace.measurement import asking, corpus, drift, judging, preferring, progress, taking
 from workspace.measurement.asking import Unit
 from workspace.measurement.models import Item, Measurement
+from workspace.measurement.pace import Pace
 from workspace.router import catalog
 from workspace.router.states import RunState
 from workspace.types import sha256
 from workspace.writes import writer
 
-State = Measurement.State
 PATIENCE = 900.0  # seconds that a collection may take to be indexed
-BEAT = 5.0  # seconds between signs of life
-DEAD_AFTER = timedelta(seconds=15)  # without one, another process goes on with it
 CACHES = {
     Measurement.Cache.TEMPLATE: "warm for the template, cold for an item's own passages",
     Measurement.Cache.WARM: "warm: every prompt is sent once, for one token, before it is measured",
     Measurement.Cache.COLD: "cold: every prompt begins with a number that no other has",
 }
+AGAIN = "; times to the first token are of the first repeat, since the others send the same prompts again"
+
+_turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
 
 async def measure(measurement_id: UUID) -> None:
-    """Go on with a measurement until it is done, paused or taken by nobody; nothing when another process has it."""
-    measurement = await writer.submit(lambda: _take(measurement_id))
-    if measurement is None:
-        return
-    beating = asyncio.create_task(_keep_beating(measurement_id))
-    try:
-        for part in (_answers, _completions, _verdicts, _preferences):
-            if not await part(measurement):
-                return
-        await writer.submit(lambda: _finish(measurement))
-    finally:
-        beating.cancel()
+    """Go on with a measurement until it is done or paused; nothing when another process has it. Who is told to go on
+    while the last answer before a pause is still being written waits for it: else it would be asked for twice."""
+    turn = _turns.setdefault(measurement_id, asyncio.Lock())
+    async with turn:
+        measurement = await writer.submit(lambda: taking.take(measurement_id))
+        if measurement is None:
+            return
+        beating = asyncio.create_task(taking.keep_beating(measurement_id))
+        try:
+            await _go_on(measurement)
+        finally:
+            beating.cancel()
 
 
-async def _answers(measurement: Measurement) -> bool:
+async def _go_on(measurement: Measurement) -> None:
+    pace = Pace(measurement)
+    for part in (_answers, _completions, _verdicts, _preferences):
+        if not await part(measurement, pace):
+            return
+    # Two reports are counted for it: not on the thread that everybody's answers are written by.
+    await database_sync_to_async(drift.look, thread_sensitive=False)(measurement)
+    await writer.submit(lambda: taking.finish(measurement.pk))
+
+
+async def _answers(measurement: Measurement, pace: Pace) -> bool:
     """Every answer that is left; False when it can't go on."""
     units = await database_sync_to_async(_left)(measurement)
     if not measurement.held:
@@ -63,82 +71,48 @@ async def _answers(measurement: Measurement) -> bool:
     if units and settings.LOCAL_MODELS and measurement.grounded:
         await _indexed(measurement)
     for lane in sorted({unit.lane for unit in units}):
-        for item in [unit.item for unit in units if unit.lane == lane][: measurement.warmups]:
-            if await asking.answer(measurement, Unit(item, lane, 0), counts=False) is RunState.INTERRUPTED:
-                return False
-    pace = _Pace(measurement)
-    for unit in units:
-        if (
-            not await pace.may_go_on(measurement.lanes[unit.lane]["model"])
-            or await asking.answer(measurement, unit) is RunState.INTERRUPTED
-        ):
-            return False  # where the server stops, its next start goes on
-    return True
-
-
-async def _completions(measurement: Measurement) -> bool:
-    left = await database_sync_to_async(_completions_left)(measurement)
-    for lane in sorted({lane for lane, _ in left}):
         for number in range(measurement.warmups):
-            if await asking.complete(measurement, lane, number, counts=False) is RunState.INTERRUPTED:
+            if await asking.warm_up(measurement, lane, number, pace.may_ask) is RunState.INTERRUPTED:
                 return False
-    pace = _Pace(measurement)
-    for lane, number in left:
-        if (
-            not await pace.may_go_on(measurement.lanes[lane]["model"])
-            or await asking.complete(measurement, lane, number) is RunState.INTERRUPTED
-        ):
+    for unit in units:
+        if not await pace.goes_on(await asking.answer(measurement, unit, pace.may_ask)):
             return False
     return True
 
 
-async def _verdicts(measurement: Measurement) -> bool:
+async def _completions(measurement: Measurement, pace: Pace) -> bool:
+    left = await database_sync_to_async(_completions_left)(measurement)
+    for lane in sorted({lane for lane, _ in left}):
+        for number in range(measurement.warmups):
+            ended = await asking.complete(measurement, lane, number, pace.may_ask, counts=False)
+            if ended is RunState.INTERRUPTED:
+                return False
+    for lane, number in left:
+        if not await pace.goes_on(await asking.complete(measurement, lane, number, pace.may_ask)):
+            return False
+    return True
+
+
+async def _verdicts(measurement: Measurement, pace: Pace) -> bool:
     left = await database_sync_to_async(judging.left)(measurement)
     if not left:
         return True
     judges = {a: await writer.submit(partial(judging.judge_of, measurement.judge, a)) for a in judging.ASKS}
-    pace = _Pace(measurement)
     for unit in left:
-        if (
-            not await pace.may_go_on(measurement.judge)
-            or await judging.judge(measurement, unit, judges) is RunState.INTERRUPTED
-        ):
+        if not await pace.goes_on(await judging.judge(measurement, unit, judges, pace.may_ask)):
             return False
     return True
 
 
-async def _preferences(measurement: Measurement) -> bool:
+async def _preferences(measurement: Measurement, pace: Pace) -> bool:
     left = await database_sync_to_async(preferring.left)(measurement)
     if not left:
         return True
     judge = await writer.submit(partial(judging.judge_of, measurement.judge, judging.BETTER))
-    pace = _Pace(measurement)
     for unit in left:
-        if (
-            not await pace.may_go_on(measurement.judge)
-            or await preferring.prefer(measurement, unit, judge) is RunState.INTERRUPTED
-        ):
+        if not await pace.goes_on(await preferring.prefer(measurement, unit, judge, pace.may_ask)):
             return False
     return True
-
-
-class _Pace:
-    """No model is asked more often than it may be, and nobody while the measurement is paused or has spent enough."""
-
-    def __init__(self, measurement: Measurement) -> None:
-        self._id = measurement.pk
-        self._every = 60 / measurement.per_minute if measurement.per_minute else 0.0
-        self._due: dict[str, float] = {}
-
-    async def may_go_on(self, model: str) -> bool:
-        while True:
-            if not await writer.submit(lambda: _may_go_on(self._id)):
-                return False
-            wait = self._due.get(model, 0.0) - time.monotonic()
-            if wait <= 0:
-                self._due[model] = time.monotonic() + self._every
-                return True
-            await asyncio.sleep(min(wait, BEAT))
 
 
 def order(measurement: Measurement) -> list[Unit]:
@@ -155,51 +129,34 @@ def order(measurement: Measurement) -> list[Unit]:
     return units
 
 
-def pause(measurement: Measurement, why: str = "Somebody paused it.") -> None:
-    Measurement.objects.filter(pk=measurement.pk, state__in=[State.QUEUED, State.RUNNING]).update(
-        state=State.PAUSED, why=why, worker="", heartbeat=None
-    )
-
-
-def waiting() -> list[UUID]:
-    """Measurements that somebody should go on with."""
-    stale = Q(state=State.RUNNING) & (Q(heartbeat=None) | Q(heartbeat__lt=timezone.now() - DEAD_AFTER))
-    found = Measurement.objects.filter(Q(state=State.QUEUED) | stale)
-    return list(found.order_by("created").values_list("pk", flat=True))
-
-
-def running() -> list[UUID]:
-    """Measurements that some process has, or had when it died."""
-    return list(Measurement.objects.filter(state=State.RUNNING).values_list("pk", flat=True))
-
-
-def forsake() -> None:
-    """The only process of a workspace starts: whoever measured before is dead."""
-    Measurement.objects.filter(state=State.RUNNING).exclude(worker=PROCESS).update(heartbeat=None)
-
-
 async def _indexed(measurement: Measurement) -> None:
     """Wait until the suite's texts can be searched by meaning; not for ever, for words alone do too."""
     collection = measurement.suite.collection_id
     ends = asyncio.get_running_loop().time() + PATIENCE
     while collection and not await database_sync_to_async(corpus.is_ready)(collection):
-        if asyncio.get_running_loop().time() > ends or not await database_sync_to_async(_mine(measurement.pk).exists)():
+        still = await database_sync_to_async(taking.mine(measurement.pk).exists)()
+        if not still or asyncio.get_running_loop().time() > ends:
             return
         await asyncio.sleep(1)
 
 
 async def _hold(measurement: Measurement) -> None:
-    """Write down what is the same for every lane, before the first answer."""
+    """Write down what is the same for every lane, before the first answer, and pin it: versions that come later are not
+    what was measured."""
     known = await catalog.load()
     lanes = [lane for lane in measurement.lanes if lane["model"] in known.candidates]
+    for lane in lanes:
+        one = known.candidates[lane["model"]]
+        lane["version"], lane["provider_version"] = one.version_id, one.provider_version_id
+        lane["template"] = known.template.version_id or 0
     held = measurement.held = {
         "template": f"version {known.template.version_id}" if known.template.version_id else "built in",
         "template digest": sha256(known.template.system)[:12],
         "evidence": "gathered once for each item" if measurement.grounded else "none: closed book",
         "seed": f"{measurement.seed}, where a provider takes one",
         "order": f"random blocks of {len(measurement.lanes)}: items and, within each, lanes drawn by the seed",
-        "warm-up": f"{measurement.warmups} answers a lane, thrown away",
-        "prefix cache": CACHES[Measurement.Cache(measurement.cache)],
+        "warm-up": f"{measurement.warmups} answers a lane to questions of no suite, thrown away",
+        "prefix cache": CACHES[Measurement.Cache(measurement.cache)] + (AGAIN if measurement.repeats > 1 else ""),
         "at once": "one answer",
         **(
             {"rate": f"{measurement.per_minute} answers a minute of one model, at most"}
@@ -212,37 +169,8 @@ async def _hold(measurement: Measurement) -> None:
         asks = [*judging.ASKS, *([judging.BETTER] if measurement.pairwise else [])]
         judges = [await writer.submit(partial(judging.judge_of, measurement.judge, a)) for a in asks]
         held["judge"] = f"{measurement.judge}, both orders, digest {', '.join(one.digest[:8] for one in judges)}"
-    await writer.submit(lambda: Measurement.objects.filter(pk=measurement.pk).update(held=held))
-
-
-def _take(id: UUID) -> Measurement | None:
-    mine = Measurement.objects.filter(pk__in=waiting(), pk=id).update(
-        state=State.RUNNING, worker=PROCESS, heartbeat=timezone.now(), why=""
-    )
-    return Measurement.objects.select_related("suite", "owner").get(pk=id) if mine else None
-
-
-def _mine(id: UUID) -> QuerySet[Measurement]:
-    """The measurement while this process has it: not once it is paused, or taken by another."""
-    return Measurement.objects.filter(pk=id, state=State.RUNNING, worker=PROCESS)
-
-
-async def _keep_beating(id: UUID) -> None:
-    """Say that this process lives, however long one answer takes."""
-    while True:
-        await asyncio.sleep(BEAT)
-        await writer.submit(lambda: _mine(id).update(heartbeat=timezone.now()))
-
-
-def _may_go_on(id: UUID) -> bool:
-    """False when it is paused, taken by another, or has spent what it may."""
-    measurement = _mine(id).first()
-    if measurement is None:
-        return False
-    if measurement.budget is not None and progress.spent(measurement) >= measurement.budget:
-        pause(measurement, f"Its budget of ${measurement.budget:f} is spent. Raise it, and go on.")
-        return False
-    return True
+    row = Measurement.objects.filter(pk=measurement.pk)
+    await writer.submit(lambda: row.update(held=held, lanes=measurement.lanes))
 
 
 def _left(measurement: Measurement) -> list[Unit]:
@@ -266,8 +194,3 @@ def _blocks(measurement: Measurement) -> Iterator[tuple[int, int]]:
     for number in range(measurement.completions):
         chance.shuffle(lanes)
         yield from ((lane, number) for lane in lanes)
-
-
-def _finish(measurement: Measurement) -> None:
-    if _mine(measurement.pk).update(state=State.DONE, finished=timezone.now(), worker="", heartbeat=None):
-        drift.look(measurement)

@@ -13,21 +13,11 @@ from collections import Counter
 from collections.abc import Sequence
 from enum import StrEnum
 
+from workspace.measurement.abstaining import abstains
+
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _CITED = re.compile(r"\[\d{1,3}(?:\s*,\s*\d{1,3})*\]")
-_NOT = (
-    r"do(?:es)?(?: not|n't)|\bno(?:t|ne)?\b.{0,20}|cannot|can't|could not|couldn't|unable to|isn't|is not|are not"
-    "|aren't"
-)
-_TELLS = "answer|information|mention|provide|contain|state|say|specif|know|found|find|given|available|determin|support"
-_NOTHING = re.compile(
-    rf"(?:{_NOT}).{{0,60}}(?:{_TELLS})"
-    r"|\bno (?:answer|information|mention|passage|evidence)\b"
-    r"|\bnot (?:mentioned|stated|given|specified|provided|found)\b"
-    r"|\bunanswerable\b|^\s*(?:i don't know|unknown|n/?a|none)\W*$",
-    re.IGNORECASE | re.DOTALL,
-)
 
 
 class Cell(StrEnum):
@@ -62,11 +52,6 @@ def contains(text: str, gold: Sequence[str]) -> bool:
 def f1(text: str, gold: Sequence[str]) -> float:
     """Of words in common, the best of all gold answers."""
     return max((_f1(normal(text).split(), normal(one).split()) for one in gold), default=0.0)
-
-
-def abstains(text: str) -> bool:
-    """Whether a text says that it has no answer, in its first sentences. A rule over words, and named as such."""
-    return not text.strip() or bool(_NOTHING.search(_CITED.sub(" ", text)[:300]))
 
 
 def cell(text: str, gold: Sequence[str] | None) -> Cell:

@@ -1,4 +1,4 @@
-"""Suites of questions, and what models made of them. A suite and its items never change: another file is another
+"""Suites of questions, and what models made of them. The items of a suite never change: another file is another
 suite."""
 
 from __future__ import annotations
@@ -26,6 +26,29 @@ class Suite(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class SuiteShare(models.Model):
+    """A suite that others may measure, and read the reports of: one person, or everybody in a group."""
+
+    suite = models.ForeignKey(Suite, on_delete=models.CASCADE, related_name="shares")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+")
+    group = models.ForeignKey("auth.Group", null=True, on_delete=models.CASCADE, related_name="+")
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["suite", "person"], name="one_suite_share_a_person"),
+            models.UniqueConstraint(fields=["suite", "group"], name="one_suite_share_a_group"),
+            models.CheckConstraint(
+                condition=models.Q(person__isnull=False, group__isnull=True)
+                | models.Q(person__isnull=True, group__isnull=False),
+                name="suite_share_is_with_one",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.person or self.group)
 
 
 class Item(models.Model):
@@ -70,7 +93,9 @@ class Schedule(models.Model):
 
 class Measurement(models.Model):
     """One run of a suite over several lanes: ``lanes`` is a list of ``label``, ``model`` and, where given,
-    ``parameters``, ``system`` and ``closed``: asked without passages. What was held equal stands in ``held``;
+    ``parameters``, ``system`` and ``closed``: asked without passages. From the first answer on a lane names the
+    ``version`` of its model, the ``provider_version`` and the ``template`` (0 is the built-in one) that it keeps. What
+    was held equal stands in ``held``;
     ``drift`` says how it differs from the one that its schedule began before."""
 
     class State(models.TextChoices):
@@ -96,6 +121,9 @@ class Measurement(models.Model):
     grounded = models.BooleanField(default=True, help_text="Every lane reads the same passages; else none reads any.")
     seed = models.PositiveIntegerField(default=0)
     budget = models.DecimalField(max_digits=10, decimal_places=4, null=True, help_text="US dollars, at most.")
+    aside = models.DecimalField(
+        max_digits=14, decimal_places=8, default=0, help_text="US dollars spent on calls that count for nothing."
+    )
     cache = models.CharField(max_length=8, choices=Cache, default=Cache.TEMPLATE)
     per_minute = models.PositiveIntegerField(null=True, help_text="Answers of one model, at most.")
     completions = models.PositiveSmallIntegerField(default=0, help_text="Timed completions of 256 tokens, a lane.")

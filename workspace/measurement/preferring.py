@@ -81,7 +81,7 @@ def preferred(said: str, order: int) -> str:
     return swapped.get(Side(said), Side(said)) if said and order else said
 
 
-async def prefer(measurement: Measurement, unit: Unit, judge: Judge) -> RunState:
+async def prefer(measurement: Measurement, unit: Unit, judge: Judge, may_ask: asking.MayAsk) -> RunState:
     item = unit.first.item
     kept = await Gathered.objects.filter(measurement=measurement, item=item).afirst()
     system, told = prompt(
@@ -102,6 +102,5 @@ async def prefer(measurement: Measurement, unit: Unit, judge: Judge) -> RunState
             },
         )  # fmt: skip
 
-    return await asking.run(
-        measurement, judging.asked(measurement.judge, system, told, person=measurement.owner_id), keep
-    )
+    request = judging.asked(measurement.judge, system, told, person=measurement.owner_id)
+    return await asking.run(measurement, request, keep, may_ask)

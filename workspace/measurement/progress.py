@@ -11,6 +11,7 @@ from django.db.models import QuerySet, Sum
 from retrieval.claims import FINAL
 from retrieval.models import Document
 from workspace.measurement import judging, preferring
+from workspace.measurement.metrics import Cell
 from workspace.measurement.models import Agreement, Completion, Item, Judgement, Measurement, Outcome, Preference
 
 
@@ -63,12 +64,20 @@ def answers_of(measurement: Measurement) -> int:
 
 
 def spent(measurement: Measurement) -> Decimal:
-    """US dollars of answers, completions, verdicts and preferences whose price is known."""
+    """US dollars, where a price is known: of answers, completions, verdicts and preferences, and of calls that count
+    for nothing."""
     judgements = Judgement.objects.filter(outcome__measurement=measurement)
     parts: tuple[QuerySet[Outcome] | QuerySet[Completion] | QuerySet[Judgement] | QuerySet[Preference], ...] = (
         measurement.outcomes.all(), measurement.timed.all(), judgements, measurement.preferences.all(),
     )  # fmt: skip
-    return sum((rows.aggregate(all=Sum("cost"))["all"] or Decimal(0) for rows in parts), Decimal(0))
+    aside = Measurement.objects.values_list("aside", flat=True).get(pk=measurement.pk)
+    return sum((rows.aggregate(all=Sum("cost"))["all"] or Decimal(0) for rows in parts), aside)
+
+
+def failed(measurement: Measurement) -> int:
+    """Answers and timed completions that can be asked for again."""
+    answers = measurement.outcomes.filter(cell=Cell.UNSCORED)
+    return answers.count() + measurement.timed.exclude(failure=None).count()
 
 
 def timed_lanes(measurement: Measurement) -> list[int]:

@@ -13,6 +13,7 @@ from itertools import combinations
 from typing import Any
 
 from workspace.measurement import consistency, judging, preferences, progress, speed, statistics, verdicts
+from workspace.measurement.abstaining import RULE
 from workspace.measurement.consistency import Likeness, Steadiness
 from workspace.measurement.metrics import ATTEMPTED, Cell
 from workspace.measurement.models import Item, Measurement, Outcome
@@ -29,6 +30,7 @@ KEPT = 16  # reports in memory
 FORMULAS = {
     "correct": "answerable questions whose answer names a gold answer / all answerable ones that were scored",
     "hallucinated": "(wrong + invented) / (correct + wrong + invented)",
+    "abstained": RULE,
     "attempted": "(correct + wrong + invented) / all that were scored",
     "right": "(correct + rightly abstained) / all that were scored; what two models are compared by",
     "exact match": "the whole answer is a gold answer, in SQuAD’s normal form: lower case, no punctuation, no articles",
@@ -48,6 +50,7 @@ EVERY_FORMULA = {
 }  # fmt: skip
 
 
+Cache = Measurement.Cache
 Right = Callable[[Outcome], bool | None]
 
 
@@ -248,7 +251,7 @@ def _lane(
         f1=_mean([row for row in answered if row.item.answers != []], lambda row: row.f1),
         exact=_rate(answerable, lambda row: row.exact),
         closed_book=None if twin is None else _closed(by_lane[twin]),
-        speed=speed.speed(answered),
+        speed=speed.speed([row for row in answered if not (row.repeat and measurement.cache == Cache.TEMPLATE)]),
         completed=speed.completed(timed) if measurement.completions else None,
         tokens=_average([float(row.tokens_output) for row in answered if row.tokens_output is not None]),
         per_thousand=None

@@ -11,7 +11,7 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 
 from workspace import loops
-from workspace.measurement import measuring
+from workspace.measurement import measuring, taking
 
 logger = logging.getLogger(__name__)
 
@@ -32,12 +32,18 @@ def queue(measurement_id: UUID) -> None:
         logger.warning("The queue does not answer; measurement %s waits for the next start.", measurement_id)
 
 
+def revive() -> None:
+    """Whatever a worker had that died is queued for another, though none starts."""
+    for id in taking.revive():
+        queue(id)
+
+
 @worker_ready.connect
 def _resume(**kwargs: object) -> None:
     if settings.REDIS_URL:  # another worker's that is dead is not known to be, yet
-        for id in measuring.running():
-            go_on.apply_async([str(id)], countdown=measuring.DEAD_AFTER.total_seconds() + 1)
+        for id in taking.running():
+            go_on.apply_async([str(id)], countdown=taking.DEAD_AFTER.total_seconds() + 1)
     else:
-        measuring.forsake()
-    for id in measuring.waiting():
+        taking.forsake()
+    for id in taking.waiting():
         queue(id)

@@ -6,16 +6,23 @@ import asyncio
 import json
 import time
 from argparse import ArgumentParser
+from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
+from channels.db import database_sync_to_async
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from workspace import control, ownership
 from workspace.prepare import prepare
 
+if TYPE_CHECKING:
+    from workspace.measurement.models import Measurement
+
+HALTED = ("done", "paused")
 LOOK = 0.5  # seconds between two looks at a measurement of the server's
 
 
@@ -72,27 +79,41 @@ class Command(BaseCommand):
                 f"{settings.DATA_DIR} is in use ({elsewhere.owner}), and that does not answer yet. Try again."
             ) from None
         prepare(lambda step: self.stderr.write(f"… {step}"))
-        from workspace.measurement import measuring
+        from workspace.measurement import measuring, taking
 
+        if not settings.REDIS_URL:
+            taking.forsake()  # an earlier one that was killed
         answer = control.begin_checklist(fields, queued=False)
         if "measurement" in answer:
             settings.LOCAL_MODELS = False  # no model host runs beside this command
-            asyncio.run(measuring.measure(answer["measurement"]))
+            asyncio.run(self._go_on(answer["measurement"], measuring.measure))
         return answer
+
+    async def _go_on(self, id: str, measure: Callable[[UUID], Coroutine[Any, Any, None]]) -> None:
+        """Again and again: with Redis, a process that was killed is not known to be dead at once."""
+        tell = database_sync_to_async(self._tell)
+        while (await tell(id)).state not in HALTED:
+            going = asyncio.create_task(measure(UUID(id)))
+            while not going.done():
+                await asyncio.wait({going}, timeout=LOOK)
+                await tell(id)
+            await going
+            await asyncio.sleep(LOOK)
 
     def _wait(self, id: str) -> None:
         """Until it is done or paused, telling how far it is."""
+        while (measurement := self._tell(id)).state not in HALTED:
+            time.sleep(LOOK)
+        self.stderr.write(f"\n{measurement.why}" if measurement.why else "")
+
+    def _tell(self, id: str) -> Measurement:
         from workspace.measurement.models import Measurement
         from workspace.measurement.progress import progress
 
-        while True:
-            measurement = Measurement.objects.get(pk=id)
-            told = ", ".join(f"{one.done} of {one.of} {one.part}" for one in progress(measurement))
-            self.stderr.write(f"\r{told}", ending="")
-            if measurement.state in (Measurement.State.DONE, Measurement.State.PAUSED):
-                self.stderr.write(f"\n{measurement.why}" if measurement.why else "")
-                return
-            time.sleep(LOOK)
+        measurement = Measurement.objects.get(pk=id)
+        told = ", ".join(f"{one.done} of {one.of} {one.part}" for one in progress(measurement))
+        self.stderr.write(f"\r{told}", ending="")
+        return measurement
 
     def _print(self, id: str, *, as_json: bool) -> None:
         from workspace.measurement import exports

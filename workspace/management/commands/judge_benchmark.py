@@ -14,7 +14,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 
 class Command(BaseCommand):
-    help = "Measure judges on RAGTruth's QA sample: ragtruth_qa_test_sources and _responses, gzipped. Reports show it."
+    help = (
+        "Measure judges on RAGTruth's QA sample (ragtruth_qa_test_sources and _responses), and the rule that reads "
+        "whether an answer abstains on it and on HaluEval's (halueval_general_human), gzipped. Reports show it."
+    )
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -29,9 +32,10 @@ class Command(BaseCommand):
 
         try:
             rows = judge_benchmark.read(options["folder"])[: options["first"]]
+            abstention = judge_benchmark.by_abstention(options["folder"])
         except FileNotFoundError as missing:
             raise CommandError(f"{missing.filename} is not there. Name the folder that holds the sample.") from None
-        found = [judge_benchmark.by_support(rows), judge_benchmark.by_length(rows)]
+        found = [judge_benchmark.by_support(rows), judge_benchmark.by_length(rows), abstention]
         if options["release"]:
             agreement.write(found)
         if options["model"]:
@@ -39,6 +43,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps([asdict(one) for one in found], indent=2))
             return
+        self.stdout.write(f"{abstention.answers} answers were read for whether they abstain ({abstention.dataset}).")
         marked = sum(row.hallucinated for row in rows)
         self.stdout.write(f"{len(rows)} answers; in {marked} people marked something that is not in the passages.\n")
         for one in found:
