@@ -18,7 +18,6 @@ from workspace.types import canonical, sha256
 
 MUCH_SLOWER = 1.25  # times the first token's median before, with intervals that do not touch
 MANY_FAILED = 0.05  # more of all answers that failed
-LEVEL = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,19 +52,19 @@ def between(now: Measurement, before: Measurement) -> list[Moved]:
                 [items[0][item][1] for item in both],
             )  # fmt: skip
             found.append((lane, other, pair))
-    adjusted = statistics.holm([pair.p for _, _, pair in found])
+    told = statistics.together([pair for _, _, pair in found])
     return [
         Moved(
             label=lane.label,
             pair=pair,
             p=p,
-            told=pair.tells(p, LEVEL),
+            told=tells,
             correct=(lane.correct, other.correct),
             hallucinated=(lane.hallucinated, other.hallucinated),
             first_token=(lane.first_token, other.first_token),
             failed=(_share(lane.unscored, lane.answers), _share(other.unscored, other.answers)),
         )
-        for (lane, other, pair), p in zip(found, adjusted, strict=True)
+        for (lane, other, _), (pair, p, tells) in zip(found, told, strict=True)
     ]
 
 

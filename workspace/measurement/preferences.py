@@ -150,15 +150,15 @@ def _pairs(measurement: Measurement, judged: dict[tuple[int, int], list[Judged]]
         pair: [one for one in judged.get(pair, []) if one.won is not None]
         for pair in combinations(range(len(labels)), 2)
     }
-    told = [(pair, rows, _paired(rows, [one.won or 0 for one in rows])) for pair, rows in scored.items() if rows]
-    adjusted = statistics.holm([pair.p for _, _, pair in told])
+    every = {pair: rows for pair, rows in scored.items() if rows}
+    told = statistics.together([_paired(rows, [one.won or 0 for one in rows]) for rows in every.values()])
     return [
         Preferred(
             first=labels[first],
             second=labels[second],
             pair=pair,
             p=p,
-            told=pair.tells(p),
+            told=tells,
             ties=sum(one.won == 0 for one in rows),
             same=sum(one.same for one in rows),
             flips=_flips(rows),
@@ -166,7 +166,7 @@ def _pairs(measurement: Measurement, judged: dict[tuple[int, int], list[Judged]]
             by_length=_paired(rows, [one.longer for one in rows]),
             longer=_sided(rows, [one.longer for one in rows]),
         )
-        for ((first, second), rows, pair), p in zip(told, adjusted, strict=True)
+        for ((first, second), rows), (pair, p, tells) in zip(every.items(), told, strict=True)
     ]
 
 

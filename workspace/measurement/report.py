@@ -37,11 +37,14 @@ FORMULAS = {
     "misread": "wrong answers whose passages held one: the model’s",
     "closed book": "the same questions without passages, correct / answerable: what a model knew before",
     "1,000 answers": "mean cost of an answer × 1,000; unknown where a price is",
-    "interval": "95 %: Wilson for shares, order statistics for medians, else 2,000 bootstrap samples; items and, where "
-    "there are any, clusters are drawn, and the wider one is shown",
-    "apart": "McNemar’s exact test on items that one of two has right, p adjusted by Holm for all pairs; told when p < "
-    "0.05 and the interval of the difference leaves out 0",
-    "would tell": "items at which McNemar’s test would see a difference of this size with 80 % power",
+    "interval": "95 %: Wilson for shares, order statistics for medians, else 2,000 bootstrap samples, their percentiles "
+    "as far apart as Student’s t asks for; items and, where there are any, clusters are drawn, and the wider one is "
+    "shown",
+    "apart": "McNemar’s exact test on items that one of two has right; where there are clusters, the share of all ways "
+    "to change the signs of their differences that lie as far from 0, if that is larger; p adjusted by Holm for all "
+    "pairs; told when p < 0.05 and the interval of the difference leaves out 0",
+    "would tell": "items at which McNemar’s test would see a difference of this size with 80 % power, at 0.05 / pairs, "
+    "times by how much clusters tell less than as many independent items",
 }
 EVERY_FORMULA = {
     **FORMULAS, **speed.FORMULAS, **verdicts.FORMULAS, **preferences.FORMULAS, **consistency.FORMULAS,
@@ -287,10 +290,10 @@ def _pairs(labels: Sequence[str], lanes: Sequence[Sequence[Outcome]], right: Rig
         if both:
             first, second = ([items[lane][item][0] for item in both] for lane in (a, b))
             found.append((labels[a], labels[b], statistics.paired(first, second, [items[a][item][1] for item in both])))
-    adjusted = statistics.holm([pair.p for _, _, pair in found])
+    told = statistics.together([pair for _, _, pair in found])
     return [
-        PairReport(first=a, second=b, pair=pair, p=p, told=pair.tells(p))
-        for (a, b, pair), p in zip(found, adjusted, strict=True)
+        PairReport(first=a, second=b, pair=pair, p=p, told=tells)
+        for (a, b, _), (pair, p, tells) in zip(found, told, strict=True)
     ]
 
 
