@@ -105,7 +105,7 @@ def test_clusters_that_differ_need_more_items_than_independent_ones() -> None:
     first = [cluster % 6 in (0, 1) for cluster in range(30) for _ in range(5)]
     second = [cluster % 6 == 2 for cluster in range(30) for _ in range(5)]
     clusters = [n // 5 for n in range(150)]
-    [(apart, _, told)] = statistics.together([statistics.paired(first, second)])
+    [(_, _, told)] = statistics.together([statistics.paired(first, second)])
     [(together, p, tells)] = statistics.together([statistics.paired(first, second, clusters)])
     assert told and not tells and p == pytest.approx(stats.binomtest(5, 15).pvalue)
     assert together.design == pytest.approx(5) and together.needed and together.needed > 150

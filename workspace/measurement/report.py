@@ -37,9 +37,8 @@ FORMULAS = {
     "misread": "wrong answers whose passages held one: the model’s",
     "closed book": "the same questions without passages, correct / answerable: what a model knew before",
     "1,000 answers": "mean cost of an answer × 1,000; unknown where a price is",
-    "interval": "95 %: Wilson for shares, order statistics for medians, else 2,000 bootstrap samples, their percentiles "
-    "as far apart as Student’s t asks for; items and, where there are any, clusters are drawn, and the wider one is "
-    "shown",
+    "interval": "95 %: Wilson for shares, order statistics for medians, else percentiles of 2,000 bootstrap samples, "
+    "as far apart as Student’s t asks for; items and, where there are any, clusters are drawn, the wider one is shown",
     "apart": "McNemar’s exact test on items that one of two has right; where there are clusters, the share of all ways "
     "to change the signs of their differences that lie as far from 0, if that is larger; p adjusted by Holm for all "
     "pairs; told when p < 0.05 and the interval of the difference leaves out 0",

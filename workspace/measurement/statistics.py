@@ -259,10 +259,16 @@ def _interval(value: float, above: Array, below: Array) -> Interval:
 
 def middle(value: float, drawn: Array, n: int) -> Interval:
     """The middle of what was drawn again from n things, as wide as an interval by Student's t would be: percentiles
-    alone are too narrow by the factor √((n - 1) / n) · z / t (Hesterberg, 2015, “expanded percentile”)."""
-    outside = NORMAL.cdf(-math.sqrt(n / (n - 1)) * student(n - 1)) if n > 1 else 0.0
+    alone are too narrow by √((n - 1) / n) · z / t (Hesterberg, 2015: “expanded percentile”)."""
+    outside = NORMAL.cdf(-Z * stretch(n))
     low, high = np.quantile(drawn, [outside, 1 - outside])
     return Interval(value, float(low), float(high))
+
+
+def stretch(n: int) -> float:
+    """By how much an error that is drawn again from n things is too small, to the first order."""
+    freedom = max(1, n - 1)
+    return math.sqrt(n / freedom) * student(freedom) / Z
 
 
 def student(freedom: int) -> float:
