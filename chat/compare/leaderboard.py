@@ -1,18 +1,16 @@
 """Which models people prefer, from their votes. Blind and sighted votes are never mixed.
 
 The best of several lanes is one match against each of the others, which for a choice of one among many is what the
-model of Bradley, Terry and Luce expects; a tie, or all bad, is a tie of every two. Lanes that failed or were stopped
-are left out, and so is a model as its own rival. Votes are drawn again whole.
+model of Bradley, Terry and Luce expects; a tie, or all bad, is a tie of every two, and all of those together count as
+many matches as a choice does. Lanes that failed or were stopped are left out, and so is a model as its own rival.
 """
 
 from __future__ import annotations
 
-import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import combinations
 from typing import Any
 from uuid import UUID
 
@@ -21,13 +19,17 @@ from django.db.models import QuerySet
 from chat.compare.style import NAMES, differences, style_of
 from chat.compare.topics import TOPICS, topic_of
 from chat.models import Lane, Message, Vote
-from workspace.measurement.bradley_terry import Gap, Match, Strength, Table, islands, table
+from workspace.measurement import statistics
+from workspace.measurement.bradley_terry import Gap, Match, Strength, Table, compared, islands, table
+from workspace.measurement.statistics import Interval
 from workspace.router import catalog
 from workspace.router.decide import may_use
 from workspace.router.states import RunState
+from workspace.types import sha256
 
 LEAST = 20  # votes that a model must have to be ranked
 MOST = 5_000  # of the newest votes
+WORDS = 4  # of an instruction that name it
 BY = ("model", "settings", "router")
 
 
@@ -45,7 +47,7 @@ class Wanted:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """One row: a strength, the mark of its model, where its interval lies on the drawing's scale (0 to 1), and what
-    its answers took: dollars for a thousand, and the median second of the first token."""
+    its answers took: dollars for a thousand, and the median second of the first token, where there are enough."""
 
     strength: Strength
     mark: int | None
@@ -53,12 +55,13 @@ class Standing:
     at: float
     high: float
     per_thousand: Decimal | None = None
-    first_token: float | None = None
+    first_token: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leaderboard:
-    """``few`` have too few votes to be ranked; ``apart`` never met those that are, not even by others."""
+    """``few`` have too few votes to be ranked, each with how many count: those with others that are ranked. ``apart``
+    never met those that are, not even by others. ``over_people`` says that people were drawn again, not votes alone."""
 
     standings: Sequence[Standing] = ()
     gaps: Sequence[Gap] = ()
@@ -70,6 +73,7 @@ class Leaderboard:
     people: int = 0
     ties: int = 0
     all_bad: int = 0
+    over_people: bool = False
 
     @property
     def first(self) -> Sequence[str]:
@@ -96,10 +100,8 @@ def leaderboard(groups: set[str], wanted: Wanted) -> Leaderboard:
     lanes = _lanes(votes, known)
     labels = {lane.pk: label for each in lanes.values() for lane in each if (label := _label(lane, wanted.by))}
     matches = [match for vote in votes for match in _matches(vote, lanes[vote.comparison_id], labels, wanted.held)]
-    counts = _counts(matches)
-    enough = {name for name, n in counts.items() if n >= LEAST}
-    ranked = [match for match in matches if match.first in enough and match.second in enough]
-    met = islands(ranked)[:1]
+    ranked, few = _ranked(matches)
+    met = islands(ranked)
     main = met[0] if met else set()
     found = table([match for match in ranked if match.first in main], styled=bool(wanted.held))
     every = [lane for each in lanes.values() for lane in each if lane.pk in labels]
@@ -107,14 +109,15 @@ def leaderboard(groups: set[str], wanted: Wanted) -> Leaderboard:
     return Leaderboard(
         standings=_placed(found, marks, _took(every, labels)),
         gaps=found.gaps,
-        few=sorted(((name, n) for name, n in counts.items() if name not in enough), key=lambda pair: -pair[1]),
-        apart=sorted(enough - main),
+        few=few,
+        apart=sorted(set().union(*met) - main),
         topics=[(topic, n) for topic in TOPICS if (n := sum(one == topic for one in about.values()))],
         weights=[(name, w) for (_, name), w in zip(NAMES.items(), found.weights, strict=False)],
         votes=len(votes),
         people=len({vote.person_id for vote in votes}),
         ties=sum(vote.choice == Vote.Choice.TIE for vote in votes),
         all_bad=sum(vote.choice == Vote.Choice.BAD for vote in votes),
+        over_people=found.over_people,
     )
 
 
@@ -144,12 +147,10 @@ def _matches(vote: Vote, lanes: Sequence[Lane], labels: Mapping[int, str], held:
     was asked again, was not read by it."""
     read = [lane for lane in lanes if vote.digests.get(lane.letter) == lane.answer.digest]
     taking = [lane for lane in read if lane.pk in labels]
-    if vote.lane_id:
-        best = next((lane for lane in taking if lane.pk == vote.lane_id), None)
-        pairs = [(best, other) for other in taking if other is not best] if best else []
-    else:
-        pairs = list(combinations(taking, 2))
-    styles = {lane.pk: style_of(lane.answer.run.text) for pair in pairs for lane in pair if held and lane.answer.run}
+    best = next((at for at, lane in enumerate(taking) if lane.pk == vote.lane_id), None)
+    if vote.lane_id and best is None:
+        return []
+    styles = {lane.pk: style_of(lane.answer.run.text) for lane in taking if held and lane.answer.run}
     return [
         Match(
             first=labels[a.pk],
@@ -157,10 +158,23 @@ def _matches(vote: Vote, lanes: Sequence[Lane], labels: Mapping[int, str], held:
             won=1 if vote.lane_id else 0,
             style=differences(styles[a.pk], styles[b.pk], held) if held else (),
             vote=vote.pk,
+            weight=weight,
+            person=vote.person_id,
         )
-        for a, b in pairs
+        for first, second, weight in compared(len(taking), best)
+        for a, b in [(taking[first], taking[second])]
         if labels[a.pk] != labels[b.pk]
     ]
+
+
+def _ranked(matches: Sequence[Match]) -> tuple[Sequence[Match], list[tuple[str, int]]]:
+    """The matches of models that have votes enough, and the others with how many they have. Votes against one that
+    is left out say nothing of a rank, so they are left out, too, until nothing changes."""
+    few: dict[str, int] = {}
+    while new := {name: n for name, n in _counts(matches).items() if n < LEAST}:
+        few |= new
+        matches = [match for match in matches if match.first not in new and match.second not in new]
+    return matches, sorted(few.items(), key=lambda pair: -pair[1])
 
 
 def _counts(matches: Sequence[Match]) -> Counter[str]:
@@ -188,13 +202,19 @@ def _label(lane: Lane, by: str) -> str:
         chosen = (_manifest(lane).get("decision") or {}).get("chosen_by") in ("route", "fallback")
         return str(run.router_version) if chosen and run.router_version else ""
     told = [str(run.model_version or _model(lane))]
-    told += ["own instruction"] if lane.asked.get("system") else []
+    told += [_instruction(lane.asked["system"])] if lane.asked.get("system") else []
     told += [str(run.template_version)] if run.template_version and not lane.asked.get("system") else []
     told += [f"{name.replace('_', ' ')} {value:g}" for name, value in lane.asked.get("parameters", {}).items()]
     return " · ".join(told)
 
 
-def _took(lanes: Iterable[Lane], labels: Mapping[int, str]) -> dict[str, tuple[Decimal | None, float | None]]:
+def _instruction(text: str) -> str:
+    """An instruction of a lane's own, by its first words and the beginning of its digest: another text is another."""
+    words = text.split()
+    return f"“{' '.join(words[:WORDS])}{' …' if len(words) > WORDS else ''}” {sha256(text)[:6]}"
+
+
+def _took(lanes: Iterable[Lane], labels: Mapping[int, str]) -> dict[str, tuple[Decimal | None, Interval | None]]:
     """By label, the mean cost of a thousand answers, unknown where one's is, and the median first token."""
     costs: dict[str, list[Decimal | None]] = defaultdict(list)
     waits: dict[str, list[float]] = defaultdict(list)
@@ -203,8 +223,7 @@ def _took(lanes: Iterable[Lane], labels: Mapping[int, str]) -> dict[str, tuple[D
         if run and label:
             costs[label].append(run.cost)
             waits[label] += [] if run.first_token_s is None else [run.first_token_s]
-    middle = {label: statistics.median(those) for label, those in waits.items() if those}
-    return {label: (_mean(those), middle.get(label)) for label, those in costs.items()}
+    return {label: (_mean(those), statistics.median(waits[label])) for label, those in costs.items()}
 
 
 def _mean(costs: Sequence[Decimal | None]) -> Decimal | None:
@@ -213,7 +232,7 @@ def _mean(costs: Sequence[Decimal | None]) -> Decimal | None:
 
 
 def _placed(
-    found: Table, marks: Mapping[str, int], took: Mapping[str, tuple[Decimal | None, float | None]]
+    found: Table, marks: Mapping[str, int], took: Mapping[str, tuple[Decimal | None, Interval | None]]
 ) -> list[Standing]:
     if not found.strengths:
         return []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +16,7 @@ from chat.models import Comparison, Vote
 from tests.chat.votes import vote
 from tests.scripted import add_model
 from workspace.accounts.models import Person
+from workspace.measurement.bradley_terry import Match, Table
 from workspace.providers.models import LanguageModelVersion
 from workspace.router.models import RouterConfiguration, RouterVersion
 
@@ -48,6 +51,41 @@ def test_who_wins_stands_first_and_who_has_few_votes_stands_apart(alice: Person)
     assert told() == ["strong", "weak"] and board.first == ["strong"]
     assert board.few == [("new", 1)] and (board.votes, board.people) == (31, 1)
     assert [one.strength.rank for one in board.standings] == [1, 2] and not board.untold
+
+
+def test_votes_against_a_model_that_is_not_ranked_do_not_rank_another(alice: Person) -> None:
+    """15 votes between two, and 5 of each with others that have no more: nobody has the 20 that it takes."""
+    for n in range(15):
+        vote(alice, "strong", "weak", best="weak" if n % 3 == 0 else "strong")
+    for _ in range(5):
+        vote(alice, "strong", "new", best="strong")
+        vote(alice, "weak", "new", best="weak")
+    board = found()
+    assert told() == [] and dict(board.few) == {"new": 10, "strong": 15, "weak": 15} and board.apart == []
+    for _ in range(5):
+        vote(alice, "strong", "weak", best="strong")
+    board = found()
+    assert told() == ["strong", "weak"] and board.few == [("new", 10)]
+    assert [one.strength.votes for one in board.standings] == [20, 20]
+
+
+def test_a_tie_between_five_is_as_many_matches_as_a_choice_among_them(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("fourth", "fifth"):
+        add_model(name)
+    for n in range(LEAST):
+        vote(alice, "strong", "weak", "new", "fourth", "fifth", best="strong" if n % 2 else "", each=({},) * 5)
+    weights: Counter[Any] = Counter()
+
+    def count(matches: Sequence[Match], **_: Any) -> Table:
+        for match in matches:
+            weights[match.vote] += match.weight
+        return Table()
+
+    monkeypatch.setattr("chat.compare.leaderboard.table", count)
+    found()
+    assert len(weights) == LEAST and list(weights.values()) == pytest.approx([4.0] * LEAST)
 
 
 def test_what_these_votes_can_not_tell_is_said(alice: Person, client: Client) -> None:
@@ -135,7 +173,31 @@ def test_versions_settings_and_router_versions_are_told_apart_when_asked(alice: 
     assert told(by="settings") == ["strong v1 · temperature 0.2", "strong v1"]
     assert told(by="router") == ["house v7", "house v8"]
     one = found(by="settings").standings[0]
-    assert (one.per_thousand, one.first_token) == (2, 0.2)
+    assert one.per_thousand == 2 and one.first_token
+    assert (one.first_token.low, one.first_token.value, one.first_token.high) == (0.2, 0.2, 0.2)
+
+
+def test_two_instructions_of_one_model_are_ranked_against_each_other(alice: Person) -> None:
+    texts = ("Answer in one short and plain sentence.", "Answer in one short and plain paragraph.")
+    for n in range(LEAST):
+        lanes = vote(
+            alice, "strong", "weak", best="strong" if n % 4 else "weak", each=[{"manifest": {"model": "strong"}}] * 2
+        )
+        for lane, text in zip(lanes, texts, strict=True):
+            lane.asked["system"] = text
+            lane.save()
+    first, second = told(by="settings")
+    assert first != second and all(name.startswith("strong · “Answer in one short …” ") for name in (first, second))
+
+
+def test_a_median_wait_is_told_from_enough_answers_on(alice: Person, client: Client) -> None:
+    for n in range(LEAST):
+        waits = [{"first_token_s": 0.5}, {"first_token_s": 0.1 if n else None}]
+        vote(alice, "strong", "weak", best="strong" if n % 3 else "weak", each=waits)
+    board = {one.strength.model: one.first_token for one in found().standings}
+    assert board["strong"] and board["weak"] is None, "19 answers of it were timed"
+    client.force_login(alice)
+    assert "too few to say" in client.get("/leaderboard/").content.decode()
 
 
 def test_quality_is_drawn_against_cost_and_latency_with_intervals(alice: Person, client: Client) -> None:
