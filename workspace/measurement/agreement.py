@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from django.utils import timezone
 
 from retrieval import support
 from workspace.measurement.models import Agreement
@@ -81,7 +82,7 @@ def known(judge: str, version: str) -> Measured | None:
 def keep(measured: Measured) -> None:
     Agreement.objects.update_or_create(
         judge=measured.judge, version=measured.version, dataset=measured.dataset,
-        defaults={"figures": _plain(measured)},
+        defaults={"figures": _plain(measured), "created": timezone.now()},
     )  # fmt: skip
 
 

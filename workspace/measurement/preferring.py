@@ -48,11 +48,10 @@ def is_same(first: Outcome, second: Outcome) -> bool:
 
 
 def left(measurement: Measurement) -> list[Unit]:
-    """Every question to the judge that has no answer yet."""
-    if not (measurement.judge and measurement.pairwise):
+    """Every question to the judge that has no answer yet; of a measurement that is done, none."""
+    if not (measurement.judge and measurement.pairwise) or measurement.state == Measurement.State.DONE:
         return []
-    judge = judging.judge_of(measurement.judge, judging.BETTER)
-    rows = measurement.preferences.filter(judge=judge)
+    rows = measurement.preferences.filter(judge__digest=judging.digest_of(measurement.judge, judging.BETTER))
     done = set(rows.values_list("item_id", "first", "second", "order"))
     return [
         Unit(first, second, order)
