@@ -19,7 +19,7 @@ from workspace.measurement import asking, metrics
 from workspace.measurement.metrics import Cell
 from workspace.measurement.models import Gathered, Item, Judge, Judgement, Measurement, Outcome
 from workspace.router import catalog
-from workspace.router.prompts import quote
+from workspace.router.prompts import marked, quote
 from workspace.router.run_rows import Outcome as Settled
 from workspace.router.states import RunState
 from workspace.types import Evidence, PromptMessage, Request, canonical, sha256, text_part
@@ -46,7 +46,6 @@ CHOICES = {
     SUPPORTED: ("YES if every claim stands there", "NO if any claim does not"),
     BETTER: ("FIRST if the first answer does", "SECOND if the second answer does", "TIE if neither does"),
 }
-_MARK = re.compile(r"<(?=[/\s]*(?:question|right|rubric|answer|first|second)\b)", re.IGNORECASE)
 _VERDICT = re.compile(r"^\W*(yes|no|first|second|tie)\b", re.IGNORECASE)
 
 
@@ -203,8 +202,3 @@ def asked(model: str, system: str, told: str, *, person: UUID | int | None = Non
         messages=(PromptMessage(role="person", parts=(text_part(told),)),), person_id=str(person or ""), model=model,
         parameters={"temperature": 0}, system=system, alone=True,
     )  # fmt: skip
-
-
-def marked(name: str, text: str) -> str:
-    """A quotation that can't write its own end, nor begin or end another."""
-    return f"<{name}>\n{_MARK.sub('‹', text)}\n</{name}>"

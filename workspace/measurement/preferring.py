@@ -12,7 +12,7 @@ from itertools import combinations
 from workspace.measurement import asking, judging
 from workspace.measurement.metrics import Cell
 from workspace.measurement.models import Gathered, Item, Judge, Measurement, Outcome, Preference
-from workspace.router.prompts import quote
+from workspace.router.prompts import marked, quote
 from workspace.router.run_rows import Outcome as Settled
 from workspace.router.states import RunState
 from workspace.types import Evidence, plain
@@ -67,10 +67,10 @@ def prompt(
 ) -> tuple[str, str]:
     """The system prompt, and what is to be judged: the question, what is known, and both answers in their order."""
     shown = answers[:: -1 if order else 1]
-    told = [judging.marked("question", question), *judging.known(gold, rubric)]
+    told = [marked("question", question), *judging.known(gold, rubric)]
     if evidence:
         told.append(quote(evidence))
-    told += [judging.marked(name, text) for name, text in zip(("first", "second"), shown, strict=True)]
+    told += [marked(name, text) for name, text in zip(("first", "second"), shown, strict=True)]
     return judging.system_of(judging.BETTER, judging.CHOICES[judging.BETTER]), "\n\n".join(told)
 
 
