@@ -11,37 +11,16 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
-from uuid import UUID
 
-from django.db.models import QuerySet
-
+from chat.compare.ranked import MOST, Wanted, cast_here, known_to, label_of, lanes_of, model_of, topic_asked
 from chat.compare.style import NAMES, differences, style_of
-from chat.compare.topics import TOPICS, topic_of
-from chat.models import Lane, Message, Vote
+from chat.compare.topics import TOPICS
+from chat.models import Lane, Vote
 from workspace.measurement import statistics
 from workspace.measurement.bradley_terry import Gap, Match, Strength, Table, compared, islands, table
 from workspace.measurement.statistics import Interval
-from workspace.router import catalog
-from workspace.router.decide import may_use
-from workspace.router.states import RunState
-from workspace.types import sha256
 
 LEAST = 20  # votes that a model must have to be ranked
-MOST = 5_000  # of the newest votes
-WORDS = 4  # of an instruction that name it
-BY = ("model", "settings", "router")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """Which votes, and what is ranked by them. ``by``: a model; its version with prompt template and settings; or the
-    version of the router's configuration that chose. ``held``: nothing, length, or style is held apart."""
-
-    blind: bool = True
-    by: str = "model"
-    held: str = ""
-    topic: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +53,7 @@ class Leaderboard:
     ties: int = 0
     all_bad: int = 0
     over_people: bool = False
+    is_capped: bool = False
 
     @property
     def first(self) -> Sequence[str]:
@@ -90,22 +70,20 @@ class Leaderboard:
 
 def leaderboard(groups: set[str], wanted: Wanted) -> Leaderboard:
     """Of the models that people of these groups may use."""
-    known = {c.name: c.mark for c in catalog.load_sync().candidates.values() if may_use(c, groups)}
+    known = known_to(groups)
     related = ("comparison__question", "lane")
-    all_votes = list(
-        _cast_here().filter(blind=wanted.blind).select_related(*related).order_by("-created", "-pk")[:MOST]
-    )
-    about = {vote.pk: _topic(vote.comparison.question) for vote in all_votes}
+    all_votes = list(cast_here().filter(blind=wanted.blind).select_related(*related).order_by("-created", "-pk")[:MOST])
+    about = {vote.pk: topic_asked(vote.comparison.question) for vote in all_votes}
     votes = [vote for vote in all_votes if wanted.topic in ("", about[vote.pk])]
-    lanes = _lanes(votes, known)
-    labels = {lane.pk: label for each in lanes.values() for lane in each if (label := _label(lane, wanted.by))}
+    lanes = lanes_of({vote.comparison_id for vote in votes}, known)
+    labels = {lane.pk: label for each in lanes.values() for lane in each if (label := label_of(lane, wanted.by))}
     matches = [match for vote in votes for match in _matches(vote, lanes[vote.comparison_id], labels, wanted.held)]
     ranked, few = _ranked(matches)
     met = islands(ranked)
     main = met[0] if met else set()
     found = table([match for match in ranked if match.first in main], styled=bool(wanted.held))
     every = [lane for each in lanes.values() for lane in each if lane.pk in labels]
-    marks = {labels[lane.pk]: known[_model(lane)] for lane in every if wanted.by != "router"}
+    marks = {labels[lane.pk]: known[model_of(lane)] for lane in every if wanted.by != "router"}
     return Leaderboard(
         standings=_placed(found, marks, _took(every, labels)),
         gaps=found.gaps,
@@ -118,28 +96,8 @@ def leaderboard(groups: set[str], wanted: Wanted) -> Leaderboard:
         ties=sum(vote.choice == Vote.Choice.TIE for vote in votes),
         all_bad=sum(vote.choice == Vote.Choice.BAD for vote in votes),
         over_people=found.over_people,
+        is_capped=len(all_votes) == MOST,
     )
-
-
-def _cast_here() -> QuerySet[Vote]:
-    """Votes for answers that were written here: anybody may write a file with others, and votes for them."""
-    return Vote.objects.exclude(comparison__lanes__answer__run__imported=True)
-
-
-def _topic(question: Message) -> str:
-    text = " ".join(part.get("text", "") for part in question.parts if part.get("kind") == "text")
-    return topic_of(text, question.grounding)
-
-
-def _lanes(votes: Sequence[Vote], known: Mapping[str, int]) -> dict[UUID, list[Lane]]:
-    """By comparison, the lanes that count: finished, and of models that the reader may use."""
-    related = ("answer__run__model_version__model", "answer__run__router_version", "answer__run__template_version")
-    rows = Lane.objects.filter(comparison__in={vote.comparison_id for vote in votes}).select_related(*related)
-    found: dict[UUID, list[Lane]] = defaultdict(list)
-    for lane in rows.filter(answer__run__state=RunState.DONE).defer("answer__run__evidence", "answer__run__reasoning"):
-        if _model(lane) in known:
-            found[lane.comparison_id].append(lane)
-    return found
 
 
 def _matches(vote: Vote, lanes: Sequence[Lane], labels: Mapping[int, str], held: str) -> list[Match]:
@@ -182,36 +140,6 @@ def _counts(matches: Sequence[Match]) -> Counter[str]:
     return Counter(
         name for _, name in {(match.vote, name) for match in matches for name in (match.first, match.second)}
     )
-
-
-def _model(lane: Lane) -> str:
-    return str(_manifest(lane).get("model") or "")
-
-
-def _manifest(lane: Lane) -> Mapping[str, Any]:
-    return (lane.answer.run.manifest if lane.answer.run else None) or {}
-
-
-def _label(lane: Lane, by: str) -> str:
-    """What is ranked; empty where the lane takes no part: by router versions, one whose model a person chose."""
-    run = lane.answer.run
-    assert run is not None
-    if by == "model":
-        return _model(lane)
-    if by == "router":
-        chosen = (_manifest(lane).get("decision") or {}).get("chosen_by") in ("route", "fallback")
-        return str(run.router_version) if chosen and run.router_version else ""
-    told = [str(run.model_version or _model(lane))]
-    told += [_instruction(lane.asked["system"])] if lane.asked.get("system") else []
-    told += [str(run.template_version)] if run.template_version and not lane.asked.get("system") else []
-    told += [f"{name.replace('_', ' ')} {value:g}" for name, value in lane.asked.get("parameters", {}).items()]
-    return " · ".join(told)
-
-
-def _instruction(text: str) -> str:
-    """An instruction of a lane's own, by its first words and the beginning of its digest: another text is another."""
-    words = text.split()
-    return f"“{' '.join(words[:WORDS])}{' …' if len(words) > WORDS else ''}” {sha256(text)[:6]}"
 
 
 def _took(lanes: Iterable[Lane], labels: Mapping[int, str]) -> dict[str, tuple[Decimal | None, Interval | None]]:

@@ -11,14 +11,15 @@ import pytest
 from django.test import Client
 
 from chat.compare.leaderboard import LEAST, Leaderboard, Wanted, leaderboard
+from chat.compare.opinions import opinions
 from chat.compare.topics import topic_of
-from chat.models import Comparison, Vote
+from chat.models import ChatShare, Comparison, Lane, Thumb, Vote
 from tests.chat.votes import vote
 from tests.scripted import add_model
 from workspace.accounts.models import Person
 from workspace.measurement.bradley_terry import Match, Table
 from workspace.providers.models import LanguageModelVersion
-from workspace.router.models import RouterConfiguration, RouterVersion
+from workspace.router.models import RouterConfiguration, RouterVersion, Run
 
 pytestmark = pytest.mark.django_db
 
@@ -238,3 +239,56 @@ def test_the_list_of_comparisons_says_which_wait_and_names_no_blind_one(
     assert page.count("strong") == page.count("weak") == 1
     client.force_login(charlie)
     assert "Red or blue?" not in client.get("/compare/").content.decode()
+
+
+def test_who_may_only_read_is_not_waited_for(alice: Person, bob: Person, client: Client) -> None:
+    lanes = vote(alice, "strong", "weak", question="Old or new?")
+    Vote.objects.all().delete()
+    share = ChatShare.objects.create(chat=lanes[0].comparison.chat, person=bob, may_write=False)
+    client.force_login(bob)
+    page = client.get("/compare/").content.decode()
+    assert "Old or new?" in page and "No comparison waits for your vote" in page and "waits for your vote<" not in page
+    share.may_write = True
+    share.save()
+    assert "1 comparison waits for your vote" in client.get("/compare/").content.decode()
+
+
+def test_what_is_left_out_of_long_lists_is_said(alice: Person, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in (("listing", "SHOWN"), ("pages", "SHOWN"), ("ranked", "MOST"), ("leaderboard", "MOST")):
+        monkeypatch.setattr(f"chat.compare.{module}.{name}", 2)
+    client.force_login(alice)
+    for left_out in (False, True):
+        vote(alice, "strong", "weak")
+        told = client.get("/compare/").content.decode(), client.get("/leaderboard/").content.decode()
+        assert ["The newest 2" in told[0], "of the newest 2 votes" in told[1]] == [left_out] * 2
+
+
+def test_why_people_choose_and_like_is_counted_by_model_blind_and_sighted_apart(alice: Person, client: Client) -> None:
+    def voted(reasons: list[str], *, up: bool, because: list[str], blind: bool = True) -> list[Lane]:
+        lanes = vote(alice, "strong", "weak", best="strong", blind=blind)
+        Vote.objects.filter(comparison=lanes[0].comparison).update(reasons=reasons)
+        Thumb.objects.create(lane=lanes[1], person=alice, up=up, reasons=because, blind=blind)
+        return lanes
+
+    voted(["clearer", "better cited"], up=False, because=["wrong"])
+    voted(["clearer"], up=False, because=["wrong", "too long"])
+    voted(["better tone"], up=True, because=["clearer"], blind=False)
+    strong, weak = opinions(set(), Wanted())
+    assert (strong.model, dict(strong.best), strong.up) == ("strong", {"clearer": 2, "better cited": 1}, 0)
+    assert (weak.model, weak.down, dict(weak.disliked)) == ("weak", 2, {"wrong": 2, "too long": 1})
+    assert [(one.model, one.up, dict(one.best)) for one in opinions(set(), Wanted(blind=False))] == [
+        ("strong", 0, {"better tone": 1}), ("weak", 1, {}),
+    ]  # fmt: skip
+    assert opinions(set(), Wanted(topic="code")) == []
+    client.force_login(alice)
+    page = client.get("/leaderboard/").content.decode()
+    assert "clearer 2, better cited 1" in page and "<small>wrong 2</small>" in page and "better tone" not in page
+
+
+def test_a_thumb_in_a_blind_comparison_that_is_open_moves_no_figure(alice: Person) -> None:
+    lanes = vote(alice, "strong", "weak", best="strong")
+    Thumb.objects.create(lane=lanes[1], person=alice, up=True, reasons=["clearer"], blind=True)
+    Run.objects.update(withheld=True)
+    assert opinions(set(), Wanted()) == [] and found().few == []
+    Run.objects.update(withheld=False)
+    assert len(opinions(set(), Wanted())) == 1 and len(found().few) == 2
