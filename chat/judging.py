@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextvars import Context
 from uuid import UUID
 
 from workspace.router.judging import judge
@@ -18,7 +19,8 @@ _going: set[asyncio.Task[None]] = set()  # the loop keeps only a weak hold of a 
 
 
 def begin(run_id: UUID, announce: Callable[[], Awaitable[object]]) -> None:
-    task = asyncio.create_task(_judge(run_id, announce), name=f"judging {run_id}")
+    # It outlives its caller, whose context may name a thread that ends with a request.
+    task = asyncio.create_task(_judge(run_id, announce), name=f"judging {run_id}", context=Context())
     _going.add(task)
     task.add_done_callback(_going.discard)
 

@@ -22,6 +22,7 @@ from chat.frames import Compare, Continue, Fuse, Join, Refused, Retry, Send, Sto
 from chat.live import Answer, announce_settled, close, topic_of
 from chat.models import Lane, Message
 from chat.record import Opened
+from retrieval.search import Found
 from workspace.accounts.sessions import topic_of as topic_of_person
 from workspace.hub import hub
 from workspace.router.grounding import look_up
@@ -79,8 +80,10 @@ async def resume(person_id: UUID, frame: Continue) -> Opened:
     opened: list[Opened] = await _open(lambda: rows.open_continue(person_id, frame), frame)
     first = opened[0]
     pace = Pace(len(opened)) if first.answer.run and first.answer.run.withheld else None
+    searches = [one.request for one in opened if one.request.evidence is None and one.request.grounding.is_wanted]
+    looking = asyncio.create_task(look_up(searches[0])) if len(searches) > 1 else None
     for one in opened:
-        await _begin(one, None, pace=pace)
+        await _begin(one, None, pace=pace, looking=looking if one.request.evidence is None else None)
     return first
 
 
@@ -159,6 +162,7 @@ async def _begin(
     waits: bool = False,
     background: bool = False,
     pace: Pace | None = None,
+    looking: asyncio.Task[Found] | None = None,
 ) -> Opened:
     """Tell first, then start: nobody hears a word of an answer that they have not heard begin."""
     if opened.fresh:
@@ -176,8 +180,9 @@ async def _begin(
         else:
             observer = Answer(opened.chat.pk, opened.answer.pk, run_id, **how)
         await registry().start(
-            run_id, opened.request, observer, seq=opened.seq, reasoning=opened.reasoning, decided=opened.decided
-        )
+            run_id, opened.request, observer, seq=opened.seq, reasoning=opened.reasoning, decided=opened.decided,
+            looking=looking,
+        )  # fmt: skip
     return opened
 
 

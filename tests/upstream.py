@@ -2,7 +2,8 @@
 
 ``python -m tests.upstream --port 9100`` runs it alone, ``with Upstream() as upstream`` in a thread of a test.
 Models and what they do stand in ``MODELS``; ``pace-FIRST-INTER-TOKENS`` (ms, ms, count) makes any other pace,
-``boast-`` with anything behind it says its own name and its maker's, slowly where it is called slow, and
+``boast-`` with anything behind it says its own name and its maker's, slowly where it is called slow, or fails saying
+both where it is called broken, and
 ``unsteady-`` with anything behind it is one more like ``unsteady``. ``knows-WRONG-INVENTED`` (percent) has read the
 checklist that ``CHECKLIST`` names (that of the tests by default) and errs as often as it says, evenly over the items;
 ``judges-`` with anything behind it finds every answer right, and of two the longer one better.
@@ -241,6 +242,8 @@ class Provider:
                 await asyncio.Event().wait()
             case "html502":
                 return web.Response(status=502, text="<html><h1>502 Bad Gateway</h1></html>", content_type="text/html")
+            case model if model.startswith("boast-") and "broken" in model:
+                return refuse(400, f"{model} is a model of OpenAI and takes no question.", "invalid_request_error")
             case model if model in ERRORS:
                 return refuse(*ERRORS[model], wait=ASKED_WAITS.get(model))
             case model if is_unsteady(model) and self.chance.random() < 0.15:

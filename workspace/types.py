@@ -63,6 +63,11 @@ class Grounding:
     offered: tuple[str, ...] = ()
     web: bool = False
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the person asked for any."""
+        return bool(self.collections or self.attached or self.web)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.template.loader import render_to_string
 
 from chat.compare.masks import mask, names_in
-from chat.compare.rows import DISLIKED, FUSE, LIKED, REASONS
+from chat.compare.rows import DISLIKED, LIKED, REASONS
 from chat.models import Comparison, Fusion, Lane, Message, Thumb, Vote
 from chat.record import parts_of
 from chat.requests import OF_ROWS
@@ -22,7 +22,7 @@ from retrieval.support import cited_numbers
 from workspace.accounts.models import Person
 from workspace.router import catalog
 from workspace.router.models import PromptTemplate
-from workspace.router.prompts import estimate_tokens
+from workspace.router.prompts import FUSE, estimate_tokens
 from workspace.router.states import LIVE
 from workspace.types import canonical, sha256
 from workspace.wire import MAX_LANES

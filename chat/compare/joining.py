@@ -6,17 +6,14 @@ again stays, as one that was replaced.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from uuid import UUID
 
 from chat import authority, record, requests
-from chat.compare.rows import OpenedComparison, OpenedLane, comparison_to_write, refuse_configurations
+from chat.compare.rows import OpenedComparison, OpenedLane, comparison_to_write, reading, refuse_configurations
 from chat.frames import Join, LaneAsk, Refused
 from chat.models import Comparison, Lane
 from workspace.accounts.models import Person
-from workspace.router.models import Run
-from workspace.router.states import LIVE, RunState
-from workspace.types import Evidence, Request
+from workspace.router.states import RunState
 from workspace.wire import MAX_LANES
 
 AGAIN = (RunState.FAILED, RunState.STOPPED)  # one that is interrupted is continued
@@ -38,7 +35,7 @@ def open_join(person_id: UUID, ask: Join) -> OpenedComparison:
     assert question is not None
     base = requests.request_for(person, comparison.chat, question, model="")
     request = requests.as_lane(base, lane.answer)
-    opened = OpenedLane(lane=lane, answer=lane.answer, request=_reading(lane, request))
+    opened = OpenedLane(lane=lane, answer=lane.answer, request=reading(comparison, request, of=[lane.answer.pk]))
     return _opened(comparison, (opened,))
 
 
@@ -61,19 +58,6 @@ def _again(person: Person, comparison: Comparison, answer_id: UUID, client_id: U
     Lane.objects.filter(pk=old.pk).update(replaced=True)
     answer = record.place_answer(person, comparison.chat, old.answer.parent, client_id=client_id)
     return Lane.objects.create(comparison=comparison, place=old.place, answer=answer, asked=old.asked)
-
-
-def _reading(lane: Lane, request: Request) -> Request:
-    """It reads what the others read, though that be nothing; where none got that far, it is searched for anew."""
-    if not (request.grounding.collections or request.grounding.attached or request.grounding.web):
-        return request
-    runs = list(Run.objects.filter(message__lane__comparison=lane.comparison).exclude(message=lane.answer))
-    read: tuple[Evidence, ...] | None = next((requests.read_before(run) for run in runs if run.evidence), None)
-    if read is None and any(run.state in LIVE for run in runs):
-        raise Refused("still_looking", "No lane has its passages yet.", "Wait a moment, and try again.")
-    if read is None and any(run.state == RunState.DONE for run in runs):
-        read = ()
-    return replace(request, evidence=read)
 
 
 def _opened(comparison: Comparison, lanes: tuple[OpenedLane, ...], *, fresh: bool = True) -> OpenedComparison:

@@ -11,7 +11,9 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
+from asgiref.sync import async_to_sync
 from channels.db import database_sync_to_async
+from django.db import transaction
 
 from chat import judging, record
 from chat.compare.board import board_of, gathered_html, lane_html
@@ -19,10 +21,12 @@ from chat.compare.masks import mask, names_in, sure
 from chat.compare.rows import OpenedLane
 from chat.frames import dump
 from chat.live import Answer, let_go, linger
+from chat.models import Comparison
 from chat.record import Opened
 from workspace.hub import hub
 from workspace.ids import new_id
 from workspace.router import catalog
+from workspace.router.models import Run
 from workspace.router.run_rows import Outcome
 from workspace.router.runs import Numbered
 from workspace.router.states import RunState
@@ -44,8 +48,7 @@ class LaneAnswer(Answer):
     async def settled(self, outcome: Outcome) -> None:
         await self._hub.tell_others(self._topic, self._frames[self._told_others :])
         await announce_lane(self.answer_id)
-        if outcome.state is RunState.DONE and outcome.manifest.support:
-            judging.begin(self.run_id, partial(announce_again, self.answer_id))
+        judge(self.run_id, self.answer_id, outcome)
 
     async def _frame(self, seq: int, event: Event) -> bytes:
         if isinstance(event, EvidenceFound):
@@ -71,6 +74,7 @@ class BlindAnswer(LaneAnswer):
         self.text = so_far
         self.shown = len(so_far)
         self.is_over = False
+        self._outcome: Outcome | None = None
         if so_far:
             about = {"run": self.run_id, "seq": 1}
             self._frames.append(dump(Tell.BLOCK, html=closed, tail=self._tail, **about))
@@ -97,6 +101,7 @@ class BlindAnswer(LaneAnswer):
     async def settled(self, outcome: Outcome) -> None:
         self.text = outcome.text
         self.is_over = True
+        self._outcome = outcome
         self._pace.wake()
 
     async def show(self, upto: int) -> None:
@@ -114,8 +119,11 @@ class BlindAnswer(LaneAnswer):
         await self._hub.tell(reply.decode(), b"\n".join(self._frames))
 
     async def end(self) -> None:
-        """Who comes later must hear it too, while other lanes are being written."""
+        """Who comes later must hear it too, while other lanes are being written. Marks would tell who wrote it: they
+        wait until it is revealed, which it may have been meanwhile."""
         self._frames.append(await announce_lane(self.answer_id, seq=self.seq + 1))
+        if self._outcome and not await Run.objects.filter(pk=self.run_id, withheld=True).aexists():
+            judge(self.run_id, self.answer_id, self._outcome)
 
 
 class Pace:
@@ -210,6 +218,23 @@ async def announce_lane(answer_id: UUID, *, seq: int | None = None) -> bytes:
     if over:
         await hub().tell(topic, dump(Tell.VOTED, chat=chat_id, comparison=over))
     return frame
+
+
+def judge(run_id: UUID, answer_id: UUID, outcome: Outcome) -> None:
+    if outcome.state is RunState.DONE and outcome.manifest.support:
+        judging.begin(run_id, partial(announce_again, answer_id))
+
+
+def judge_revealed(comparison: Comparison) -> None:
+    """Let the lanes of a comparison that was blind be judged, from a thread, once that is committed."""
+    done = {"answer__run__state": RunState.DONE, "answer__run__judgement": None}
+    lanes = list(comparison.lanes.filter(**done).values_list("answer__run", "answer"))
+
+    async def begin() -> None:
+        for run, answer in lanes:
+            judging.begin(run, partial(announce_again, answer))
+
+    transaction.on_commit(async_to_sync(begin))
 
 
 async def announce_again(answer_id: UUID) -> None:

@@ -10,6 +10,7 @@ from django.db.models import Prefetch
 from chat import access
 from chat.models import Comparison, Lane, Vote
 from workspace.accounts.models import Person
+from workspace.accounts.rights import may_chat
 from workspace.router.states import SETTLED
 
 SHOWN = 100
@@ -22,6 +23,7 @@ class Listed:
     comparison: Comparison
     lanes: Sequence[Lane]
     vote: Vote | None
+    may_vote: bool
 
     @property
     def question(self) -> str:
@@ -38,8 +40,8 @@ class Listed:
 
     @property
     def waits(self) -> bool:
-        """Whether it is only the vote that is missing."""
-        return self.vote is None and all(lane.answer.settled for lane in self.lanes)
+        """Whether it is only the reader's vote that is missing."""
+        return self.may_vote and self.vote is None and all(lane.answer.settled for lane in self.lanes)
 
     @property
     def is_writing(self) -> bool:
@@ -54,7 +56,11 @@ def listed(person: Person) -> list[Listed]:
         .defer("answer__run__text", "answer__run__evidence", "answer__run__reasoning", "answer__run__manifest")
     )
     found = Comparison.objects.filter(chat__in=access.chats_of(person)).select_related("chat", "question__author")
-    newest = found.prefetch_related(Prefetch("lanes", lanes)).order_by("-created")[:SHOWN]
+    newest = list(found.prefetch_related(Prefetch("lanes", lanes)).order_by("-created")[:SHOWN])
     votes = Vote.objects.filter(person=person, comparison__in=[one.pk for one in newest]).select_related("lane")
     mine = {vote.comparison_id: vote for vote in votes}
-    return [Listed(one, list(one.lanes.all()), mine.get(one.pk)) for one in newest]
+    rights = access.rights_in({one.chat_id for one in newest}, [person.pk]) if may_chat(person) else {}
+    return [
+        Listed(one, list(one.lanes.all()), mine.get(one.pk), rights.get((one.chat_id, person.pk), False))
+        for one in newest
+    ]

@@ -13,12 +13,15 @@ from django.shortcuts import render
 from django.views.decorators.http import require_POST, require_safe
 
 from chat.compare import leaderboard as standings
-from chat.compare import plots, rows
-from chat.compare.listing import listed
+from chat.compare import plots, ranked, rows
+from chat.compare.lanes import judge_revealed
+from chat.compare.listing import SHOWN, listed
+from chat.compare.opinions import opinions
 from chat.compare.style import HELD
 from chat.compare.topics import TOPICS
 from chat.frames import Refused, dump
 from chat.live import announce
+from chat.models import Comparison
 from chat.views import index
 from workspace.accounts.rights import person_of
 from workspace.wire import Tell
@@ -30,7 +33,9 @@ def comparisons(request: HttpRequest) -> HttpResponse:
     """Every comparison that the person may read; those that wait for their vote are counted."""
     found = listed(person_of(request))
     waiting = sum(one.waits for one in found)
-    return render(request, "chat/comparisons.html", {**index(request), "comparisons": found, "waiting": waiting})
+    return render(
+        request, "chat/comparisons.html", {**index(request), "comparisons": found, "waiting": waiting, "most": SHOWN}
+    )
 
 
 @login_required
@@ -39,18 +44,21 @@ def leaderboard(request: HttpRequest) -> HttpResponse:
     """``votes``: blind or sighted; ``by``, ``held`` and ``topic`` as in ``Wanted``. An unknown value is the first, so
     an old link still opens."""
     person, asked = person_of(request), request.GET
-    wanted = standings.Wanted(
+    wanted = ranked.Wanted(
         blind=asked.get("votes") != "sighted",
-        by=asked["by"] if asked.get("by") in standings.BY else standings.BY[0],
+        by=asked["by"] if asked.get("by") in ranked.BY else ranked.BY[0],
         held=asked["held"] if asked.get("held") in HELD else "",
         topic=asked["topic"] if asked.get("topic") in TOPICS else "",
     )
-    found = standings.leaderboard(set(person.groups.values_list("name", flat=True)), wanted)
+    groups = set(person.groups.values_list("name", flat=True))
+    found = standings.leaderboard(groups, wanted)
     context = {
         **index(request),
         "wanted": wanted,
         "leaderboard": found,
         "least": standings.LEAST,
+        "most": ranked.MOST,
+        "opinions": opinions(groups, wanted),
         "also_first": found.first[1:],
         "cost_plot": plots.against_cost(found.standings),
         "wait_plot": plots.against_wait(found.standings),
@@ -65,13 +73,15 @@ def vote(request: HttpRequest, id: UUID, comparison: UUID) -> HttpResponse:
     choice, reasons = request.POST.get("choice", ""), request.POST.getlist("reason")
     lane = None if choice in ("tie", "bad") else _id(choice)
     word = "best" if lane else choice
-    return _do(lambda: rows.vote(person_of(request), id, comparison, choice=word, lane=lane, reasons=reasons).pk, id)
+    return _do(
+        lambda: _revealed(rows.vote(person_of(request), id, comparison, choice=word, lane=lane, reasons=reasons)), id
+    )
 
 
 @login_required
 @require_POST
 def reveal(request: HttpRequest, id: UUID, comparison: UUID) -> HttpResponse:
-    return _do(lambda: rows.reveal(person_of(request), id, comparison).pk, id)
+    return _do(lambda: _revealed(rows.reveal(person_of(request), id, comparison)), id)
 
 
 @login_required
@@ -81,6 +91,12 @@ def thumb(request: HttpRequest, id: UUID, answer: UUID) -> HttpResponse:
     up, reasons, toggle = request.POST.get("up") == "1", request.POST.getlist("reason"), "why" not in request.POST
     lane = partial(rows.thumb, person_of(request), id, answer, up=up, reasons=reasons, toggle=toggle)
     return _do(lambda: lane().comparison_id, id)
+
+
+def _revealed(comparison: Comparison) -> UUID:
+    if comparison.revealed:
+        judge_revealed(comparison)
+    return comparison.pk
 
 
 def _do(change: Callable[[], UUID], chat_id: UUID) -> HttpResponse:

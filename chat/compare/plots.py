@@ -19,7 +19,7 @@ def against_cost(standings: Sequence[Standing]) -> Plot | None:
 
 def against_wait(standings: Sequence[Standing]) -> Plot | None:
     """Seconds to the first token, the median, each tenfold as wide as the next."""
-    placed = [(one, max(1e-3, one.first_token)) for one in standings if one.first_token is not None]
+    placed = [(one, max(1e-3, one.first_token.value)) for one in standings if one.first_token]
     return _plot(placed, "{:g} s", math.log10, "the first token", axis="median seconds to first token, log scale")
 
 

@@ -20,16 +20,13 @@ from workspace.accounts.models import Person
 from workspace.accounts.rights import may_administer
 from workspace.ids import new_id
 from workspace.router.models import RouterVersion, Run
+from workspace.router.prompts import FUSE, to_fuse
 from workspace.router.states import LIVE, RunState
 from workspace.types import PromptMessage, Request, text_part
 
 REASONS = ("clearer", "more correct", "better length", "better cited", "better tone")
 LIKED = REASONS
 DISLIKED = ("wrong", "unclear", "too long", "too short", "badly cited", "wrong tone")
-FUSE = (
-    "Several answers to the question above follow. Write the one best answer from them: keep what is right, leave out "
-    "what is wrong or said twice, and keep the numbers of citations where you take over what they support."
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,18 +82,38 @@ def open_compare(person_id: UUID, ask: Compare) -> OpenedComparison:
         chat=chat,
         question=first,
         lanes=opened,
-        search=base if base.grounding.collections or base.grounding.attached or base.grounding.web else None,
+        search=base if base.grounding.is_wanted else None,
     )
 
 
 def open_continue(person_id: UUID, ask: Continue) -> list[Opened]:
-    """An interrupted answer that goes on; with a lane of a blind comparison, its interrupted neighbours."""
-    first = record.open_continue(person_id, ask)
-    if not (first.answer.run and first.answer.run.withheld):
-        return [fused_again(first, ask.message)]
-    beside = Message.objects.filter(lane__comparison=first.answer.lane.comparison, run__state=RunState.INTERRUPTED)
-    others = beside.order_by("lane__place").values_list("pk", flat=True)
-    return [first, *(record.open_continue(person_id, Continue(chat=ask.chat, message=one)) for one in list(others))]
+    """An interrupted answer that goes on; with a lane of a blind comparison, its interrupted neighbours. A lane that
+    was interrupted before its passages came reads what the others read."""
+    opened = [record.open_continue(person_id, ask)]
+    if not opened[0].is_lane:
+        return [fused_again(opened[0], ask.message)]
+    comparison = opened[0].answer.lane.comparison
+    if comparison.is_withheld:
+        beside = Message.objects.filter(lane__comparison=comparison, run__state=RunState.INTERRUPTED)
+        others = list(beside.order_by("lane__place").values_list("pk", flat=True))
+        opened += [record.open_continue(person_id, Continue(chat=ask.chat, message=one)) for one in others]
+    of = [one.answer.pk for one in opened]
+    return [replace(one, request=reading(comparison, one.request, of=of)) for one in opened]
+
+
+def reading(comparison: Comparison, request: Request, *, of: Sequence[UUID]) -> Request:
+    """The request of a lane that begins later, or goes on, one of these: it reads what the others read, though that be
+    nothing; where none got that far, it is searched for anew."""
+    if request.evidence is not None or not request.grounding.is_wanted:
+        return request
+    runs = list(Run.objects.filter(message__lane__comparison=comparison).select_related("message"))
+    others = [run for run in runs if run.message.pk not in of]
+    read = next((requests.read_before(run) for run in runs if run.evidence), None)
+    if read is None and any(run.state in LIVE for run in others):
+        raise Refused("still_looking", "No lane has its passages yet.", "Wait a moment, and try again.")
+    if read is None and any(run.state == RunState.DONE for run in others):
+        read = ()
+    return replace(request, evidence=read)
 
 
 def open_fuse(person_id: UUID, ask: Fuse) -> Opened:
@@ -147,9 +164,9 @@ def fused_again(opened: Opened, of: UUID) -> Opened:
 def fused(request: Request, fusion: Fusion) -> Request:
     """The request behind a fused answer: the lanes' words as part of what is asked, and what they read as evidence."""
     lanes = list(fusion.lanes.select_related("answer__run"))
-    told = "\n\n".join(f"Answer {lane.letter}:\n{_text(lane.answer)}" for lane in lanes)
     last = request.messages[-1]
-    parts = (*last.parts, text_part(f"{fusion.instruction}\n\n{told}"))
+    told = to_fuse(fusion.instruction, [(lane.letter, _text(lane.answer)) for lane in lanes])
+    parts = (*last.parts, text_part(told))
     runs = [lane.answer.run for lane in lanes if lane.answer.run]
     evidence = next((requests.read_before(run) for run in runs if run.evidence), None)
     return replace(
@@ -166,9 +183,10 @@ def vote(
 ) -> Comparison:
     """Keep a vote, and reveal a blind comparison to whoever asked; a vote for one lane goes on from there.
 
-    Votes bind to what was read: all lanes must have settled. A blind one is final; a sighted one may change.
+    Votes bind to what was read: all lanes must have settled. A blind one is final; a sighted one may change. The
+    comparison is locked meanwhile: of two votes at once, each must find what the other one left.
     """
-    comparison = comparison_to_write(person, chat_id, id)
+    comparison = _locked(comparison_to_write(person, chat_id, id))
     lanes = list(comparison.standing.select_related("answer__run"))
     if waiting := [one.letter for one in lanes if not one.answer.settled]:
         raise Refused("still_writing", f"{_and(waiting)} is not finished.", "Wait for it, stop it, or continue it.")
@@ -178,7 +196,7 @@ def vote(
     before = Vote.objects.filter(comparison=comparison, person=person).first()
     if before and before.blind:
         raise Refused("voted", "You have voted on this comparison.", "A vote that was cast blind stays.")
-    if (unknown := set(reasons) - set(REASONS)) and unknown:
+    if unknown := set(reasons) - set(REASONS):
         raise Refused("bad_vote", f"“{min(unknown)[:40]}” is no reason to choose from.", "Reload the page.")
     fields = {
         "choice": choice,
@@ -197,7 +215,7 @@ def vote(
 
 def reveal(person: Person, chat_id: UUID, id: UUID) -> Comparison:
     """Give up a blind vote: who asked sees who wrote what."""
-    comparison = comparison_to_write(person, chat_id, id)
+    comparison = _locked(comparison_to_write(person, chat_id, id))
     if comparison.person_id != person.pk:
         raise Refused("not_yours", "Who asked decides when this comparison is revealed.", "Vote, or ask them.")
     _reveal(comparison)
@@ -230,6 +248,10 @@ def comparison_to_write(person: Person, chat_id: UUID, id: UUID) -> Comparison:
     if comparison is None:
         raise Refused("not_found", "That comparison is not here.", "Reload the page.")
     return comparison
+
+
+def _locked(comparison: Comparison) -> Comparison:
+    return Comparison.objects.select_for_update(of=("self",)).select_related("chat").get(pk=comparison.pk)
 
 
 def is_over(comparison: Comparison) -> bool:

@@ -14,7 +14,8 @@ from tests.serving import Served
 from tests.upstream import Upstream
 
 expect.set_options(timeout=15_000)  # milliseconds: a busy machine is no fault of the page
-BOASTS = ("boast-quick-heron", "boast-slow-badger")  # models that say who they are
+BOASTS = ("boast-quick-heron", "boast-slow-badger")  # models that say who they are, and those of another test
+FAILING = ("boast-tall-crane", "boast-broken-otter")
 PEOPLE = 80  # each test takes the next one, so no test sees the chats of another
 
 
@@ -32,7 +33,7 @@ def keys() -> list[str]:
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream, keys: list[str]) -> Iterator[Served]:
     served = Served(tmp_path_factory.mktemp("data"))
-    keys += served.people(PEOPLE, upstream.url, BOASTS)
+    keys += served.people(PEOPLE, upstream.url, (*BOASTS, *FAILING))
     served.start()
     served.start_worker()
     yield served

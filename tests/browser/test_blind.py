@@ -1,28 +1,30 @@
 """Nothing that crosses the wire before a blind vote tells who wrote what: not to whom asked, not to others in the chat.
 
-Every request, page, header and websocket frame of both browsers is kept and searched for the names of the models. What
-may name them is what names every model there is, whatever was asked: the list to pick from, and the asker's own
-question. That the search finds a name is shown after the vote.
+Every request, page, header and websocket frame of the browsers is kept and searched for the names of the models, and so
+is what the admin's pages tell who administers. What may name them is what names every model there is, whatever was
+asked: the list to pick from, and the asker's own question. That the search finds a name is shown after the vote.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
 from urllib.parse import urljoin
 
 import pytest
 from playwright.sync_api import Browser, Page, Response, WebSocket, expect
 
-from tests.browser.conftest import BOASTS
+from tests.browser.conftest import BOASTS, FAILING
 from tests.browser.reader import answers, ask, composer
 from tests.browser.test_compare import choose_lanes, lane
+from tests.browser.test_documents import FILE
 from tests.browser.test_sharing import share
-from tests.serving import Served
+from tests.serving import ROOT, Served
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
 
-NAMES = re.compile("|".join([*BOASTS, *(name.removeprefix("boast-") for name in BOASTS), "openai", "chatgpt"]), re.I)
 FIGURES = re.compile(r"tok/s|to first|first_token|tokens_output|server-timing|finish_reason")
 PICKERS = re.compile(r"<(model-picker|lane-list|select)\b.*?</\1>", re.DOTALL)
 EARLIER = re.compile(r'<li class="turn answer done".*?</footer>', re.DOTALL)  # the answer before the comparison
@@ -56,7 +58,7 @@ class Wire:
         return [
             f"{where}: …{said[max(0, hit.start() - 60) : hit.end() + 60]}…"
             for where, said in self.said
-            if pattern is NAMES or not re.search(r"usage|export", where)
+            if pattern is not FIGURES or not re.search(r"usage|export|admin", where)
             for hit in [pattern.search(EARLIER.sub("", PICKERS.sub("", said)))]
             if hit
         ]
@@ -87,11 +89,34 @@ def guest(browser: Browser, served: Served, keys: list[str]) -> Iterator[Page]:
     context.close()
 
 
-def test_nothing_names_a_lane_before_the_vote(page: Page, guest: Page) -> None:
+@pytest.fixture
+def owner(browser: Browser, served: Served) -> Iterator[Page]:
+    made = subprocess.run(
+        [sys.executable, "manage.py", "sign_in_link"],
+        cwd=ROOT, env=served.environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(made.stdout.strip())
+    expect(composer(page)).to_be_visible()
+    yield page
+    context.close()
+
+
+def names(models: Sequence[str]) -> re.Pattern[str]:
+    return re.compile("|".join([*(name.removeprefix("boast-") for name in models), "openai", "chatgpt"]), re.I)
+
+
+def administer(wire: Wire, runs: Sequence[str | None]) -> None:
+    for path in ("run/", *(f"run/{run}/change/" for run in runs), "loggeddecision/", "dailyusage/"):
+        assert wire.fetch(f"/admin/router/{path}") == 200
+
+
+def test_nothing_names_a_lane_before_the_vote(page: Page, guest: Page, owner: Page) -> None:
     ask(page, "Hello", model="echo")
     expect(answers(page).first).to_have_attribute("data-state", "done")
     share(page, guest, "read")
-    wires = [Wire(page), Wire(guest)]
+    wires, admin, secret = [Wire(page), Wire(guest)], Wire(owner), names(BOASTS)
     guest.goto(page.url)
     page.reload()
     choose_lanes(page, *BOASTS)
@@ -125,8 +150,10 @@ def test_nothing_names_a_lane_before_the_vote(page: Page, guest: Page) -> None:
         assert len(own) == (wire.page is page)
         wire.said = [one for one in wire.said if one not in own]
         assert len(wire.said) > 20 and any(where == "told" and "settled" in said for where, said in wire.said)
-        assert wire.found(NAMES) == []
+        assert wire.found(secret) == []
         assert wire.found(FIGURES) == []
+    administer(admin, runs)
+    assert admin.found(secret) == []
 
     page.locator("#title").click()
     page.keyboard.press("1")
@@ -134,4 +161,40 @@ def test_nothing_names_a_lane_before_the_vote(page: Page, guest: Page) -> None:
     for wire in wires:
         expect(wire.page.get_by_role("region", name="The lanes in figures")).to_contain_text(BOASTS[0])
         wire.page.reload()
-        assert wire.found(NAMES) and wire.found(FIGURES)
+        assert wire.found(secret) and wire.found(FIGURES)
+    administer(admin, runs)
+    assert {where for where, _ in admin.said if any(where in hit for hit in admin.found(secret))} >= {
+        "GET /admin/router/run/", f"GET /admin/router/run/{runs[0]}/change/", "GET /admin/router/dailyusage/",
+    }  # fmt: skip
+
+
+def test_neither_evidence_nor_a_failure_names_a_lane(page: Page) -> None:
+    page.get_by_role("link", name="Documents").click()
+    page.get_by_label("Choose files").set_input_files([FILE])
+    expect(page.get_by_role("row", name="hut").locator(".tag")).to_have_text("searchable by words")
+    wire, secret = Wire(page), names(FAILING)
+    page.get_by_role("link", name="New chat").click()
+    documents = page.get_by_role("button", name="Documents")
+    if documents.get_attribute("aria-pressed") == "false":
+        documents.click()
+    choose_lanes(page, *FAILING)
+    page.get_by_role("button", name="Blind").click()
+    wire.begin()
+    composer(page).fill("Where does the key of the mountain hut hang?")
+    composer(page).press("Enter")
+    expect(page.locator(".lane[data-state=done]")).to_contain_text("████████")
+    expect(page.locator(".lane[data-state=failed]")).to_contain_text("Why is told after the vote")
+    expect(page.get_by_label("Evidence for every lane")).to_contain_text("hut")
+    page.reload()
+    expect(page.locator(".lane[data-state=failed]")).to_contain_text("Why is told after the vote")
+    wire.look()
+    own = [(where, said) for where, said in wire.said if where == "asked" and '"compare"' in said]
+    wire.said = [one for one in wire.said if one not in own]
+    assert any(where == "told" and "third beehive" in said for where, said in wire.said), "passages crossed the wire"
+    assert wire.found(secret) == [] and wire.found(FIGURES) == []
+    page.locator("#title").click()
+    page.keyboard.press("0")
+    page.keyboard.press("Enter")
+    expect(page.locator(".lane[data-state=failed]")).to_contain_text("boast-broken-otter")
+    wire.look()
+    assert wire.found(secret)

@@ -183,3 +183,46 @@ def test_another_lane_joins_and_a_failed_lane_is_asked_again(page: Page, upstrea
     page.get_by_role("button", name="Continue from B and C").click()
     chips = page.get_by_role("list", name="Lanes of the comparison").get_by_role("listitem")
     expect(chips).to_have_text([re.compile("err400"), re.compile("gated.*t 0.5 · own instruction")])  # as it was given
+
+
+EIGHT = ("counting", "echo", "instant", "md", "cites", "vision", "slowfirst", "err400")
+
+
+def test_eight_lanes_are_looked_at_chosen_and_gone_on_from_by_keys(page: Page) -> None:
+    choose_lanes(page, *EIGHT)
+    composer(page).fill("Which is it?")
+    composer(page).press("Enter")
+    told = page.get_by_role("region", name="The lanes in figures")
+    expect(told).to_be_visible()
+    vote = page.get_by_role("form", name="Vote")
+    hint = vote.get_by_role("status")
+    page.locator("#title").click()
+
+    for key, letter in (("ArrowRight", "B"), ("ArrowRight", "C"), ("ArrowLeft", "B")):
+        page.keyboard.press(key)
+        expect(lane(page, letter)).to_be_focused()
+    for number, letter in enumerate("ABCDEFGH", start=1):
+        page.keyboard.press(str(number))
+        expect(hint).to_have_text(f"{letter} is chosen.")
+    page.keyboard.press("ArrowRight")
+    expect(hint).to_have_text("H is chosen.")  # arrows look, and choose nothing
+    expect(lane(page, "C")).to_be_focused()
+    page.keyboard.press("0")
+    expect(hint).to_have_text("A tie is chosen.")
+    page.keyboard.press("x")
+    expect(hint).to_have_text("All bad is chosen.")
+    page.keyboard.press("3")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("row", name=re.compile("instant"))).to_contain_text("your vote")
+
+    page.get_by_label("Lane C", exact=True).last.uncheck()
+    for letter in "AB":
+        page.get_by_label(f"Lane {letter}", exact=True).last.check()
+    page.get_by_role("button", name="Continue from A and B").click()
+    composer(page).fill("And then?")
+    composer(page).press("Enter")
+    expect(page.locator(".board")).to_have_count(2)
+    expect(told).to_have_count(1)
+    expect(lane(page, "B")).to_contain_text("And then?")
+    page.reload()
+    expect(page.get_by_role("row", name=re.compile("counting|echo"))).to_have_count(2)

@@ -20,7 +20,8 @@ from chat.models import Chat, Fusion, Lane
 from tests.scripted import Scripted, add_model, say
 from tests.tab import tab
 from workspace.accounts.models import Person
-from workspace.router.models import DailyUsage
+from workspace.router.decisions import records
+from workspace.router.models import DailyUsage, LoggedDecision, Run
 from workspace.router.runs import registry
 from workspace.router.states import RunState
 
@@ -165,7 +166,12 @@ async def test_usage_names_no_model_of_a_day_with_an_open_blind_comparison(alice
         await page.hear("settled")
         await page.hear("settled")
     assert await DailyUsage.objects.filter(model=NAMES[0]).aexists()
-    addresses = ("/account/usage/", "/account/usage/?format=csv")
+    addresses = (
+        "/account/usage/",
+        "/account/usage/?format=csv",
+        "/admin/router/dailyusage/",
+        "/admin/router/dailyusage/?format=csv",
+    )
     for address in addresses:
         told = await page_of(alice, address)
         assert "while a blind comparison is open" in told and not any(name in told for name in NAMES)
@@ -177,6 +183,37 @@ async def test_usage_names_no_model_of_a_day_with_an_open_blind_comparison(alice
     ).status_code == 200
     for address in addresses:
         assert NAMES[0] in await page_of(alice, address)
+
+
+@marked
+async def test_who_administers_is_not_told_before_the_vote_either(alice: Person) -> None:
+    """In most workspaces who asks administers, too."""
+    say("One.")
+    say("Two.")
+    async with tab(alice) as page:
+        await page.tell("compare", client_id=uuid4(), text="Which?", lanes=LANES, blind=True)
+        chat = (await page.hear("compared"))["chat"]
+        await page.hear("settled")
+        await page.hear("settled")
+    found = await lanes_of(chat)
+    rows = [LoggedDecision(run=lane.answer.run_id, model=lane.asked["model"], state="done") for lane in found]
+    await LoggedDecision.objects.abulk_create(rows, ignore_conflicts=True)
+    logged = [row.pk async for row in LoggedDecision.objects.filter(run__in=[row.run for row in rows])]
+    paths = ["run/", "loggeddecision/", *(f"run/{row.run}/change/" for row in rows)]
+    paths += [f"loggeddecision/{pk}/change/" for pk in logged]
+    narrowed = f"/admin/router/loggeddecision/?model={NAMES[0]}"
+    assert len(paths) == 6
+    for path in paths:
+        told = await page_of(alice, f"/admin/router/{path}")
+        assert not any(str(secret) in told for secret in (*NAMES, *logged)), path
+    assert "No decision fits" in await page_of(alice, narrowed)
+    assert await database_sync_to_async(records)() == []
+    await Run.objects.aupdate(withheld=False)
+    for path in paths:
+        told = await page_of(alice, f"/admin/router/{path}")
+        assert any(name in told for name in NAMES), path
+    assert "No decision fits" not in await page_of(alice, narrowed)
+    assert len(await database_sync_to_async(records)()) == 2
 
 
 @marked

@@ -13,6 +13,7 @@ from workspace.measurement.statistics import Interval
 Chance = np.random.Generator
 Sample = Callable[[Chance], tuple[Interval | None, float]]
 CLUSTERS = [n // 5 for n in range(300)]
+FEW = np.repeat(np.arange(23), [3, 15] * 11 + [9]).tolist()  # unlike ones, as many as the shared checklist has
 
 
 def share(chance: Chance) -> tuple[Interval | None, float]:
@@ -23,6 +24,11 @@ def clustered_share(chance: Chance) -> tuple[Interval | None, float]:
     """Sixty articles, each easier or harder than the others."""
     easy = np.repeat(chance.beta(4, 2, 60), 5)
     return statistics.rate(list(chance.random(300) < easy), CLUSTERS), 2 / 3
+
+
+def few_clusters(chance: Chance) -> tuple[Interval | None, float]:
+    easy = chance.beta(4, 2, 23)[FEW]
+    return statistics.rate(list(chance.random(len(FEW)) < easy), FEW), 2 / 3
 
 
 def mean(chance: Chance) -> tuple[Interval | None, float]:
@@ -46,6 +52,13 @@ def difference(chance: Chance) -> tuple[Interval | None, float]:
     return statistics.paired(list(first), list(second)).difference, 0.08
 
 
+def few_clusters_apart(chance: Chance) -> tuple[Interval | None, float]:
+    """Two models, each better at some articles."""
+    first, second = chance.random((2, len(FEW)))
+    lean = chance.normal(0.08, 0.15, 23)[FEW]
+    return statistics.paired(list(first < 0.5 + lean), list(second < 0.5), FEW).difference, 0.08
+
+
 def median(chance: Chance) -> tuple[Interval | None, float]:
     return statistics.median(list(np.exp(chance.normal(0, 0.5, 101)))), 1.0
 
@@ -54,7 +67,9 @@ def p95(chance: Chance) -> tuple[Interval | None, float]:
     return statistics.p95(list(chance.random(400))), 0.95
 
 
-SAMPLES = [share, clustered_share, mean, clustered_mean, ratio, difference, median, p95]
+SAMPLES = [
+    share, clustered_share, few_clusters, mean, clustered_mean, ratio, difference, few_clusters_apart, median, p95,
+]  # fmt: skip
 
 
 def held(sample: Sample, times: int) -> float:
@@ -86,3 +101,24 @@ def test_an_interval_that_is_too_narrow_would_be_found() -> None:
         return Interval(told.value, middle - half, middle + half), truth
 
     assert held(narrow, 150) < 0.89
+
+
+def told_by_chance(times: int) -> float:
+    """The share of simulations in which two models are told apart that are equally good, though not at each article."""
+    chance = np.random.default_rng(5)
+    told = 0
+    for _ in range(times):
+        lean = chance.normal(0, 0.2, 23)[FEW]
+        first, second = (chance.random(len(FEW)) < 0.5 + side * lean for side in (1, -1))
+        told += statistics.paired(list(first), list(second), FEW).p < 0.05
+    return told / times
+
+
+def test_equals_are_told_apart_by_chance_alone() -> None:
+    assert told_by_chance(200) <= 0.09
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1200)
+def test_equals_are_told_apart_in_5_of_100() -> None:
+    assert 0.02 <= told_by_chance(4_000) <= 0.055

@@ -122,7 +122,7 @@ async def test_known_error_rates_are_found_within_their_intervals_and_ranked(ali
     assert broken.unscored == ITEMS and broken.right is None and broken.per_thousand is None
     assert found.headline == "careful is right more often than every other. hasty hallucinates more than the other."
     [pair] = found.pairs
-    assert pair.told and pair.p < 0.001
+    assert pair.told and pair.p == 2 / 2**9, "nine articles that all say the same can say no more"
     assert hasty.misread > 0 and hasty.not_found == 0, "the passages held every answer"
     assert careful.per_thousand == Decimal("6.0")
     assert (found.differ and {a["cell"] for a in found.differing[0].answers} >= {"correct"}) or found.differing

@@ -173,7 +173,11 @@ async def test_a_new_version_of_the_judge_judges_anew_and_the_two_are_never_mixe
     before = {one.first.item_id: one.won for one in await read()}
     assert before[mine.item_id] == 1, "one order of the new judge says nothing yet"
     await measurement.preferences.acreate(order=0, **both)
-    assert {one.first.item_id: one.won for one in await read()} == {**before, mine.item_id: -1}
+    assert {one.first.item_id: one.won for one in await read()} == before, "nor is one item of many a figure of its own"
+    asked = measurement.preferences.filter(judge=old).exclude(item=mine.item_id).values_list("item_id", "order")
+    async for item, order in asked:
+        await measurement.preferences.acreate(order=order, **{**both, "item_id": item})
+    assert {one.won for one in await read() if not one.same} == {-1}, "now that the new one has judged all"
 
 
 async def test_without_being_asked_to_no_judge_compares_two_answers(alice: Person) -> None:

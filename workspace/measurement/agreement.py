@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from django.utils import timezone
 
 from retrieval import support
 from workspace.measurement import abstaining
@@ -90,7 +91,7 @@ def known(judge: str, version: str) -> Measured | None:
 def keep(measured: Measured) -> None:
     Agreement.objects.update_or_create(
         judge=measured.judge, version=measured.version, dataset=measured.dataset,
-        defaults={"figures": _plain(measured)},
+        defaults={"figures": _plain(measured), "created": timezone.now()},
     )  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 One vote between i and j is won by i, by j, or is a tie, with odds exp(d/2) : exp(-d/2) : exp(t), where d is the
 difference of their strengths plus, where style is held apart, of their style times its weights. That is a multinomial
-logit: Newton's steps find the one maximum, for all samples of the bootstrap at once. Strengths are told as Elo: 400
+logit: Newton's steps find the one maximum, for all samples of the bootstrap at once. Votes are drawn again whole, and
+so are the people who cast them, where there are enough; the wider interval counts. Strengths are told as Elo: 400
 points are odds of ten to one. It knows no table and no page.
 """
 
@@ -13,12 +14,11 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workspace.measurement.statistics import holm
+from workspace.measurement.statistics import NORMAL, SURE, Z_POWER, Interval, holm, middle, stretch
 
 ELO = 400 / math.log(10)
 MIDDLE = 1_000
@@ -26,8 +26,7 @@ RESAMPLES = 400
 SEED = 20_261_124
 STEPS = 60
 CLOSE = 1e-10
-SURE = 0.05  # after Holm's correction over all pairs
-POWER = NormalDist().inv_cdf(0.975) + NormalDist().inv_cdf(0.8)  # to see four in five such differences
+LEAST_PEOPLE = 10  # whom it takes to say what others would prefer: fewer can't be drawn from
 
 Array = NDArray[np.float64]
 
@@ -36,19 +35,21 @@ Array = NDArray[np.float64]
 class Match:
     """One comparison of two. ``won`` is 1 for the first, -1 for the second, 0 for a tie. ``style`` is by how much the
     first is, say, longer, one number for each thing that is held apart; ``vote`` is what several matches came of, as of
-    one vote between three."""
+    one vote between three, ``weight`` how much of a match it is, and ``person`` who cast it."""
 
     first: str
     second: str
     won: int
     style: tuple[float, ...] = ()
     vote: Hashable = None
+    weight: float = 1.0
+    person: Hashable = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strength:
-    """``elo`` with the middle 95 % over votes drawn again; ``votes`` are those it took part in. ``rank`` is one more
-    than the number of models that are surely stronger."""
+    """``elo`` with its interval; ``votes`` are those it took part in. ``rank`` is one more than the number of models
+    that are surely stronger."""
 
     model: str
     elo: float
@@ -61,7 +62,8 @@ class Strength:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
     """Two models, the stronger first: their difference in Elo with its interval, whether it is told after Holm's
-    correction, and else how many votes, cast as these were, would tell it if it is what it seems."""
+    correction, and else how many votes, cast as these were, would tell it among as many pairs if it is what it seems;
+    ``None`` where as many as there are should have told it."""
 
     first: str
     second: str
@@ -74,12 +76,14 @@ class Gap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """All models, the strongest first, and every two of them. ``weights`` are those of style, in Elo for one unit."""
+    """All models, the strongest first, and every two of them. ``weights`` are those of style, in Elo for one unit;
+    ``over_people`` says whether people were drawn again, too."""
 
     strengths: Sequence[Strength] = ()
     gaps: Sequence[Gap] = ()
     votes: int = 0
     weights: Sequence[float] = ()
+    over_people: bool = False
 
 
 def table(matches: Sequence[Match], *, styled: bool = False, pull: float = 0.1) -> Table:
@@ -94,9 +98,17 @@ def fit(
 ) -> tuple[Array, float, Array]:
     """Log-strengths with the sum 0, the log-odds of a tie, and the weights of style: the most likely ones."""
     design = _Design(matches, models, styled=styled)
-    found = design.fit(np.ones((1, len(matches))), pull=pull)[0]
+    found = design.fit(_weights(matches)[None], pull=pull)[0]
     n = len(models)
     return found[:n], float(found[n]), found[n + 1 :]
+
+
+def compared(lanes: int, best: int | None) -> list[tuple[int, int, float]]:
+    """Which two of so many lanes a vote compares, the better one first, and how much of a match each is. The best one
+    is compared to every other; of a tie every two are, and all that together weighs what a choice does."""
+    if best is None:
+        return [(a, b, 2 / lanes) for a, b in combinations(range(lanes), 2)]
+    return [(best, other, 1.0) for other in range(lanes) if other != best]
 
 
 def islands(matches: Sequence[Match]) -> list[set[str]]:
@@ -114,20 +126,25 @@ def _table(matches: tuple[Match, ...], styled: bool, pull: float) -> Table:
     models = sorted({name for match in matches for name in (match.first, match.second)})
     if len(models) < 2:
         return Table()
-    votes = _votes(matches)
+    votes = _numbered([at if match.vote is None else ("vote", match.vote) for at, match in enumerate(matches)])
+    people = _numbered([match.person for match in matches])
+    over = [votes, people] if people.max() + 1 >= LEAST_PEOPLE else [votes]
     design = _Design(matches, models, styled=styled)
-    found = design.fit(np.ones((1, len(matches))), pull=pull)[0]
-    drawn = design.fit(_drawn(votes), pull=pull, start=found, close=1e-6)
+    found = design.fit(_weights(matches)[None], pull=pull)[0]
     n = len(models)
-    elos, samples = ELO * found[:n], ELO * drawn[:, :n]
-    gaps = _gaps(models, elos, samples, int(votes.max()) + 1)
-    low, high = MIDDLE + np.quantile(samples, [0.025, 0.975], axis=0)
+    elos = ELO * found[:n]
+    drawn = []
+    for of in over:
+        samples = design.fit(_drawn(of) * _weights(matches), pull=pull, start=found, close=1e-6)
+        drawn.append((ELO * samples[:, :n], int(of.max()) + 1))
+    gaps = _gaps(models, elos, drawn, int(votes.max()) + 1)
+    ends = [_widest(elos[at], [(samples[:, at], of) for samples, of in drawn]) for at in range(n)]
     rows = [
         Strength(
             model=name,
             elo=float(MIDDLE + elos[at]),
-            low=float(low[at]),
-            high=float(high[at]),
+            low=MIDDLE + ends[at].low,
+            high=MIDDLE + ends[at].high,
             votes=len({votes[row] for row, m in enumerate(matches) if name in (m.first, m.second)}),
             rank=1 + sum(gap.tells and gap.second == name for gap in gaps),
         )
@@ -138,6 +155,7 @@ def _table(matches: tuple[Match, ...], styled: bool, pull: float) -> Table:
         gaps=gaps,
         votes=int(votes.max()) + 1,
         weights=[float(ELO * weight) for weight in found[n + 1 :]],
+        over_people=len(over) > 1,
     )
 
 
@@ -213,39 +231,48 @@ class _Design:
         return np.asarray(np.linalg.solve(curve, gradient[:, :, None])[:, :, 0], dtype=np.float64)
 
 
-def _gaps(models: Sequence[str], elos: Array, samples: Array, votes: int) -> list[Gap]:
+def _gaps(models: Sequence[str], elos: Array, drawn: Sequence[tuple[Array, int]], votes: int) -> list[Gap]:
     pairs = [(a, b) if elos[a] >= elos[b] else (b, a) for a, b in combinations(range(len(models)), 2)]
     told = []
     for a, b in pairs:
-        drawn = samples[:, a] - samples[:, b]
-        told.append((float(elos[a] - elos[b]), float(drawn.std(ddof=1)), np.quantile(drawn, [0.025, 0.975])))
-    chance = NormalDist()
-    sure = holm([2 * (1 - chance.cdf(gap / error)) if error else 1.0 for gap, error, _ in told])
+        apart = [(samples[:, a] - samples[:, b], of) for samples, of in drawn]
+        error = max(float(values.std(ddof=1)) * stretch(of) for values, of in apart)
+        told.append((_widest(elos[a] - elos[b], apart), error))
+    sure = holm([2 * (1 - NORMAL.cdf(gap.value / error)) if error else 1.0 for gap, error in told])
+    power = NORMAL.inv_cdf(1 - SURE / 2 / len(pairs)) + Z_POWER
     return [
         Gap(
             first=models[a],
             second=models[b],
-            elo=gap,
-            low=float(ends[0]),
-            high=float(ends[1]),
+            elo=gap.value,
+            low=gap.low,
+            high=gap.high,
             tells=p < SURE,
-            needed=None if p < SURE or gap < 1 else max(votes + 1, math.ceil(votes * (POWER * error / gap) ** 2)),
+            needed=needed if p >= SURE and gap.value >= 1 and needed > votes else None,
         )
-        for (a, b), (gap, error, ends), p in zip(pairs, told, sure, strict=True)
+        for (a, b), (gap, error), p in zip(pairs, told, sure, strict=True)
+        for needed in [math.ceil(votes * (power * error / max(gap.value, 1)) ** 2)]
     ]
 
 
-def _votes(matches: Sequence[Match]) -> NDArray[np.intp]:
-    """The number of the vote that each match came of."""
+def _widest(value: float, drawn: Sequence[tuple[Array, int]]) -> Interval:
+    return max((middle(float(value), samples, of) for samples, of in drawn), key=lambda one: one.width)
+
+
+def _weights(matches: Sequence[Match]) -> Array:
+    return np.array([match.weight for match in matches])
+
+
+def _numbered(keys: Sequence[Hashable]) -> NDArray[np.intp]:
+    """A number for each, from 0; the same have the same."""
     known: dict[Hashable, int] = {}
-    keys = (("match", at) if match.vote is None else ("vote", match.vote) for at, match in enumerate(matches))
     return np.array([known.setdefault(key, len(known)) for key in keys], dtype=np.intp)
 
 
-def _drawn(votes: NDArray[np.intp]) -> Array:
-    """How often each match is in each sample: whole votes are drawn, as many as there are."""
-    count = int(votes.max()) + 1
+def _drawn(of: NDArray[np.intp]) -> Array:
+    """How often each match is in each sample: whole votes, or people, are drawn, as many as there are."""
+    count = int(of.max()) + 1
     chance = np.random.default_rng(SEED)
     times = chance.multinomial(count, np.full(count, 1 / count), RESAMPLES)
-    weights: Array = times[:, votes].astype(np.float64)
+    weights: Array = times[:, of].astype(np.float64)
     return weights

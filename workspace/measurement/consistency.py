@@ -32,7 +32,8 @@ Answers = Mapping[int, Sequence[Outcome]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steadiness:
-    """One lane. What compares repeats is ``None`` where each item was asked once. ``formats`` are shares of answers."""
+    """One lane. What compares repeats is ``None`` where each item was asked once. ``formats`` are shares of an
+    item's answers."""
 
     repeats: int
     verdict: Interval | None
@@ -44,7 +45,7 @@ class Steadiness:
     formality: Interval | None
     formality_spread: Interval | None
     format: Interval | None
-    formats: Mapping[str, float]
+    formats: Mapping[str, Interval]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ def steadiness(rows: Sequence[Outcome]) -> Steadiness:
     repeated = [answers for answers in by_item.values() if len(answers) > 1]
 
     def each(value: Callable[[Sequence[Outcome]], float | None], of: Sequence[Sequence[Outcome]]) -> Interval | None:
-        told = [(found, _cluster(answers[0])) for answers in of if (found := value(answers)) is not None]
+        told = [(found, answers[0].item.group) for answers in of if (found := value(answers)) is not None]
         return statistics.mean([value for value, _ in told], [cluster for _, cluster in told])
 
     def mean_of(name: str) -> Callable[[Sequence[Outcome]], float | None]:
@@ -82,6 +83,9 @@ def steadiness(rows: Sequence[Outcome]) -> Steadiness:
 
         return span
 
+    def has(name: str) -> Callable[[Sequence[Outcome]], float | None]:
+        return lambda answers: _mean([float(name in tones[row.pk].format) for row in answers])
+
     every = list(by_item.values())
     return Steadiness(
         repeats=max(map(len, every), default=0),
@@ -94,17 +98,13 @@ def steadiness(rows: Sequence[Outcome]) -> Steadiness:
         formality=each(mean_of("formality"), every),
         formality_spread=each(apart("formality"), repeated),
         format=each(lambda answers: tone.same([tones[row.pk].format for row in answers]), repeated),
-        formats={
-            name: share
-            for name in FORMATS
-            if (share := (_mean([float(name in tones[row.pk].format) for row in rows]) or 0.0)) > 0
-        },
+        formats={name: share for name in FORMATS if (share := each(has(name), every)) and share.value},
     )
 
 
 def likenesses(labels: Sequence[str], lanes: Sequence[Sequence[Outcome]]) -> list[Likeness]:
-    """Every two lanes, by their first answers."""
-    first = [{row.item_id: row for row in rows if row.repeat == 0} for rows in lanes]
+    """Every two lanes, by their first answers; a run that failed gave none."""
+    first = [{row.item_id: row for row in rows if row.repeat == 0 and row.cell != Cell.UNSCORED} for rows in lanes]
     return [
         _likeness(labels[a], labels[b], [(first[a][item], first[b][item]) for item in first[a] if item in first[b]])
         for a, b in combinations(range(len(labels)), 2)
@@ -113,7 +113,7 @@ def likenesses(labels: Sequence[str], lanes: Sequence[Sequence[Outcome]]) -> lis
 
 def _likeness(first: str, second: str, pairs: Sequence[tuple[Outcome, Outcome]]) -> Likeness:
     tones = [(tone.tone(a.text), tone.tone(b.text)) for a, b in pairs]
-    clusters = [_cluster(a) for a, _ in pairs]
+    clusters = [a.item.group for a, _ in pairs]
 
     def apart(name: str) -> Interval | None:
         told = [
@@ -149,7 +149,3 @@ def _values(answers: Sequence[Outcome], tones: Mapping[int, Tone], name: str) ->
 
 def _mean(values: Sequence[float]) -> float | None:
     return fmean(values) if values else None
-
-
-def _cluster(row: Outcome) -> str:
-    return row.item.cluster or row.item.key

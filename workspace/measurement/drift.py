@@ -17,8 +17,6 @@ from workspace.measurement.statistics import Interval, Pair
 from workspace.types import canonical, sha256
 
 MUCH_SLOWER = 1.25  # times the first token's median before, with intervals that do not touch
-MANY_FAILED = 0.05  # more of all answers that failed
-LEVEL = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +30,7 @@ class Moved:
     correct: tuple[Interval | None, Interval | None]
     hallucinated: tuple[Interval | None, Interval | None]
     first_token: tuple[Interval | None, Interval | None]
-    failed: tuple[float, float]
+    failed: tuple[Interval | None, Interval | None]
 
 
 def between(now: Measurement, before: Measurement) -> list[Moved]:
@@ -53,19 +51,19 @@ def between(now: Measurement, before: Measurement) -> list[Moved]:
                 [items[0][item][1] for item in both],
             )  # fmt: skip
             found.append((lane, other, pair))
-    adjusted = statistics.holm([pair.p for _, _, pair in found])
+    told = statistics.together([pair for _, _, pair in found])
     return [
         Moved(
             label=lane.label,
             pair=pair,
             p=p,
-            told=pair.tells(p, LEVEL),
+            told=tells,
             correct=(lane.correct, other.correct),
             hallucinated=(lane.hallucinated, other.hallucinated),
             first_token=(lane.first_token, other.first_token),
-            failed=(_share(lane.unscored, lane.answers), _share(other.unscored, other.answers)),
+            failed=(statistics.share(lane.unscored, lane.answers), statistics.share(other.unscored, other.answers)),
         )
-        for (lane, other, pair), p in zip(found, adjusted, strict=True)
+        for (lane, other, _), (pair, p, tells) in zip(found, told, strict=True)
     ]
 
 
@@ -110,8 +108,9 @@ def _worse(moved: Moved) -> Sequence[str]:
         found.append(
             f"{moved.label} hallucinates more: {now.value:.0%} of what it attempts, before {before.value:.0%}."
         )
-    if moved.failed[0] > moved.failed[1] + MANY_FAILED:
-        found.append(f"{moved.label} fails more: {moved.failed[0]:.0%} of its answers, before {moved.failed[1]:.0%}.")
+    now, before = moved.failed
+    if now and before and now.low > before.high:
+        found.append(f"{moved.label} fails more: {now.value:.0%} of its answers, before {before.value:.0%}.")
     return found
 
 
@@ -125,7 +124,3 @@ def _by_label(measurement: Measurement) -> dict[str, list[Outcome]]:
 def passages(measurement: Measurement) -> str:
     digests = list(measurement.gathered.order_by("item__position").values_list("item__key", "digest"))
     return sha256(canonical(digests))[:12] if digests else "none"
-
-
-def _share(part: int, of: int) -> float:
-    return part / of if of else 0.0

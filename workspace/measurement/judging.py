@@ -8,9 +8,9 @@ change of either makes another.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import Q
@@ -19,11 +19,13 @@ from workspace.measurement import abstaining, asking
 from workspace.measurement.metrics import Cell
 from workspace.measurement.models import Gathered, Item, Judge, Judgement, Measurement, Outcome
 from workspace.router import catalog
-from workspace.router.prompts import quote
+from workspace.router.prompts import marked, quote
 from workspace.router.run_rows import Outcome as Settled
 from workspace.router.states import RunState
 from workspace.types import Evidence, PromptMessage, Request, canonical, sha256, text_part
 
+Of = TypeVar("Of", bound=Hashable)
+Said = TypeVar("Said")
 ORDERS = (0, 1)
 RIGHT, SUPPORTED, BETTER = "right", "supported", "better"
 ASKS = (RIGHT, SUPPORTED)  # of one answer; ``preferring`` asks which of two is better
@@ -44,7 +46,6 @@ CHOICES = {
     SUPPORTED: ("YES if every claim stands there", "NO if any claim does not"),
     BETTER: ("FIRST if the first answer does", "SECOND if the second answer does", "TIE if neither does"),
 }
-_MARK = re.compile(r"<(?=[/\s]*(?:question|right|rubric|answer|first|second)\b)", re.IGNORECASE)
 _VERDICT = re.compile(r"^\W*(yes|no|first|second|tie)\b", re.IGNORECASE)
 
 
@@ -59,12 +60,33 @@ class Unit:
 
 def judge_of(model: str, asks: str) -> Judge:
     """The row of the judge as it is now."""
+    fields = _as_now(model, asks)
+    return Judge.objects.get_or_create(digest=fields["digest"], defaults=fields)[0]
+
+
+def digest_of(model: str, asks: str) -> str:
+    """Of the judge as it is now, whether it has judged or not."""
+    return str(_as_now(model, asks)["digest"])
+
+
+def _as_now(model: str, asks: str) -> dict[str, Any]:
     candidate = catalog.load_sync().candidates.get(model)
     version = candidate.version_id if candidate else None
     words = canonical([PROMPTS[asks], CHOICES[asks]]).decode()
     digest = sha256(canonical([model, version, asks, words]))
-    fields = {"model": model, "model_version": version, "asks": asks, "prompt": words}
-    return Judge.objects.get_or_create(digest=digest, defaults=fields)[0]
+    return {"model": model, "model_version": version, "asks": asks, "prompt": words, "digest": digest}
+
+
+def of_one_judge(said: Iterable[tuple[Of, int, Said]]) -> tuple[int | None, dict[Of, list[Said]]]:
+    """Of what judges said (of what, which judge, and its words, in the order of its questions): one judge, and what it
+    said where it was asked in both orders. It is the one that has judged most so, the newest of equals: another model
+    or other words are another judge, and a figure of both would be of neither."""
+    told: dict[int, dict[Of, list[Said]]] = {}
+    for of, judge, words in said:
+        told.setdefault(judge, {}).setdefault(of, []).append(words)
+    whole = {judge: {of: two for of, two in by.items() if len(two) == len(ORDERS)} for judge, by in told.items()}
+    most = max(whole, key=lambda judge: (len(whole[judge]), judge), default=None)
+    return (most, whole[most]) if most is not None and whole[most] else (None, {})
 
 
 def prompt(
@@ -96,6 +118,16 @@ def known(gold: Sequence[str], rubric: str) -> list[str]:
     return [marked("right", one) for one in gold] + ([marked("rubric", rubric)] if rubric else [])
 
 
+def passes(row: Outcome) -> bool:
+    """Whether an answer abstains where somebody holds something to be right: then it need not be judged."""
+    return knows(row.item) and abstaining.abstains(row.text)
+
+
+def knows(item: Item) -> bool:
+    """Whether somebody holds something to be right."""
+    return bool(item.answers or item.reference or item.rubric)
+
+
 def gold_of(item: Item) -> list[str]:
     return item.answers or ([item.reference] if item.reference else [])
 
@@ -115,10 +147,10 @@ def agreed(verdicts: Iterable[str]) -> bool | None:
 
 
 def left(measurement: Measurement) -> list[Unit]:
-    """Every question to the judge that has no answer yet."""
-    if not measurement.judge:
+    """Every question to the judge that has no answer yet; of one that is done, none, whatever the judge is by now."""
+    if not measurement.judge or measurement.state == Measurement.State.DONE:
         return []
-    digests = [judge_of(measurement.judge, asks).digest for asks in ASKS]
+    digests = [digest_of(measurement.judge, asks) for asks in ASKS]
     done = set(
         Judgement.objects.filter(Q(outcome__measurement=measurement), judge__digest__in=digests).values_list(
             "outcome_id", "judge__asks", "order"
@@ -139,8 +171,7 @@ def asked_of(row: Outcome, lane: Mapping[str, Any], *, grounded: bool) -> list[s
     """What a judge can say of an answer. Of one that abstains it is known already."""
     if abstaining.abstains(row.text):
         return []
-    knows = bool(row.item.answers or row.item.reference or row.item.rubric)
-    return [RIGHT] * knows + [SUPPORTED] * (grounded and not lane.get("closed"))
+    return [RIGHT] * knows(row.item) + [SUPPORTED] * (grounded and not lane.get("closed"))
 
 
 async def judge(measurement: Measurement, unit: Unit, judges: Mapping[str, Judge], may_ask: asking.MayAsk) -> RunState:
@@ -171,8 +202,3 @@ def asked(model: str, system: str, told: str, *, person: UUID | int | None = Non
         messages=(PromptMessage(role="person", parts=(text_part(told),)),), person_id=str(person or ""), model=model,
         parameters={"temperature": 0}, system=system, alone=True,
     )  # fmt: skip
-
-
-def marked(name: str, text: str) -> str:
-    """A quotation that can't write its own end, nor begin or end another."""
-    return f"<{name}>\n{_MARK.sub('‹', text)}\n</{name}>"

@@ -72,6 +72,11 @@ class Item(models.Model):
         ordering = ["position"]
         constraints = [models.UniqueConstraint(fields=["suite", "key"], name="item_key")]
 
+    @property
+    def group(self) -> str:
+        """What is drawn as one in an interval over clusters: itself alone, where it has nothing in common."""
+        return self.cluster or self.key
+
 
 class Schedule(models.Model):
     """A measurement begun again every so many hours, to be told when models drift. ``options`` are those of

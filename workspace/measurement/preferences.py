@@ -80,10 +80,6 @@ class Judged:
         return not self.said
 
     @property
-    def cluster(self) -> str:
-        return self.first.item.cluster or self.first.item.key
-
-    @property
     def longer(self) -> int:
         """Which answer is the longer one, as ``won`` says it."""
         first, second = (len(row.text.split()) for row in (self.first, self.second))
@@ -103,10 +99,11 @@ def preferences(measurement: Measurement) -> Preferences | None:
     every = [one for rows in judged.values() for one in rows]
     if not every:
         return None
+    asked = next((one.said[0] for one in every if one.said), None)
     failed = measurement.preferences.filter(prefers="").values_list("failure__cause", flat=True)
     return Preferences(
         judge=measurement.judge,
-        version=judging.judge_of(measurement.judge, judging.BETTER).digest[:12],
+        version=(asked.judge.digest if asked else judging.digest_of(measurement.judge, judging.BETTER))[:12],
         pairs=_pairs(measurement, judged),
         flips=_flips(every),
         longer=_sided(every, [one.longer for one in every]),
@@ -117,15 +114,11 @@ def preferences(measurement: Measurement) -> Preferences | None:
 
 def judgements(measurement: Measurement, item: Item | None = None) -> dict[tuple[int, int], list[Judged]]:
     """What was judged, by two lanes; of one item alone where it is given."""
-    said: dict[tuple[int, int, int], dict[int, list[Preference]]] = {}
-    rows = measurement.preferences.filter(**({"item": item} if item else {}))
-    for row in rows.order_by("judge_id", "order"):  # the newest judge comes last
-        said.setdefault((row.item_id, row.first, row.second), {}).setdefault(row.judge_id, []).append(row)
+    rows = measurement.preferences.select_related("judge").order_by("order")
+    _, said = judging.of_one_judge(((row.item_id, row.first, row.second), row.judge_id, row) for row in rows)
     found: dict[tuple[int, int], list[Judged]] = {}
     for first, second in preferring.pairs(measurement, item):
-        judges = said.get((first.item_id, first.lane, second.lane), {}).values()
-        whole = [told for told in judges if len(told) == len(judging.ORDERS)]
-        if one := _judged(first, second, whole[-1] if whole else ()):
+        if one := _judged(first, second, said.get((first.item_id, first.lane, second.lane), ())):
             found.setdefault((first.lane, second.lane), []).append(one)
     return found
 
@@ -150,15 +143,15 @@ def _pairs(measurement: Measurement, judged: dict[tuple[int, int], list[Judged]]
         pair: [one for one in judged.get(pair, []) if one.won is not None]
         for pair in combinations(range(len(labels)), 2)
     }
-    told = [(pair, rows, _paired(rows, [one.won or 0 for one in rows])) for pair, rows in scored.items() if rows]
-    adjusted = statistics.holm([pair.p for _, _, pair in told])
+    every = {pair: rows for pair, rows in scored.items() if rows}
+    told = statistics.together([_paired(rows, [one.won or 0 for one in rows]) for rows in every.values()])
     return [
         Preferred(
             first=labels[first],
             second=labels[second],
             pair=pair,
             p=p,
-            told=pair.tells(p),
+            told=tells,
             ties=sum(one.won == 0 for one in rows),
             same=sum(one.same for one in rows),
             flips=_flips(rows),
@@ -166,20 +159,20 @@ def _pairs(measurement: Measurement, judged: dict[tuple[int, int], list[Judged]]
             by_length=_paired(rows, [one.longer for one in rows]),
             longer=_sided(rows, [one.longer for one in rows]),
         )
-        for ((first, second), rows, pair), p in zip(told, adjusted, strict=True)
+        for ((first, second), rows), (pair, p, tells) in zip(every.items(), told, strict=True)
     ]
 
 
 def _paired(rows: Sequence[Judged], won: Sequence[int]) -> Pair:
-    return statistics.paired([one > 0 for one in won], [one < 0 for one in won], [row.cluster for row in rows])
+    return statistics.paired([one > 0 for one in won], [one < 0 for one in won], [row.first.item.group for row in rows])
 
 
 def _flips(rows: Sequence[Judged]) -> Interval | None:
     asked = [one for one in rows if one.won is not None and not one.same]
-    return statistics.rate([one.flipped for one in asked], [one.cluster for one in asked])
+    return statistics.rate([one.flipped for one in asked], [one.first.item.group for one in asked])
 
 
 def _sided(rows: Sequence[Judged], sides: Sequence[int]) -> Interval | None:
     """How often the judge prefers the side that something else names, where both name one."""
     both = [(one, side) for one, side in zip(rows, sides, strict=True) if one.won and side]
-    return statistics.rate([one.won == side for one, side in both], [one.cluster for one, _ in both])
+    return statistics.rate([one.won == side for one, side in both], [one.first.item.group for one, _ in both])

@@ -12,7 +12,7 @@ from itertools import combinations
 from workspace.measurement import asking, judging
 from workspace.measurement.metrics import Cell
 from workspace.measurement.models import Gathered, Item, Judge, Measurement, Outcome, Preference
-from workspace.router.prompts import quote
+from workspace.router.prompts import marked, quote
 from workspace.router.run_rows import Outcome as Settled
 from workspace.router.states import RunState
 from workspace.types import Evidence, plain
@@ -48,11 +48,10 @@ def is_same(first: Outcome, second: Outcome) -> bool:
 
 
 def left(measurement: Measurement) -> list[Unit]:
-    """Every question to the judge that has no answer yet."""
-    if not (measurement.judge and measurement.pairwise):
+    """Every question to the judge that has no answer yet; of a measurement that is done, none."""
+    if not (measurement.judge and measurement.pairwise) or measurement.state == Measurement.State.DONE:
         return []
-    judge = judging.judge_of(measurement.judge, judging.BETTER)
-    rows = measurement.preferences.filter(judge=judge)
+    rows = measurement.preferences.filter(judge__digest=judging.digest_of(measurement.judge, judging.BETTER))
     done = set(rows.values_list("item_id", "first", "second", "order"))
     return [
         Unit(first, second, order)
@@ -68,10 +67,10 @@ def prompt(
 ) -> tuple[str, str]:
     """The system prompt, and what is to be judged: the question, what is known, and both answers in their order."""
     shown = answers[:: -1 if order else 1]
-    told = [judging.marked("question", question), *judging.known(gold, rubric)]
+    told = [marked("question", question), *judging.known(gold, rubric)]
     if evidence:
         told.append(quote(evidence))
-    told += [judging.marked(name, text) for name, text in zip(("first", "second"), shown, strict=True)]
+    told += [marked(name, text) for name, text in zip(("first", "second"), shown, strict=True)]
     return judging.system_of(judging.BETTER, judging.CHOICES[judging.BETTER]), "\n\n".join(told)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet, Sum
+from django.db.models import Max, QuerySet, Sum
 
 from retrieval.claims import FINAL
 from retrieval.models import Document
@@ -39,10 +40,11 @@ def progress(measurement: Measurement) -> list[Progress]:
     return found
 
 
-def counts(measurement: Measurement) -> tuple[int, ...]:
-    """Answers, verdicts, preferences and measured agreements: when they are as they were, so is the report."""
+def counts(measurement: Measurement) -> tuple[Any, ...]:
+    """Answers, verdicts, preferences and the newest agreement: when they are as they were, so is the report."""
     verdicts = Judgement.objects.filter(outcome__measurement=measurement).count()
-    return measurement.outcomes.count(), verdicts, measurement.preferences.count(), Agreement.objects.count()
+    newest = Agreement.objects.aggregate(newest=Max("created"))["newest"]
+    return measurement.outcomes.count(), verdicts, measurement.preferences.count(), newest
 
 
 def indexing(measurement: Measurement) -> Progress | None:

@@ -31,19 +31,22 @@ FORMULAS = {
     "correct": "answerable questions whose answer names a gold answer / all answerable ones that were scored",
     "hallucinated": "(wrong + invented) / (correct + wrong + invented)",
     "abstained": RULE,
-    "attempted": "(correct + wrong + invented) / all that were scored",
-    "right": "(correct + rightly abstained) / all that were scored; what two models are compared by",
+    "attempted": "(correct + wrong + invented) / all that were scored by gold answers; open questions have none",
+    "right": "(correct + rightly abstained) / all that were scored; what two models are compared by. An answer to an "
+    "open question is right where the judge says so, and wrong where it abstains",
     "exact match": "the whole answer is a gold answer, in SQuAD’s normal form: lower case, no punctuation, no articles",
-    "F1": "words in common with the best gold answer, SQuAD’s; mean over answerable questions",
+    "F1": "words in common with the best gold answer, SQuAD’s; mean over the answers to answerable questions",
     "not found": "wrong answers whose passages held no gold answer: the search’s fault",
     "misread": "wrong answers whose passages held one: the model’s",
     "closed book": "the same questions without passages, correct / answerable: what a model knew before",
     "1,000 answers": "mean cost of an answer × 1,000; unknown where a price is",
-    "interval": "95 %: Wilson for shares, order statistics for medians, else 2,000 bootstrap samples; items and, where "
-    "there are any, clusters are drawn, and the wider one is shown",
-    "apart": "McNemar’s exact test on items that one of two has right, p adjusted by Holm for all pairs; told when p < "
-    "0.05 and the interval of the difference leaves out 0",
-    "would tell": "items at which McNemar’s test would see a difference of this size with 80 % power",
+    "interval": "95 %: Wilson for shares, order statistics for medians, else percentiles of 2,000 bootstrap samples, "
+    "as far apart as Student’s t asks for; items and, where there are any, clusters are drawn, the wider one is shown",
+    "apart": "McNemar’s exact test on items that one of two has right; where there are clusters, the share of all ways "
+    "to change the signs of their differences that lie as far from 0, if that is larger; p adjusted by Holm for all "
+    "pairs; told when p < 0.05 and the interval of the difference leaves out 0",
+    "would tell": "items at which McNemar’s test would see a difference of this size with 80 % power, at 0.05 / pairs, "
+    "times by how much clusters tell less than as many independent items",
 }
 EVERY_FORMULA = {
     **FORMULAS, **speed.FORMULAS, **verdicts.FORMULAS, **preferences.FORMULAS, **consistency.FORMULAS,
@@ -110,7 +113,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Differing:
-    """One item, and what each lane made of it: its cell, text and run."""
+    """One item, and what each lane made of it: its cell, whether that is right, its text and run."""
 
     position: int
     question: str
@@ -149,11 +152,12 @@ class Report:
 def report(measurement: Measurement) -> Report:
     """Counted anew when something has been added, and kept else: a page that is looked at costs nothing."""
     key = (measurement.pk, measurement.timed.count(), *progress.counts(measurement))
-    if key not in _kept:
+    found = _kept.get(key)  # another thread may drop it at any time
+    if found is None:
         while len(_kept) >= KEPT:
             _kept.pop(next(iter(_kept)), None)
-        _kept[key] = _counted(measurement)
-    return _kept[key]
+        found = _kept[key] = _counted(measurement)
+    return found
 
 
 def _counted(measurement: Measurement) -> Report:
@@ -166,7 +170,7 @@ def _counted(measurement: Measurement) -> Report:
     lanes = [_lane(measurement, at, by_lane, right, marks.get(measurement.lanes[at]["model"], -1)) for at in shown]
     labels = [lane.label for lane in lanes]
     pairs = _pairs(labels, [by_lane[at] for at in shown], right)
-    differing = _differing(shown, [row for at in shown for row in by_lane[at]])
+    differing = _differing(shown, [row for at in shown for row in by_lane[at]], right)
     return Report(
         headline=_headline(lanes, pairs),
         answerable=sum(bool(item.answers) for item in items),
@@ -190,13 +194,13 @@ _kept: dict[tuple[Any, ...], Report] = {}
 
 
 def rightness(measurement: Measurement) -> Right:
-    """Whether an answer is right: by its cell, and of an open item by the model that judges; ``None`` where nobody can
-    say."""
+    """Whether an answer is right: by its cell, and of an open item by the model that judges, which is not asked of one
+    that abstains: that says nothing that is held to be right. ``None`` where nobody can say."""
     judged = verdicts.verdicts(measurement, judging.RIGHT) if measurement.judge else {}
 
     def right(row: Outcome) -> bool | None:
         if row.cell == Cell.OPEN:
-            return judged.get(row.pk)
+            return False if measurement.judge and judging.passes(row) else judged.get(row.pk)
         return None if row.cell == Cell.UNSCORED else row.cell in (Cell.CORRECT, Cell.REFUSED)
 
     return right
@@ -210,12 +214,8 @@ def by_item(rows: Sequence[Outcome], right: Right) -> dict[int, tuple[bool, str]
     for row in rows:
         if (told := right(row)) is not None:
             said.setdefault(row.item_id, []).append(told)
-            clusters[row.item_id] = cluster(row)
+            clusters[row.item_id] = row.item.group
     return {item: (_most(told), clusters[item]) for item, told in said.items()}
-
-
-def cluster(row: Outcome) -> str:
-    return row.item.cluster or row.item.key
 
 
 def _most(told: Sequence[bool]) -> bool:
@@ -248,7 +248,7 @@ def _lane(
         tried=len(tried),
         scored=len(scored),
         right=_rate(told, lambda row: bool(right(row))),
-        f1=_mean([row for row in answered if row.item.answers != []], lambda row: row.f1),
+        f1=_mean([row for row in answered if row.item.answers], lambda row: row.f1),
         exact=_rate(answerable, lambda row: row.exact),
         closed_book=None if twin is None else _closed(by_lane[twin]),
         speed=speed.speed([row for row in answered if not (row.repeat and measurement.cache == Cache.TEMPLATE)]),
@@ -270,11 +270,11 @@ def _closed(rows: Sequence[Outcome]) -> Interval | None:
 
 
 def _rate(rows: Sequence[Outcome], hit: Callable[[Outcome], bool]) -> Interval | None:
-    return statistics.rate([hit(row) for row in rows], [cluster(row) for row in rows])
+    return statistics.rate([hit(row) for row in rows], [row.item.group for row in rows])
 
 
 def _mean(rows: Sequence[Outcome], value: Callable[[Outcome], float]) -> Interval | None:
-    return statistics.mean([value(row) for row in rows], [cluster(row) for row in rows])
+    return statistics.mean([value(row) for row in rows], [row.item.group for row in rows])
 
 
 def _average(values: Sequence[float]) -> float | None:
@@ -290,44 +290,43 @@ def _pairs(labels: Sequence[str], lanes: Sequence[Sequence[Outcome]], right: Rig
         if both:
             first, second = ([items[lane][item][0] for item in both] for lane in (a, b))
             found.append((labels[a], labels[b], statistics.paired(first, second, [items[a][item][1] for item in both])))
-    adjusted = statistics.holm([pair.p for _, _, pair in found])
+    told = statistics.together([pair for _, _, pair in found])
     return [
-        PairReport(first=a, second=b, pair=pair, p=p, told=pair.tells(p))
-        for (a, b, pair), p in zip(found, adjusted, strict=True)
+        PairReport(first=a, second=b, pair=pair, p=p, told=tells)
+        for (a, b, _), (pair, p, tells) in zip(found, told, strict=True)
     ]
 
 
 def _topics(lanes: Sequence[Sequence[Outcome]], right: Right) -> list[Topic]:
-    """The largest first; none where items have nothing in common."""
+    """The largest first; none where items have nothing in common. An item counts once, however often it was asked."""
+    told = [by_item(rows, right) for rows in lanes]
     items: dict[str, set[int]] = {}
-    hits: list[dict[str, list[bool]]] = [{} for _ in lanes]
-    for at, rows in enumerate(lanes):
-        for row in rows:
-            if row.item.cluster and (told := right(row)) is not None:
-                items.setdefault(row.item.cluster, set()).add(row.item_id)
-                hits[at].setdefault(row.item.cluster, []).append(told)
+    for row in (row for rows in lanes for row in rows):
+        if row.item.cluster and any(row.item_id in one for one in told):
+            items.setdefault(row.item.cluster, set()).add(row.item_id)
     found = [
         Topic(
             name=name,
             items=len(of),
-            shares=[statistics.share(sum(hit.get(name, [])), len(hit.get(name, []))) for hit in hits],
+            shares=[statistics.rate([one[item][0] for item in of if item in one]) for one in told],
         )
         for name, of in items.items()
     ]
     return sorted(found, key=lambda topic: (-topic.items, topic.name)) if len(found) > 1 else []
 
 
-def _differing(lanes: Sequence[int], rows: Sequence[Outcome]) -> list[Differing]:
-    """Items whose first answers fall into different cells."""
+def _differing(lanes: Sequence[int], rows: Sequence[Outcome], right: Right) -> list[Differing]:
+    """Items whose first answers fall into different cells, or of which one is right and another wrong."""
     answers: dict[int, dict[int, Outcome]] = {}
     for row in rows:
         if row.repeat == 0:
             answers.setdefault(row.item_id, {})[row.lane] = row
     found = []
     for told in answers.values():
-        if len({row.cell for row in told.values()}) > 1:
+        rights = {row.pk: right(row) for row in told.values()}
+        if len({row.cell for row in told.values()}) > 1 or {True, False} <= set(rights.values()):
             item = next(iter(told.values())).item
-            shown = [_shown(told.get(lane)) for lane in lanes]
+            shown = [_shown(row, rights.get(row.pk) if row else None) for row in map(told.get, lanes)]
             found.append(Differing(position=item.position, question=item.question, gold=item.answers, answers=shown))
     return sorted(found, key=lambda one: (not is_split({answer["cell"] for answer in one.answers}), one.position))
 
@@ -337,11 +336,11 @@ def is_split(cells: Collection[str]) -> bool:
     return len(set(cells) - {"", Cell.UNSCORED}) > 1
 
 
-def _shown(row: Outcome | None) -> Mapping[str, Any]:
+def _shown(row: Outcome | None, right: bool | None) -> Mapping[str, Any]:
     if row is None:
-        return {"cell": "", "text": "", "run": None}
+        return {"cell": "", "right": None, "text": "", "run": None}
     text = row.text if not row.failure else str(row.failure.get("cause", ""))
-    return {"cell": row.cell, "text": text[:400], "run": row.run_id}
+    return {"cell": row.cell, "right": right, "text": text[:400], "run": row.run_id}
 
 
 def _failures(measurement: Measurement, rows: Sequence[Outcome]) -> list[tuple[str, str, int]]:
@@ -360,12 +359,13 @@ def _headline(lanes: Sequence[LaneReport], pairs: Sequence[PairReport]) -> str:
     if len(scored) < 2:
         return f"{scored[0].label} is measured alone." if scored else "Nothing is measured yet."
     best = max(scored, key=lambda lane: lane.right.value if lane.right else 0.0)
-    rivals = [one for one in pairs if best.label in (one.first, one.second)]
-    untold = [one.second if one.first == best.label else one.first for one in rivals if not one.told]
+    rivals = [lane.label for lane in scored if lane is not best]
+    told = {frozenset((one.first, one.second)) for one in pairs if one.told}  # a pair may have no item in common
+    untold = [rival for rival in rivals if frozenset((best.label, rival)) not in told]
     return " ".join(filter(None, (_leads(best.label, untold, rivals), _invents(scored))))
 
 
-def _leads(best: str, untold: Sequence[str], rivals: Sequence[PairReport]) -> str:
+def _leads(best: str, untold: Sequence[str], rivals: Sequence[str]) -> str:
     if not untold:
         return f"{best} is right more often than every other."
     if len(untold) == len(rivals):

@@ -1,17 +1,21 @@
 """What a sample can tell, and what it can't. Pure numpy: numbers in, numbers out, always the same draws.
 
 Intervals hold the middle 95 %. A share has Wilson's (1927), a median and a 95th percentile that of order statistics,
-which hold whatever the distribution is; means and ratios are bootstrapped over items. Where items come in clusters
-(questions about one article), all but quantiles are bootstrapped over clusters too, and the wider one counts. Two
-models on the same items are compared by McNemar's exact test (1947), several pairs by Holm (1979).
+which hold whatever the distribution is; means and ratios are bootstrapped over items, with percentiles as far apart as
+Student's t asks for (Hesterberg, 2015): few items are drawn too much alike. Where items come in clusters (questions
+about one article), all but quantiles are bootstrapped over clusters too, and the wider one counts. Two models on the
+same items are compared by McNemar's exact test (1947) and, over clusters, by changing signs (Fisher, 1935); several
+pairs by Holm (1979).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from statistics import NormalDist
+from typing import TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +23,8 @@ from numpy.typing import NDArray
 Z = 1.959964  # the normal quantile of 97.5 %
 Z_POWER = 0.841621  # of 80 %: how sure a planned sample is to see what is there
 LEVEL = 0.95
+SURE = 0.05  # after Holm's correction
+NORMAL = NormalDist()
 RESAMPLES = 2_000
 SEED = 20_261_124
 LEAST = 20  # values below which a median has no interval worth telling
@@ -42,8 +48,9 @@ class Interval:
 @dataclass(frozen=True, slots=True)
 class Pair:
     """Two models on the same ``n`` items: by how much the first is better, the p-value, and the items that only one of
-    them has right. ``needed`` is the number of items at which a difference of this size would be told, where this
-    can't."""
+    them has right. ``design`` is how many times as many items as of independent ones tell the same, for they come in
+    clusters (Kish, 1965). ``needed`` is the number of items at which a difference of this size would be told, where
+    this can't and where that many more are known to be enough."""
 
     difference: Interval
     p: float
@@ -51,9 +58,7 @@ class Pair:
     only_second: int
     needed: int | None = None
     n: int = 0
-
-    def tells(self, adjusted: float, level: float = 0.05) -> bool:
-        return adjusted < level and not self.difference.low <= 0 <= self.difference.high
+    design: float = 1.0
 
 
 def share(count: int, of: int) -> Interval | None:
@@ -69,9 +74,9 @@ def share(count: int, of: int) -> Interval | None:
 def rate(hits: Sequence[bool], clusters: Sequence[Hashable] | None = None) -> Interval | None:
     """A share of items; with clusters, the wider of Wilson's interval and of drawing whole clusters."""
     wilson = share(sum(hits), len(hits))
-    if wilson is None or clusters is None or not 1 < len(set(clusters)) < len(clusters):
+    if wilson is None or not _are_clustered(clusters, len(hits)):
         return wilson
-    return max(wilson, _middle(wilson.value, _drawn(*_summed(hits, np.ones(len(hits)), clusters))), key=_width)
+    return max(wilson, _interval(wilson.value, *_summed(hits, np.ones(len(hits)), clusters)), key=_width)
 
 
 def mean(values: Sequence[float], clusters: Sequence[Hashable] | None = None) -> Interval | None:
@@ -87,9 +92,9 @@ def ratio(
         return None
     over, under = np.asarray(above, float), np.asarray(below, float)
     value = float(over.sum() / under.sum())
-    found = _middle(value, _drawn(over, under))
-    if clusters is not None and 1 < len(set(clusters)) < len(clusters):
-        found = max(found, _middle(value, _drawn(*_summed(above, below, clusters))), key=_width)
+    found = _interval(value, over, under)
+    if _are_clustered(clusters, len(above)):
+        found = max(found, _interval(value, *_summed(above, below, clusters)), key=_width)
     return found
 
 
@@ -112,30 +117,55 @@ def quantile(values: Sequence[float], at: float) -> Interval:
 
 
 def paired(first: Sequence[bool], second: Sequence[bool], clusters: Sequence[Hashable] | None = None) -> Pair:
-    """Two models on the same items, in the same order."""
-    only_first = sum(a and not b for a, b in zip(first, second, strict=True))
-    only_second = sum(b and not a for a, b in zip(first, second, strict=True))
-    difference = mean([float(a) - float(b) for a, b in zip(first, second, strict=True)], clusters)
+    """Two models on the same items, in the same order. The larger p-value counts, of items and of clusters."""
+    apart = [int(a) - int(b) for a, b in zip(first, second, strict=True)]
+    difference = mean(apart, clusters)
     assert difference is not None, "nothing to compare"
-    p = mcnemar(only_first, only_second)
-    more = needed(only_first, only_second, len(first))
-    return Pair(difference, p, only_first, only_second, more, len(first))
+    p, design = sign_flips(apart), 1.0
+    if _are_clustered(clusters, len(apart)):
+        sums, sizes = _summed(apart, np.ones(len(apart)), clusters)
+        p = max(p, sign_flips(sums))
+        independent = float(np.square(np.array(apart) - difference.value).sum())
+        design = max(1.0, float(np.square(sums - sizes * difference.value).sum()) / independent) if independent else 1.0
+    return Pair(difference, p, apart.count(1), apart.count(-1), n=len(apart), design=design)
 
 
-def mcnemar(only_first: int, only_second: int) -> float:
-    """The exact two-sided p-value that both are as good, by the items that only one has right."""
-    n, least = int(only_first) + int(only_second), int(min(only_first, only_second))
-    return min(1.0, 2 * sum(math.comb(n, k) for k in range(least + 1)) / 2**n) if n else 1.0
+def together(pairs: Sequence[Pair]) -> list[tuple[Pair, float, bool]]:
+    """Each pair with its p-value adjusted for all of them (Holm), and whether it is told: when that is below 0.05 and
+    the interval leaves out 0. Where it is not, the pair says how many items would tell it among so many pairs."""
+    found = []
+    for pair, p in zip(pairs, holm([pair.p for pair in pairs]), strict=True):
+        told = p < SURE and not pair.difference.low <= 0 <= pair.difference.high
+        more = None if told else needed(pair.only_first, pair.only_second, pair.n, among=len(pairs), design=pair.design)
+        found.append((replace(pair, needed=more), p, told))
+    return found
 
 
-def needed(only_first: int, only_second: int, n: int) -> int | None:
-    """Items at which McNemar's test would tell this difference with 80 % power (Connor, 1987); ``None`` of no
-    difference."""
+def sign_flips(differences: Sequence[int] | Array) -> float:
+    """The exact two-sided p-value that each of these could as well have the other sign (Fisher, 1935). Of ones that is
+    McNemar's exact test; sums of clusters need not be independent within, nor many (Canay, Romano and Shaikh, 2017)."""
+    apart = np.asarray(differences, int)
+    chance = np.ones(1)
+    for one in np.abs(apart[apart != 0]):
+        grown = np.zeros(len(chance) + 2 * one)
+        grown[: len(chance)] += chance / 2
+        grown[2 * one :] += chance / 2
+        chance = grown
+    sums = np.abs(np.arange(len(chance)) - len(chance) // 2)
+    return min(1.0, float(chance[sums >= abs(apart.sum())].sum()))
+
+
+def needed(only_first: int, only_second: int, n: int, *, among: int = 1, design: float = 1.0) -> int | None:
+    """Items at which McNemar's test would tell this difference with 80 % power (Connor, 1987), at a level that is
+    divided among so many pairs (Bonferroni, which is where Holm begins). ``None`` of no difference, and where as many
+    as there are should have told it: then this is no plan."""
     a, b = only_first / n, only_second / n
     if a == b:
         return None
-    root = Z * math.sqrt(a + b) + Z_POWER * math.sqrt(max(0.0, a + b - (a - b) ** 2))
-    return math.ceil((root / (a - b)) ** 2)
+    sure = NORMAL.inv_cdf(1 - SURE / 2 / among)
+    root = sure * math.sqrt(a + b) + Z_POWER * math.sqrt(max(0.0, a + b - (a - b) ** 2))
+    found = math.ceil(design * (root / (a - b)) ** 2)
+    return found if found > n else None
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -217,6 +247,38 @@ def _summed(
     return over, under
 
 
-def _middle(value: float, drawn: Array) -> Interval:
-    low, high = np.quantile(drawn[~np.isnan(drawn)], [0.025, 0.975])
+def _are_clustered(clusters: Sequence[Hashable] | None, n: int) -> TypeGuard[Sequence[Hashable]]:
+    """Whether items have something in common: not each by itself, and not all one and the same."""
+    return clusters is not None and 1 < len(set(clusters)) < n
+
+
+def _interval(value: float, above: Array, below: Array) -> Interval:
+    drawn = _drawn(above, below)
+    return middle(value, drawn[~np.isnan(drawn)], len(above))
+
+
+def middle(value: float, drawn: Array, n: int) -> Interval:
+    """The middle of what was drawn again from n things, as wide as an interval by Student's t would be: percentiles
+    alone are too narrow by √((n - 1) / n) · z / t (Hesterberg, 2015: “expanded percentile”)."""
+    outside = NORMAL.cdf(-Z * stretch(n))
+    low, high = np.quantile(drawn, [outside, 1 - outside])
     return Interval(value, float(low), float(high))
+
+
+def stretch(n: int) -> float:
+    """By how much an error that is drawn again from n things is too small, to the first order."""
+    freedom = max(1, n - 1)
+    return math.sqrt(n / freedom) * student(freedom) / Z
+
+
+def student(freedom: int) -> float:
+    """The quantile of 97.5 % of Student's t, to a thousandth from 6 degrees of freedom on (Abramowitz and Stegun,
+    26.7.5)."""
+    z = Z
+    terms = (
+        (z**3 + z) / 4,
+        (5 * z**5 + 16 * z**3 + 3 * z) / 96,
+        (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
+        (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92_160,
+    )
+    return z + sum(term / freedom**power for power, term in enumerate(terms, 1))

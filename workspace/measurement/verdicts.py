@@ -13,7 +13,7 @@ import numpy as np
 from workspace.measurement import agreement, judging, statistics
 from workspace.measurement.agreement import Measured
 from workspace.measurement.metrics import ATTEMPTED, Cell
-from workspace.measurement.models import Judgement, Measurement, Outcome
+from workspace.measurement.models import Judge, Judgement, Measurement, Outcome
 from workspace.measurement.statistics import Interval
 from workspace.router.measures import auc
 
@@ -72,7 +72,7 @@ def judges(measurement: Measurement, lanes: Sequence[Sequence[Outcome]]) -> list
 
 
 def _by_model(measurement: Measurement, asks: str, lanes: Sequence[Sequence[Outcome]]) -> JudgeReport | None:
-    told = verdicts(measurement, asks)
+    version, told = _said(measurement, asks)
     if not told:
         return None
 
@@ -82,7 +82,6 @@ def _by_model(measurement: Measurement, asks: str, lanes: Sequence[Sequence[Outc
     def concerns(row: Outcome) -> bool:
         return row.pk in told
 
-    version = judging.judge_of(measurement.judge, asks).digest[:12]
     name = f"{measurement.judge} says {asks}"
     if asks == judging.RIGHT:
         return _report(name, "says what is held to be right", version, lanes, verdict, concerns, NO_GOLD)
@@ -92,11 +91,15 @@ def _by_model(measurement: Measurement, asks: str, lanes: Sequence[Sequence[Outc
 
 def verdicts(measurement: Measurement, asks: str) -> dict[int, bool | None]:
     """What the model that judges says of each answer, by its row; ``None`` where its two orders differ."""
-    said: dict[int, list[str]] = {}
-    rows = Judgement.objects.filter(outcome__measurement=measurement, judge__asks=asks)
-    for outcome, verdict in rows.order_by("judge_id", "order").values_list("outcome_id", "verdict"):
-        said.setdefault(outcome, []).append(verdict)
-    return {outcome: judging.agreed(two[-len(judging.ORDERS) :]) for outcome, two in said.items()}
+    return _said(measurement, asks)[1]
+
+
+def _said(measurement: Measurement, asks: str) -> tuple[str, dict[int, bool | None]]:
+    """The version of the judge, and its verdicts."""
+    rows = Judgement.objects.filter(outcome__measurement=measurement, judge__asks=asks).order_by("order")
+    judge, said = judging.of_one_judge(rows.values_list("outcome_id", "judge_id", "verdict"))
+    version = Judge.objects.get(pk=judge).digest[:12] if judge else ""
+    return version, {outcome: judging.agreed(two) for outcome, two in said.items()}
 
 
 def _report(
@@ -112,12 +115,12 @@ def _report(
         name=name,
         says=says,
         version=version,
-        shares=[statistics.rate([told for _, told in rows], [_cluster(row) for row, _ in rows]) for rows in said],
+        shares=[statistics.rate([told for _, told in rows], [row.item.group for row, _ in rows]) for rows in said],
         unscored=[len(rows) - len(told) for rows, told in zip(asked, said, strict=True)],
         measured=measured,
         why_not="" if measured else why_not,
         length=_area([len(row.text.split()) for row, _ in every], [told for _, told in every]),
-        with_gold=statistics.rate([a == b for a, b, _ in golden], [_cluster(row) for _, _, row in golden]),
+        with_gold=statistics.rate([a == b for a, b, _ in golden], [row.item.group for _, _, row in golden]),
     )
 
 
@@ -142,7 +145,3 @@ def _is_answerable(row: Outcome) -> bool:
 def _attempts(row: Outcome) -> bool:
     """Whether there is something to judge, or there would be had the run not failed."""
     return row.cell in (*ATTEMPTED, Cell.OPEN, Cell.UNSCORED)
-
-
-def _cluster(row: Outcome) -> str:
-    return row.item.cluster or row.item.key

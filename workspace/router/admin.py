@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import URLPattern, reverse
 from django.utils.html import format_html
@@ -140,6 +140,8 @@ class RouterConfigurationAdmin(VersionedAdmin):
 
 @admin.register(Run)
 class RunAdmin(ReadOnlyAdmin):
+    """Those of a blind comparison that is open are left out: what they took, and how they sort, tells who they are."""
+
     list_display = ("created", "person", "language_model", "state", "tokens_input", "tokens_output", "price", "total_s")
     list_filter = ("state", "created")
     list_select_related = ("person", "model_version__model")
@@ -149,6 +151,9 @@ class RunAdmin(ReadOnlyAdmin):
     )  # fmt: skip
     ordering = ("-created",)
     show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Run]:
+        return super().get_queryset(request).filter(withheld=False)
 
     @admin.display(ordering="model_version__model__name", empty_value="unknown")
     def language_model(self, run: Run) -> str | None:

@@ -57,6 +57,10 @@ class LoggedDecisionAdmin(ReadOnlyAdmin):
         "tokens_input", "tokens_output", "cost", "first_token_s", "total_s",
     )  # fmt: skip
 
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> LoggedDecision | None:
+        row = super().get_object(request, object_id, from_field)
+        return row if row and decisions.tellable([row]) else None
+
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         form = Filters(request.GET)
         wanted = form.wanted() if form.is_valid() else None
@@ -66,7 +70,7 @@ class LoggedDecisionAdmin(ReadOnlyAdmin):
             "opts": self.opts,
             "title": "Log of decisions",
             "form": form,
-            "rows": rows[:PAGE],
+            "rows": decisions.tellable(rows[:PAGE]),
             "older": _older(request.GET, rows[PAGE - 1]) if len(rows) > PAGE else "",
             "dropped": decisions.dropped(),
         }

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from workspace.router.configuration import DEFAULT_SOURCE, Configuration, ConfigurationError, parse
-from workspace.router.models import LoggedDecision, RouterVersion
+from workspace.router.models import LoggedDecision, RouterVersion, Run
 from workspace.router.replay import Record
 from workspace.router.rollout import Shadow
 from workspace.router.run_rows import Outcome
@@ -91,9 +91,15 @@ async def forget_old() -> None:
         pass
 
 
+def tellable(rows: Sequence[LoggedDecision]) -> list[LoggedDecision]:
+    """Without those of a blind comparison that is open: each says who wrote what."""
+    withheld = set(Run.objects.filter(withheld=True).values_list("pk", flat=True))
+    return [row for row in rows if row.run not in withheld]
+
+
 def records(last: int = LAST) -> list[Record]:
     """The newest decisions, newest first, as replay takes them."""
-    rows = list(LoggedDecision.objects.order_by("-id").defer("person")[:last])
+    rows = tellable(list(LoggedDecision.objects.order_by("-id").defer("person")[:last]))
     deciders = _configurations({row.router_version_id for row in rows})
     return [
         Record(

@@ -157,6 +157,7 @@ class Run(models.Model):
         indexes = [
             models.Index(fields=["heartbeat"], condition=models.Q(state__in=["queued", "running"]), name="live_runs"),
             models.Index(fields=["person", "-created"], name="runs_of_person"),
+            models.Index(fields=["person"], condition=models.Q(withheld=True), name="withheld_runs"),
         ]
 
 

@@ -6,14 +6,17 @@ more than its days. Calls without a known price are counted beside the cost, nev
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Case, F, QuerySet, Sum, Value, When
+from django.db.models import Case, F, Q, QuerySet, Sum, Value, When
 from django.utils import timezone
 
 from workspace.router.models import DailyUsage, Run
@@ -110,23 +113,25 @@ COLUMNS = {
 
 
 def _rows(span: Span, person_id: UUID | None) -> QuerySet[Any]:
-    """With ``of``, the model, and ``by``, the route: of one person's, withheld for days with a blind comparison that is
-    open, since what is used tells who wrote what."""
-    rows = DailyUsage.objects.filter(day__range=(span.first, span.last))
-    held = _held(person_id) if person_id else set()
+    """With ``of``, the model, and ``by``, the route: withheld of a person's days with a blind comparison that is open,
+    since what is used tells who wrote what, to themselves and to who administers."""
+    whose = {"person_id": person_id} if person_id else {}
+    rows = DailyUsage.objects.filter(day__range=(span.first, span.last), **whose)
+    held = _held(**whose)
     if not held:
-        return _whose(rows, person_id).annotate(of=F("model"), by=F("route"))
-    told = When(day__in=held, then=Value(HELD))
-    return _whose(rows, person_id).annotate(of=Case(told, default=F("model")), by=Case(told, default=F("route")))
+        return rows.annotate(of=F("model"), by=F("route"))
+    days = [Q(person_id=person, day__in=days) for person, days in held.items()]
+    told = When(reduce(or_, days), then=Value(HELD))
+    return rows.annotate(of=Case(told, default=F("model")), by=Case(told, default=F("route")))
 
 
-def _whose(rows: QuerySet[DailyUsage], person_id: UUID | None) -> QuerySet[DailyUsage]:
-    return rows if person_id is None else rows.filter(person_id=person_id)
-
-
-def _held(person_id: UUID) -> set[date]:
-    runs = Run.objects.filter(person_id=person_id, withheld=True).values_list("created", "settled")
-    return {timezone.localdate(moment) for pair in runs for moment in pair if moment}
+def _held(**whose: UUID) -> dict[UUID | None, set[date]]:
+    """The days of each person."""
+    found: dict[UUID | None, set[date]] = defaultdict(set)
+    runs = Run.objects.filter(withheld=True, **whose)
+    for person, *moments in runs.values_list("person_id", "created", "settled"):
+        found[person] |= {timezone.localdate(moment) for moment in moments if moment}
+    return found
 
 
 def _figures(row: dict[str, Any]) -> Figures:
