@@ -6,6 +6,8 @@ A piece is text, a ``Said`` value, an exception to raise, or an ``asyncio.Event`
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, ClassVar
@@ -13,6 +15,7 @@ from typing import Any, ClassVar
 from django.contrib.auth.models import Group
 
 from workspace.providers.base import Address, Call, Ended, ProviderError, Said, Sent
+from workspace.providers.errors import failed
 from workspace.providers.models import LanguageModel, LanguageModelVersion, Provider, ProviderVersion
 from workspace.types import Delta, Failure
 
@@ -30,7 +33,11 @@ class Scripted:
         yield Sent(parameters=dict(call.parameters))
         for piece in self.scripts.popleft():
             if isinstance(piece, asyncio.Event):
-                await piece.wait()
+                try:
+                    async with asyncio.timeout(None if call.deadline == math.inf else call.deadline - time.monotonic()):
+                        await piece.wait()
+                except TimeoutError:
+                    raise failed("timeout") from None
             elif isinstance(piece, Exception):
                 raise piece
             else:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
 import sys
 import threading
+import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,7 +26,7 @@ from aiohttp import web
 from chromadb import Collection
 from chromadb.api import ClientAPI
 from chromadb.config import Settings
-from chromadb.errors import NotFoundError
+from chromadb.errors import InternalError, NotFoundError
 from numpy.typing import NDArray
 
 from workspace.hosts import leftovers
@@ -114,11 +116,17 @@ class Index:
         return web.Response(body=orjson.dumps(answer), content_type="application/json")
 
     def _nearest(self, id: str, also: list[str], body: dict[str, Any]) -> dict[str, float]:
-        try:
-            return self._searched(id, also, body)
-        except NotFoundError:  # another process dropped it, and may have made it anew
-            self._handles.pop(id, None)
-            return self._searched(id, also, body)
+        ends = time.monotonic() + leftovers.BUSY
+        while True:
+            try:
+                return self._searched(id, also, body)
+            except NotFoundError:  # another process dropped it, and may have made it anew
+                self._handles.pop(id, None)
+                return self._searched(id, also, body)
+            except InternalError:  # the database is being written anew, and Chroma did not wait that long
+                if time.monotonic() > ends:
+                    raise
+                time.sleep(0.05)
 
     def _searched(self, id: str, also: list[str], body: dict[str, Any]) -> dict[str, float]:
         collection = self._known(id)
@@ -189,9 +197,12 @@ class Index:
         self._remove_leftovers()
 
     def _remove_leftovers(self) -> None:
-        """The files of a Chroma server are its own."""
+        """The files of a Chroma server are its own. In another process: Chroma brings an SQLite of its own, and two of
+        them in one would undo each other's locks (sqlite.org/howtocorrupt.html, 2.2.1)."""
         if not _is_remote(self._place):
-            leftovers.remove(Path(self._place))
+            subprocess.run(
+                [sys.executable, "-m", leftovers.__name__, self._place], check=True, stdin=subprocess.DEVNULL
+            )
 
     def _ids(self, id: str, body: dict[str, Any]) -> dict[str, Any]:
         """Every vector's id with its document's."""

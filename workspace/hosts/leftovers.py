@@ -2,7 +2,7 @@
 
 A graph (HNSW) marks a deleted vector and keeps it; of a collection that was deleted the folder stays, and what was
 queued for it; SQLite keeps what a freed page held. So a collection is written anew without what was deleted, what no
-collection owns is removed, and the database is written anew too.
+collection owns is removed, and the database is written anew too. Run as ``python -m workspace.hosts.leftovers PLACE``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sqlite3
+import sys
 from pathlib import Path
 from uuid import UUID
 
@@ -39,3 +40,7 @@ def _is_segment(name: str) -> bool:
     with contextlib.suppress(ValueError):
         return str(UUID(name)) == name
     return False
+
+
+if __name__ == "__main__":
+    remove(Path(sys.argv[1]))

@@ -143,7 +143,8 @@ class Provider(Protocol):
     label: ClassVar[str]
 
     def stream(self, call: Call) -> AsyncIterator[Said]:
-        """The model's answer as it comes. Raises ProviderError; closing the iterator ends the call."""
+        """The model's answer as it comes. Raises ProviderError, at the call's deadlines too; closing the iterator ends
+        the call."""
         ...
 
     async def models(self, address: Address) -> list[str]:
