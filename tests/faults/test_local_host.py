@@ -177,13 +177,11 @@ def test_it_keeps_its_pace_for_minutes(local: Callable[..., Local]) -> None:
     keeps_its_pace(local(), 300.0)
 
 
-@pytest.mark.skipif(
-    "REDIS_URL" in os.environ, reason="a worker beside would replay; tests/faults/test_replaying.py has one"
-)
 def test_a_replay_of_a_local_model_is_the_same_byte_for_byte(local: Callable[..., Local]) -> None:
     """Two turns, so that the second was read from where the first ended; then both again, and with another seed."""
     own = local()
     served = own.start()
+    served.start_worker()
     wait_for(lambda: own.host)
     with Talk(served, own.keys[0]) as talk:
         talk.ask("Tell me of tea.", model="small")

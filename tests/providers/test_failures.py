@@ -61,6 +61,11 @@ async def test_an_answer_of_another_shape_is_garbage_and_no_crash() -> None:
     assert code(await hear(events(b"data: <html>\n\n"))) == "garbage"
 
 
+async def test_a_sign_that_no_database_takes_is_replaced() -> None:
+    said = rb'data: {"choices":[{"delta":{"content":"a\u0000b"}}]}' + b"\n\n"
+    assert await hear(events(said, STOP)) == ("a\N{REPLACEMENT CHARACTER}b", None)
+
+
 class Silent(Body):
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for piece in super().__aiter__():

@@ -152,6 +152,8 @@ def _sound(said: Said) -> Said:
         sound = not isinstance(said, Source | Cited) or (isinstance(said.url, str) and isinstance(said.title, str))
     if not sound:
         raise TypeError(f"{type(said).__name__} of another type")
+    if isinstance(said, Delta | Reasoning) and "\x00" in said.text:  # PostgreSQL stores none
+        return type(said)(said.text.replace("\x00", "\N{REPLACEMENT CHARACTER}"))
     return said
 
 
