@@ -123,6 +123,9 @@ async def test_a_budget_too_small_for_one_precision_takes_the_next_and_says_so(
     found = await answer(call_of(models["large"], "Hello", max_tokens=4, temperature=0))
     assert len(found.steps) == 2
     assert "is loaded in bfloat16" in found.steps[0]
+    later = await answer(call_of(models["large"], "Hello", max_tokens=4, temperature=0))
+    lower = {"precision": "bfloat16", "device": "cpu", "context": None, "short": True}
+    assert (later.steps, found.ran, later.ran) == ([], [lower], [lower])  # who comes later hears of it as well
     [row] = (await link.models())["models"]
     assert (row["state"], row["precision"]) == ("ready", "bfloat16")
     assert await link.free_memory() == int(budget) - row["memory"]
@@ -247,3 +250,5 @@ def test_a_lone_answer_takes_the_lower_rungs(models: dict[str, str], precision: 
     found = json.loads(done.stdout.splitlines()[-1])
     assert any(said in step for step in found["steps"]), found
     assert found["ended"] == "length", found
+    cut = found["read"] if "are read" in said else None
+    assert found["ran"] == [{"precision": found["precision"], "device": "cpu", "context": cut, "short": True}]

@@ -13,6 +13,7 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncGenerator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from aiohttp import web
 from workspace.hosts import weights
 from workspace.hosts.at_work import KILLED_FOR_MEMORY, AtWork
 from workspace.hosts.child import answering, serve
-from workspace.hosts.jobs import End, Failed, Piece, Step, Text
+from workspace.hosts.jobs import End, Failed, Piece, Ran, Step, Text
 from workspace.hosts.keeper import Keeper
 from workspace.hosts.reading import EMBEDDING, Reading
 from workspace.hosts.references import NotHere, Shelf
@@ -171,6 +172,8 @@ def _frame(piece: Piece | None, model: str) -> bytes:
             chunk = _chunk(model, {"role": "assistant", "content": text}, None)
         case Step(text):
             chunk = {"object": "onepane.step", "step": text}
+        case Ran():
+            chunk = {"object": "onepane.ran", "ran": asdict(piece)}
         case Failed(status, message):
             chunk = {"error": {"message": message, "code": status, "type": "server_error"}}
         case End():
@@ -181,7 +184,6 @@ def _frame(piece: Piece | None, model: str) -> bytes:
                     "total_tokens": piece.prompt_tokens + piece.completion_tokens,
                     "prompt_tokens_details": {"cached_tokens": piece.cached_tokens},
                 },
-                "timings": {"first_token_s": piece.first_token_s},
             }
     return b"data: " + orjson.dumps(chunk) + b"\n\n"
 

@@ -190,13 +190,14 @@ class Tenants:
         rungs = [*((precision, gpus) for precision in GPU if gpus), *((precision, ["cpu"]) for precision in on_cpu)]
         for number, (precision, devices) in enumerate(rungs):
             last = number + 1 == len(rungs)
+            short = number > 0 or (devices == ["cpu"] and on_cpu != CPU)
             untried = list(devices)
             while untried:
                 try:
                     device = await self._make_room(tenant, untried, precision)
                     if device:
                         tenant.say(f"Loading {tenant.reference.name}")
-                        await self._into_memory(tenant, Plan(device, precision))
+                        await self._into_memory(tenant, Plan(device, precision, short))
                     return
                 except NoRoom as error:
                     if last:
@@ -236,8 +237,9 @@ class Tenants:
 
         self._note((tenant, plan))
         loaded = await self._loader.load(tenant.folder, tenant.facts, plan, progress)
-        writes = tenant.facts.task == "chat"
-        batch = self._loader.batch(loaded, tokens=tokens, room=lambda: self.ledger.free("cpu")) if writes else None
+        batch = None
+        if tenant.facts.task == "chat":
+            batch = self._loader.batch(loaded, tokens=tokens, room=lambda: self.ledger.free("cpu"), short=plan.short)
         tenant.held = Held(str(tenant.reference), tenant.facts, plan, loaded, batch, tokens)
         self.ledger.held.append(tenant.held)
 
