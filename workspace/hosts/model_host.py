@@ -53,7 +53,13 @@ class ModelHost:
 
     async def _begin(self, app: web.Application) -> None:
         self._reading.begin()
+        self._preparing = asyncio.create_task(self._prepare())
         self._keeper.load_pinned()
+
+    async def _prepare(self) -> None:
+        """Before the first model is asked for, so that the router knows what a GPU has room for."""
+        await self._reading.settled.wait()  # torch is imported then
+        await self._tenants.prepare()
 
     async def _health(self, request: web.Request) -> web.Response:
         """Answers at once; with ``?wait``, when the embedding model is loaded or can't be. ``busy_for`` are the seconds
