@@ -22,8 +22,8 @@ ESTIMATE = {"bytes": 9_000_000, "precision": "float32", "tokens": 2048}
 
 def row(model: str, **values: Any) -> dict[str, Any]:
     plain = {"cached": False, "pinned": False, "state": "unloaded", "why": "", "progress": 0.0, "disk": 4_000_000,
-             "memory": 0, "answering": 0, "window": 2048, "estimate": ESTIMATE, "here": True, "precision": "", "device": "",
-             "is_folder": model.startswith("/"), "task": "chat"}  # fmt: skip
+             "memory": 0, "answering": 0, "window": 2048, "estimate": ESTIMATE, "here": True, "precision": "",
+             "device": "", "is_folder": model.startswith("/"), "task": "chat"}  # fmt: skip
     return {"model": model, **plain, **values}
 
 

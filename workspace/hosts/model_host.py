@@ -25,8 +25,8 @@ from workspace.hosts.at_work import KILLED_FOR_MEMORY, AtWork
 from workspace.hosts.child import answering, serve
 from workspace.hosts.jobs import End, Failed, Piece, Ran, Step, Text
 from workspace.hosts.keeper import Keeper
-from workspace.hosts.reading import EMBEDDING, Reading
-from workspace.hosts.references import NotHere, Shelf
+from workspace.hosts.reading import Reading
+from workspace.hosts.references import EMBEDDING, NotHere, Shelf
 from workspace.hosts.tenants import Held, NotAModel, Tenants, Unloaded
 
 BEAT = 10.0  # seconds between two signs of life while nothing else is told
