@@ -34,6 +34,7 @@ async def test_an_estimate_says_what_it_is_of(tmp_path: Path) -> None:
     own = Keeper(tenants)
     row = await own._row(model, cached=False)
     assert row["estimate"]["precision"] == "float32" and row["estimate"]["bytes"] == needs(model, "float32")
+    assert row["least"] == needs(model, "int8")
     assert row["estimate"]["tokens"] == min(2048, row["window"])
     assert tenants.free() == GIB
     await tenants.prepare()

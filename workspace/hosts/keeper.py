@@ -192,6 +192,7 @@ class Keeper:
             "disk": about.disk,
             "memory": held.memory if held else 0,
             "estimate": asdict(self._tenants.estimate(about)),
+            "least": self._tenants.least(about),
             "window": about.window,
             "task": about.task,
             "images": about.images,

@@ -134,6 +134,10 @@ class Tenants:
         precision = (CPU if list(self.ledger.budgets) == ["cpu"] else GPU)[0]
         return Estimate(_least(about, precision), precision, _fewest(about) if about.task == "chat" else 0)
 
+    def least(self, about: Facts) -> int:
+        """Bytes that loading takes at the lowest precision."""
+        return _least(about, CPU[-1])
+
     def free(self) -> int:
         """Bytes that one more model could take, without another being unloaded."""
         return max(self.ledger.free(device) for device in self.ledger.budgets)
