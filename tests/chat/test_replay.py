@@ -318,6 +318,10 @@ async def test_short_memory_of_then_is_told_before_and_what_ran_now_after(
         (),
         ("Memory was short when it was written: it ran in bfloat16 on cpu, and read 64 tokens of what was said.",),
     ]
+    run = await Run.objects.aget(message=ids[1])
+    client = await database_sync_to_async(signed_in)(alice)
+    why = await database_sync_to_async(client.get)(f"/runs/{run.pk}/why/")
+    assert "answered in bfloat16 on cpu, 64 tokens read</td>" in why.content.decode()
     for text in ("About tea.", "About cream."):
         say(Ran(whole), text)
     _, made = await replayed(alice, chat)
