@@ -34,6 +34,7 @@ def facts(manifest: Mapping[str, Any] | None) -> dict[str, Fact]:
         "evidence": tuple(one["digest"] for one in told.get("evidence") or ()),
         "collections": tuple((one.get("name"), one.get("digest")) for one in told.get("collections") or ()),
         "seed": (told.get("seed"),),
+        "run in": _ran(told),
         "conversation": (conversation.get("messages"), conversation.get("digest")),
         "system prompt as sent": (told.get("system_digest"),),
         "parameters as sent": tuple(sorted(_sent(told).items())),
@@ -89,8 +90,16 @@ def shown(name: str, fact: Fact) -> str:
             return ", ".join(f"{key} {value}" for key, value in fact)
         case "system prompt as sent":
             return first[:12]
+        case "run in":
+            return f"{first} on {fact[1]}{f', {fact[2]} tokens read' if fact[2] else ''}"
         case _:
             return first
+
+
+def _ran(manifest: Mapping[str, Any]) -> Fact:
+    """What a model of this machine ran in, at the end."""
+    told = [each for one in manifest.get("attempts") or () for each in one.get("ran") or ()]
+    return tuple(told[-1].get(name) for name in ("precision", "device", "context")) if told else ()
 
 
 def _sent(manifest: Mapping[str, Any]) -> dict[str, str]:

@@ -17,8 +17,8 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from tests.hosts.small import small_models
-from workspace.hosts.spread import spread
 from workspace.http_latency import Asked, measure
+from workspace.spread import line_of, spread
 
 
 def called(*arguments: str) -> str:
@@ -34,6 +34,8 @@ def test_a_spread_tells_the_middle_and_where_it_would_lie_again() -> None:
     assert 35 < low < 50.5 < high < 66
     assert spread([2.0, 2.0])["p95_interval"] == [2.0, 2.0]
     assert spread([]) == {}
+    assert line_of(found, "s").startswith("median 50.5 s (") and "p95 95.05 s (" in line_of(found, "s")
+    assert line_of(spread([1.0, 2.0, 3.0])).endswith("p95 of no meaning in 3")
 
 
 @pytest.mark.timeout(170)
@@ -78,7 +80,8 @@ def test_what_can_not_be_measured_is_said(arguments: list[str]) -> None:
 class Paced(httpx.AsyncBaseTransport):
     """Answers in pieces; notes how many requests were open together."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str = "text/event-stream; charset=utf-8") -> None:
+        self.kind = kind
         self.open = self.most = self.count = 0
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -93,7 +96,7 @@ class Paced(httpx.AsyncBaseTransport):
                 yield piece
             self.open -= 1
 
-        return httpx.Response(500 if refuse else 200, content=pieces())
+        return httpx.Response(500 if refuse else 200, headers={"content-type": self.kind}, content=pieces())
 
 
 async def test_an_endpoint_is_asked_so_often_and_so_many_at_once() -> None:
@@ -106,6 +109,11 @@ async def test_an_endpoint_is_asked_so_often_and_so_many_at_once() -> None:
         assert row["streamed"]
         assert 0 < row["first_byte_s"]["median"] <= row["whole_s"]["median"]
         assert row["whole_s"]["count"] == 20
+
+
+async def test_a_plain_body_in_pieces_is_no_stream() -> None:
+    [row] = await measure(Asked(url="http://x/", requests=2), [1], Paced("application/json"))
+    assert (row["failed"], row["streamed"]) == (0, False)
 
 
 async def test_failures_are_counted_and_never_timed() -> None:

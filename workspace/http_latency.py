@@ -13,7 +13,9 @@ from typing import Any
 
 import httpx
 
-from workspace.hosts.spread import spread
+from workspace.spread import spread
+
+STREAMS = {"text/event-stream", "application/x-ndjson", "application/jsonl"}  # a large plain body has pieces as well
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +35,7 @@ class Took:
 
     first: float = 0.0
     whole: float = 0.0
-    pieces: int = 0
+    streamed: bool = False
     failed: str = ""
 
 
@@ -65,7 +67,7 @@ async def _level(asked: Asked, at_once: int, transport: httpx.AsyncBaseTransport
         "requests_per_s": round(len(good) / seconds, 2),
         "whole_s": spread([each.whole for each in good]),
         "first_byte_s": spread([each.first for each in good]),
-        "streamed": bool(good) and max(each.pieces for each in good) > 1,
+        "streamed": bool(good) and all(each.streamed for each in good),
     }
 
 
@@ -73,15 +75,15 @@ async def _one(client: httpx.AsyncClient, asked: Asked) -> Took:
     method = "GET" if asked.payload is None else "POST"
     headers = {"content-type": "application/json", **(asked.headers or {})}
     began = time.perf_counter()
-    first, pieces = 0.0, 0
+    first = 0.0
     try:
         async with client.stream(method, asked.url, content=asked.payload, headers=headers) as response:
             async for _ in response.aiter_raw():
                 first = first or time.perf_counter() - began
-                pieces += 1
+            streamed = response.headers.get("content-type", "").partition(";")[0].strip().lower() in STREAMS
             if response.status_code >= 400:
                 return Took(failed=f"HTTP {response.status_code}")
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         return Took(failed=type(error).__name__)
     whole = time.perf_counter() - began
-    return Took(first=first or whole, whole=whole, pieces=pieces)
+    return Took(first=first or whole, whole=whole, streamed=streamed)

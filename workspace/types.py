@@ -270,7 +270,8 @@ class Timings:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One call of a model: how it ended, and what it cost. ``offset`` is where in the answer its words begin; ``cost``
-    is ``None`` when its price is not known. ``steps`` are what it had to wait for, or do without, in words.
+    is ``None`` when its price is not known. ``steps`` are what it had to wait for, or do without, in words;
+    ``ran`` is what a model of this machine ran in (precision, device), more than one where short memory changed it.
     ``first_answer_token`` is the first that is no reasoning; times are taken as pieces come from the connection."""
 
     model: str
@@ -285,6 +286,7 @@ class Attempt:
     usage: Usage | None = None
     cost: Decimal | None = None
     steps: tuple[str, ...] = ()
+    ran: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

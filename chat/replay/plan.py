@@ -219,13 +219,18 @@ def _notes(run: Run, manifest: Mapping[str, Any], candidate: Candidate) -> list[
     attempts = manifest.get("attempts") or []
     if sum(1 for one in attempts if one.get("usage")) > 1 or any(one.get("offset") for one in attempts):
         notes.append("It was broken off and gone on with; now it is written in one go.")
-    if any(step for one in attempts for step in one.get("steps") or () if "precision" in step or "shorter" in step):
-        notes.append("Memory was short when it was written.")
+    if short := [each for one in attempts for each in one.get("ran") or () if each["short"]]:
+        notes.append(f"Memory was short when it was written: it ran {_how(short[-1])}.")
     if run.state == RunState.STOPPED:
         notes.append("Somebody stopped it; now it goes on to its end.")
     if run.state == RunState.FAILED:
         notes.append("It failed before its end.")
     return notes
+
+
+def _how(ran: Mapping[str, Any]) -> str:
+    cut = f", and read {ran['context']} tokens of what was said" if ran.get("context") else ""
+    return f"in {ran['precision']} on {ran['device']}{cut}"
 
 
 def _is_asked_the_same(message: Message, manifest: Mapping[str, Any]) -> bool:

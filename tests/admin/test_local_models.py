@@ -17,12 +17,13 @@ from workspace.hosts import link
 from workspace.providers.models import LanguageModel
 
 COMMIT = "c" * 40
+ESTIMATE = {"bytes": 9_000_000, "precision": "float32", "tokens": 2048}
 
 
 def row(model: str, **values: Any) -> dict[str, Any]:
     plain = {"cached": False, "pinned": False, "state": "unloaded", "why": "", "progress": 0.0, "disk": 4_000_000,
-             "memory": 0, "answering": 0, "window": 2048, "estimate": 9_000_000, "precision": "", "device": "",
-             "is_folder": model.startswith("/"), "task": "chat"}  # fmt: skip
+             "memory": 0, "answering": 0, "window": 2048, "estimate": ESTIMATE, "here": True, "precision": "",
+             "device": "", "is_folder": model.startswith("/"), "task": "chat"}  # fmt: skip
     return {"model": model, **plain, **values}
 
 
@@ -113,7 +114,14 @@ def test_every_state_is_shown_with_what_can_be_done(client: Client, page: str, h
         (row(upstream), "on disk", "load"),
         (row(upstream, state="loading", progress=0.42), "loading 42 %", None),
         (row(upstream, state="downloading", progress=0.07), "downloading 7 %", "stop"),
-        (row(f"club/cached@{COMMIT}", state="absent", why="It is not here", disk=0), "not here", "download"),
+        (row(upstream), "about 8.6\xa0MB in float32, with one answer of 2048 tokens", "load"),
+        (row(upstream, state="ready", memory=7_000_000, answering=2), "It is at work on 2 requests", "unload"),
+        (
+            row(f"club/cached@{COMMIT}", state="absent", why="It is not here", disk=0, here=False),
+            "not here",
+            "download",
+        ),
+        (row(f"club/cached@{COMMIT}", state="failed", why="cut off", here=False), "Download again", "download"),
         (row(upstream, state="failed", why="out of memory: it is too large"), "it is too large", "load"),
     ):
         host.rows = [state]

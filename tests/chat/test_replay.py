@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,6 +16,7 @@ from django.db import connection, transaction
 from django.test import Client
 
 from chat import record, requests
+from chat.diff import Difference
 from chat.models import Branch, Chat, ChatShare, Message, Replay, Replayed, Step
 from chat.replay import drift, making, pages, plan
 from chat.replay.plan import Change
@@ -23,6 +25,7 @@ from retrieval.search import Found
 from tests.scripted import Scripted, add_model, broken, say
 from tests.tab import tab
 from workspace.accounts.models import Person
+from workspace.providers.base import Ran
 from workspace.providers.models import LanguageModel, LanguageModelVersion
 from workspace.router import catalog, prompts
 from workspace.router.configuration import save_version
@@ -46,11 +49,11 @@ def models(transactional_db: Any) -> None:
     add_model("other", price="1")
 
 
-async def talked(person: Person, *questions: str, **fields: Any) -> Chat:
+async def talked(person: Person, *questions: str, ran: Sequence[Ran] = (), **fields: Any) -> Chat:
     async with tab(person) as page:
         chat = parent = None
-        for text in questions:
-            say(f"About {text}.", Usage(input=5, output=3))
+        for number, text in enumerate(questions):
+            say(*ran[number : number + 1], f"About {text}.", Usage(input=5, output=3))
             await page.tell("send", client_id=uuid4(), chat=chat, parent=parent, text=text, model="plain", **fields)
             started = await page.hear("started")
             chat, parent = started["chat"], started["answer"]
@@ -300,6 +303,32 @@ def test_the_same_text_is_promised_only_where_the_same_is_asked(alice: Person, m
     newer("plain")
     [one] = plan.outlooks(alice, [above])
     assert [note[:27] for note in one.notes] == ["plain has a newer version h"]
+
+
+async def test_short_memory_of_then_is_told_before_and_what_ran_now_after(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "LOCAL", "scripted")
+    whole = {"precision": "float32", "device": "cpu", "context": None, "short": False}
+    cut = {"precision": "bfloat16", "device": "cpu", "context": 64, "short": True}
+    chat = await talked(alice, "tea", "milk", ran=(Ran(whole), Ran(cut)))
+    ids = await database_sync_to_async(plan.ids_of)(chat, alice, "chat", None)
+    told = await database_sync_to_async(lambda: plan.outlooks(alice, plan.answers(ids)))()
+    assert [one.notes for one in told] == [
+        (),
+        ("Memory was short when it was written: it ran in bfloat16 on cpu, and read 64 tokens of what was said.",),
+    ]
+    run = await Run.objects.aget(message=ids[1])
+    client = await database_sync_to_async(signed_in)(alice)
+    why = await database_sync_to_async(client.get)(f"/runs/{run.pk}/why/")
+    assert "answered in bfloat16 on cpu, 64 tokens read</td>" in why.content.decode()
+    for text in ("About tea.", "About cream."):
+        say(Ran(whole), text)
+    _, made = await replayed(alice, chat)
+    assert [one.followed for one in made] == [
+        [],
+        [Difference("run in", "bfloat16 on cpu, 64 tokens read", "float32 on cpu")],
+    ]
 
 
 @pytest.mark.django_db

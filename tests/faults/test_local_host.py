@@ -5,18 +5,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import random
 import re
+import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.faults.talk import Talk, rows
@@ -46,6 +51,7 @@ def models() -> dict[str, str]:
     return {
         "small": small_models("llama")["llama"],
         "large": small_models("llama", size="30m")["llama"],
+        "wide": small_models("llama", size="wide")["llama"],
     }
 
 
@@ -116,6 +122,34 @@ def test_a_model_without_room_gives_way_to_the_routes_fallback(local: Callable[.
     assert "out_of_memory" in str(manifest) and '"echo"' in str(manifest).replace("'", '"')
 
 
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the kernel of Linux does this")
+def test_a_step_for_want_of_memory_is_seen_in_the_chat_and_kept_in_the_run(local: Callable[..., Local]) -> None:
+    """The kernel refuses the host what the long question takes; words that were short had room."""
+    own = local(MALLOC_ARENA_MAX="1", MALLOC_MMAP_THRESHOLD_="65536")  # what is freed goes back at once
+    served = own.start()
+    wait_for(lambda: own.host)
+    with Talk(served, own.keys[0]) as talk:
+        for _ in range(2):  # so that every thread is there
+            talk.ask("Hello", model="wide", parameters={"max_tokens": 40})
+            settled = talk.until("settled", within=90)
+            assert settled["state"] == "done", settled["html"]
+        pid = own.host
+        now = psutil.Process(pid).memory_info().vms
+        resource.prlimit(pid, resource.RLIMIT_AS, (now + 40 * 2**20, resource.RLIM_INFINITY))
+        talk.ask("What grows in an orchard? " * 50, model="wide", parameters={"max_tokens": 40})
+        answer = talk.until("started")["answer"]
+        frames = talk.all_until("settled", within=180)
+    assert (frames[-1]["answer"], frames[-1]["state"], own.host) == (answer, "done", pid)
+    seen = [frame["text"] for frame in frames if frame["type"] == "step"]
+    assert "Out of memory: the model goes on in bfloat16" in seen
+    [(kept,)] = rows(served, "SELECT manifest FROM router_run ORDER BY created DESC LIMIT 1")
+    [attempt] = (json.loads(kept) if isinstance(kept, str) else kept)["attempts"]
+    assert [step for step in attempt["steps"] if step.startswith("Out of memory")] == [
+        step for step in seen if step.startswith("Out of memory")
+    ]
+    assert attempt["ran"][-1]["precision"] != "float32" and attempt["ran"][-1]["short"]
+
+
 def gaps(served: Served, key: str, seconds: float) -> list[float]:
     """Seconds between two pieces of answers of the remote model."""
     found: list[float] = []
@@ -138,16 +172,29 @@ def p99(values: list[float]) -> float:
     return sorted(values)[len(values) * 99 // 100]
 
 
-def trouble(own: Local, over: threading.Event) -> None:
-    """Somebody uses local models all the time, and the host is killed at random."""
+@dataclass
+class Trouble:
+    """How many answers of the host had words, and how often it was killed."""
+
+    words: int = 0
+    kills: int = 0
+
+
+def trouble(own: Local, over: threading.Event, done: Trouble) -> None:
+    """Somebody uses local models all the time, and the host is killed at random once it writes."""
     chance = random.Random(7)
     while not over.is_set():
         with Talk(own.served, own.keys[1]) as talk:
             talk.ask("Go on.", model=chance.choice(("small", "large")))
             started = talk.until("started")
-            over.wait(chance.uniform(1.0, 6.0))
-            if (host := own.host) and chance.random() < 0.7:
+            writes = False
+            with contextlib.suppress(TimeoutError):  # a load that takes its time is trouble too
+                writes = talk.until("delta", "settled", within=chance.uniform(4.0, 8.0))["type"] == "delta"
+            done.words += writes
+            over.wait(chance.uniform(0.0, 2.0))
+            if (host := own.host) and (writes or chance.random() < 0.3):
                 os.kill(host, signal.SIGKILL)
+                done.kills += 1
             talk.send("stop", chat=started["chat"], message=started["answer"])
 
 
@@ -155,15 +202,18 @@ def keeps_its_pace(own: Local, seconds: float) -> None:
     served = own.start()
     wait_for(lambda: own.host)
     quiet = gaps(served, own.keys[0], seconds * 0.4)
-    over = threading.Event()
-    worker = threading.Thread(target=trouble, args=(own, over))
+    over, done = threading.Event(), Trouble()
+    worker = threading.Thread(target=trouble, args=(own, over, done))
     worker.start()
     try:
+        wait_for(lambda: done.words, within=120)  # from now on it loads, writes and dies
+        before = done.kills
         busy = gaps(served, own.keys[0], seconds * 0.6)
     finally:
         over.set()
         worker.join(60)
     assert len(busy) > 20
+    assert done.kills > before, done
     assert p99(busy) < 2 * max(p99(quiet), 0.06), (p99(quiet), p99(busy))
 
 

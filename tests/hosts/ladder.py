@@ -9,13 +9,14 @@ import json
 import os
 import resource
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
 import torch
 
 from workspace.hosts.batch import Batch
-from workspace.hosts.jobs import End, Failed, Piece, Step
+from workspace.hosts.jobs import End, Failed, Piece, Ran, Step
 from workspace.hosts.loading import load
 from workspace.hosts.prompting import job_of
 
@@ -50,6 +51,7 @@ def main(folder: str, precision: str, megabytes: str, tokens: str) -> None:
     print(json.dumps({
         "steps": [piece.text for piece in told if isinstance(piece, Step)],
         "ended": last.reason if isinstance(last, End) else "",
+        "ran": [asdict(piece) for piece in told if isinstance(piece, Ran)],
         "failed": last.message if isinstance(last, Failed) else "",
         "read": job.context or len(job.prompt),
         "precision": loaded.precision,

@@ -69,7 +69,7 @@ class PaperLoader:
             raise error
         return Weights(facts.weights(plan.precision), plan.precision, plan.device)
 
-    def batch(self, loaded: Weights, *, tokens: int, room: Callable[[], int]) -> object:
+    def batch(self, loaded: Weights, *, tokens: int, room: Callable[[], int], short: bool) -> object:
         return object()
 
     async def remove(self, batch: object) -> None:

@@ -28,8 +28,14 @@ def folder() -> Path:
     return Path(small_models("llama")["llama"])
 
 
-def hub_of(folder: Path, gate: asyncio.Event) -> web.Application:
-    """As much of the hub as a download asks; weights wait for the gate."""
+class Gate(asyncio.Event):
+    """Weights wait for it; ``broken``, they are not there."""
+
+    broken = False
+
+
+def hub_of(folder: Path, gate: Gate) -> web.Application:
+    """As much of the hub as a download asks."""
     contents = {path.name: path.read_bytes() for path in folder.iterdir()}
 
     async def info(request: web.Request) -> web.Response:
@@ -50,6 +56,8 @@ def hub_of(folder: Path, gate: asyncio.Event) -> web.Application:
     async def file(request: web.Request) -> web.Response:
         if request.match_info["file"].endswith(".safetensors"):
             await gate.wait()
+            if gate.broken:
+                return web.Response(status=404)
         data = contents[request.match_info["file"]]
         headers = {"ETag": f'"{hashlib.sha1(data).hexdigest()}"', "X-Repo-Commit": COMMIT}
         return web.Response(body=data, headers=headers)
@@ -63,8 +71,8 @@ def hub_of(folder: Path, gate: asyncio.Event) -> web.Application:
 
 
 @pytest_asyncio.fixture
-async def hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[asyncio.Event]:
-    gate = asyncio.Event()
+async def hub(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gate]:
+    gate = Gate()
     runner = web.AppRunner(hub_of(folder, gate))
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -90,7 +98,33 @@ async def row_of(model: str) -> dict[str, Any]:
     return dict(rows[model])
 
 
-async def test_a_model_is_fetched_at_its_commit_answers_and_is_deleted(tmp_path: Path, hub: asyncio.Event) -> None:
+async def fetched(model: str) -> dict[str, Any]:
+    """Its row once the download is over, however it went."""
+    async with asyncio.timeout(60):
+        while True:
+            row = await row_of(model)
+            if row["state"] != "downloading":
+                return row
+            await asyncio.sleep(0.1)
+
+
+async def test_a_download_that_failed_is_not_here_and_can_be_begun_again(hub: Gate) -> None:
+    hub.broken = True
+    hub.set()
+    kept = await started()
+    try:
+        exact = (await link.ask("download", NAME))["model"]
+        row = await fetched(exact)
+        assert (row["state"], row["here"], bool(row["why"])) == ("failed", False, True)
+        hub.broken = False
+        assert (await link.ask("download", exact))["model"] == exact
+        row = await fetched(exact)
+        assert (row["state"], row["here"], row["why"]) == ("unloaded", True, "")
+    finally:
+        await kept.stop()
+
+
+async def test_a_model_is_fetched_at_its_commit_answers_and_is_deleted(tmp_path: Path, hub: Gate) -> None:
     kept = await started()
     try:
         with pytest.raises(link.Refused, match="not on this machine"):

@@ -31,12 +31,15 @@ from workspace.providers.local import Local
 from workspace.types import Delta
 
 pytestmark = pytest.mark.timeout(180)
+# What is freed goes back at once, and threads have no memory of their own.
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"}
 
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, str]:
     large = small_models("llama", "halved", size="30m")
-    return {**small_models("llama", "gpt2"), "large": large["llama"], "halved": large["halved"]}
+    wide = small_models("llama", size="wide")["llama"]
+    return {**small_models("llama", "gpt2"), "large": large["llama"], "halved": large["halved"], "wide": wide}
 
 
 class Host:
@@ -76,7 +79,6 @@ async def host(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> Async
 
 def test_what_a_model_needs_is_read_from_its_files(models: dict[str, str]) -> None:
     about = facts(Path(models["large"]))
-    assert about.architecture == "LlamaForCausalLM"
     assert about.parameters == 31_400_448  # what torch counts
     assert about.weights("float32") == pytest.approx(4 * about.parameters, rel=0.1)
     assert about.weights("bfloat16") * 2 == pytest.approx(about.weights("float32"), rel=0.01)
@@ -123,6 +125,9 @@ async def test_a_budget_too_small_for_one_precision_takes_the_next_and_says_so(
     found = await answer(call_of(models["large"], "Hello", max_tokens=4, temperature=0))
     assert len(found.steps) == 2
     assert "is loaded in bfloat16" in found.steps[0]
+    later = await answer(call_of(models["large"], "Hello", max_tokens=4, temperature=0))
+    lower = {"precision": "bfloat16", "device": "cpu", "context": None, "short": True}
+    assert (later.steps, found.ran, later.ran) == ([], [lower], [lower])  # who comes later hears of it as well
     [row] = (await link.models())["models"]
     assert (row["state"], row["precision"]) == ("ready", "bfloat16")
     assert await link.free_memory() == int(budget) - row["memory"]
@@ -150,26 +155,25 @@ async def test_an_allocation_that_fails_while_a_model_loads_takes_the_next_preci
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the kernel of Linux does this")
-async def test_an_allocation_that_fails_takes_a_rung_and_the_answer_goes_on(host: Host, models: dict[str, str]) -> None:
-    """Eight long answers on a model whose cache for all of them the kernel refuses."""
+async def test_an_allocation_that_fails_takes_a_rung_and_the_answer_goes_on(
+    host: Host, models: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three long answers on a model whose cache for all of them the kernel refuses."""
+    for name, value in ALLOCATOR.items():
+        monkeypatch.setenv(name, value)
     pid = await host.start()
-    large = models["large"]
-    words = "What grows in an orchard? " * 60
-    alone = await answer(call_of(large, "0 " + words, max_tokens=12, temperature=0))
-    await asyncio.gather(*(answer(call_of(large, f"{n}", max_tokens=4)) for n in range(2)))
+    wide = models["wide"]
+    words = "What grows in an orchard? " * 40
+    await asyncio.gather(*(answer(call_of(wide, f"{n}", max_tokens=4)) for n in range(8)))  # threads are there
     now = psutil.Process(pid).memory_info().vms
-    resource.prlimit(pid, resource.RLIMIT_AS, (now + 90 * 2**20, resource.RLIM_INFINITY))
-    asked = [call_of(large, f"{n} {words}", max_tokens=12, temperature=0) for n in range(12)]
+    resource.prlimit(pid, resource.RLIMIT_AS, (now + 80 * 2**20, resource.RLIM_INFINITY))
+    asked = [call_of(wide, f"{n} {words}", max_tokens=40, temperature=0) for n in range(3)]
     calls = [replace(call, first_token_deadline=150.0) for call in asked]  # a busy machine takes its time
-    crowd = await asyncio.gather(*(answer(call) for call in calls), return_exceptions=True)
-    failures = [each for each in crowd if isinstance(each, BaseException)]
-    assert failures == []
-    steps = {step for each in crowd if not isinstance(each, BaseException) for step in each.steps}
+    crowd = await asyncio.gather(*(answer(call) for call in calls))
+    steps = {step for each in crowd for step in each.steps}
     assert any(step.startswith("Out of memory: ") for step in steps), steps
     assert host.pid == pid  # the host itself lived
-    first = crowd[0]
-    assert not isinstance(first, BaseException)
-    assert first.ended == alone.ended
+    assert all(each.ended in ("length", "stop") for each in crowd)
 
 
 async def test_a_killed_host_breaks_its_answers_off_and_the_next_call_waits_for_the_new_one(
@@ -236,7 +240,7 @@ def test_a_lone_answer_takes_the_lower_rungs(models: dict[str, str], precision: 
     command = [sys.executable, "-W", "ignore", "-m", "tests.hosts.ladder", models["large"], precision, str(megabytes)]
     done = subprocess.run(
         [*command, "1900"],
-        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"},
+        env={**os.environ, **ALLOCATOR},
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
@@ -247,3 +251,5 @@ def test_a_lone_answer_takes_the_lower_rungs(models: dict[str, str], precision: 
     found = json.loads(done.stdout.splitlines()[-1])
     assert any(said in step for step in found["steps"]), found
     assert found["ended"] == "length", found
+    cut = found["read"] if "are read" in said else None
+    assert found["ran"] == [{"precision": found["precision"], "device": "cpu", "context": cut, "short": True}]

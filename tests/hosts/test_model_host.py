@@ -15,7 +15,7 @@ import pytest
 
 from tests.hosts.small import WINDOW, small_models
 from workspace.hosts import link
-from workspace.providers.base import Address, Call, Ended, ProviderError, Sent, Step
+from workspace.providers.base import Address, Call, Ended, ProviderError, Ran, Sent, Step
 from workspace.providers.local import Local
 from workspace.types import Delta, PromptMessage, Usage, text_part
 
@@ -33,6 +33,7 @@ class Answer:
     text: str = ""
     pieces: list[str] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
+    ran: list[dict[str, Any]] = field(default_factory=list)
     usage: Usage | None = None
     ended: str = ""
     sent: dict[str, Any] = field(default_factory=dict)
@@ -58,6 +59,8 @@ async def answer(call: Call) -> Answer:
                 found.pieces.append(text)
             case Step(text):
                 found.steps.append(text)
+            case Ran(how):
+                found.ran.append(dict(how))
             case Usage():
                 found.usage = said
             case Ended():
@@ -99,6 +102,8 @@ async def test_a_local_model_streams_and_keeps_to_what_is_asked(models: dict[str
 
     again = await answer(call_of(model, "Hello", max_tokens=24, temperature=0))
     assert (again.text, again.steps) == (first.text, [])
+    as_it_is = {"precision": "float32", "device": "cpu", "context": None, "short": False}
+    assert first.ran == again.ran == [as_it_is]
 
     hot = call_of(model, "Hello", max_tokens=24, temperature=1.0, top_p=0.9, seed=5)
     sampled = [await answer(call) for call in (hot, hot, replace(hot, seed=6))]

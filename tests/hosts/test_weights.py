@@ -50,6 +50,25 @@ def test_one_that_was_not_fetched_whole_is_not_here(folder: Path) -> None:
     assert list(weights.cached()) == []
 
 
+def test_a_commit_goes_without_what_another_has_too(folder: Path) -> None:
+    place = folder.parent.parent
+    (place / "blobs").mkdir()
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text("abc")
+    other = folder.parent / "def"
+    other.mkdir()
+    for name, at in (("shared", (folder, other)), ("own", (folder,)), ("others", (other,))):
+        (place / "blobs" / name).write_text(name)
+        for each in at:
+            (each / name).symlink_to(place / "blobs" / name)
+    weights.remove("club/large", "abc")
+    assert not folder.exists() and not (place / "refs" / "main").exists()
+    assert sorted(path.name for path in (place / "blobs").iterdir()) == ["others", "shared"]
+    assert (other / "shared").read_text() == "shared"
+    weights.remove("club/large", "def")
+    assert not place.exists()
+
+
 def test_a_single_file_counts_once(folder: Path) -> None:
     for path in folder.glob("model*"):
         path.unlink()

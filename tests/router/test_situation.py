@@ -193,7 +193,7 @@ async def test_a_local_model_that_can_never_fit_is_passed_by_and_the_trace_says_
 
     async def told(also: list[str]) -> dict[str, Any]:
         asked_for.append(list(also))
-        return {"models": [{"model": "org/huge", "estimate": 64 * 1024**3}], "budget": 8 * 1024**3, "free": 0}
+        return {"models": [{"model": "org/huge", "least": 16 * 1024**3}], "budget": 8 * 1024**3, "free": 0}
 
     def prepare() -> None:
         huge = add_model("huge", at="here")

@@ -17,7 +17,7 @@ import torch
 
 from workspace.hosts import seeing
 from workspace.hosts.columns import Alone, Columns, Past, forward, rows_for
-from workspace.hosts.jobs import End, Failed, Job, Piece, Step
+from workspace.hosts.jobs import End, Failed, Job, Piece, Ran, Step
 from workspace.hosts.loading import Loaded, lower, to_cpu
 from workspace.hosts.sampling import choose
 from workspace.hosts.shortage import is_out_of_memory
@@ -44,10 +44,16 @@ class Kept:
 
 class Batch:
     """``tokens`` is how many the cache of all answers together may hold, ``room`` tells how many bytes are left on the
-    CPU."""
+    CPU. ``short`` says that for want of memory another model was loaded than was meant."""
 
     def __init__(
-        self, loaded: Loaded, tell: Tell, *, tokens: int, room: Callable[[], int] = lambda: sys.maxsize
+        self,
+        loaded: Loaded,
+        tell: Tell,
+        *,
+        tokens: int,
+        room: Callable[[], int] = lambda: sys.maxsize,
+        short: bool = False,
     ) -> None:
         self.loaded = loaded
         self.tokens = tokens
@@ -55,6 +61,7 @@ class Batch:
         self.rows: list[Job] = []
         self._tell = tell
         self._room = room
+        self._short = short
         self._threads = Threads(useful=loaded.kind == "cpu")
         self._columns: Columns | Alone = Columns(loaded.layers)
         self._reading: tuple[Job, Columns | Alone] | None = None
@@ -173,7 +180,7 @@ class Batch:
                 self._say_why(job, f"Waiting for {number} answer{'s' if number > 1 else ''} before it")
 
     def _say_why(self, job: Job, words: str) -> None:
-        if not job.waits and job.first is None:
+        if not job.waits and not job.written:
             job.waits = True
             self._tell(job, Step(words))
 
@@ -193,6 +200,7 @@ class Batch:
         self._reading = None
         self.rows.append(job)
         self._next.append(token)
+        self._say_what_writes(job)
         if not self._say(job, token):
             self._keep(job, self._columns, len(self.rows) - 1)
             self._leave(len(self.rows) - 1)
@@ -230,6 +238,18 @@ class Batch:
         for piece in pieces:
             self._tell(job, piece)
         return not (pieces and isinstance(pieces[-1], End))
+
+    def _say_what_writes(self, job: Job) -> None:
+        """Once, and again where short memory has changed it in the middle of the answer."""
+        ran = Ran(
+            precision=self.loaded.precision,
+            device=self.loaded.device,
+            context=job.context,
+            short=self._short or job.context is not None,
+        )
+        if ran != job.ran:
+            job.ran = ran
+            self._tell(job, ran)
 
     def _leave(self, row: int) -> None:
         if isinstance(self._columns, Columns):
@@ -304,6 +324,7 @@ class Batch:
 
     def _lower_precision(self, concerned: list[Job]) -> str:
         precision = lower(self.loaded)
+        self._short = self._short or bool(precision)
         return f"the model goes on in {precision}" if precision else ""
 
     def _shorter_context(self, concerned: list[Job]) -> str:
@@ -321,6 +342,7 @@ class Batch:
         if self.loaded.kind == "cpu" or self.loaded.bytes > self._room():
             return ""
         to_cpu(self.loaded)
+        self._short = True
         self._threads = Threads(useful=True)
         self._places = self._most = min(self._most, PLACES["cpu"])
         return "the model goes on without the GPU"

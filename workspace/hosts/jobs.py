@@ -25,14 +25,24 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """What writes the answer from here on. ``context`` are the tokens that its conversation was cut to; ``short`` says
+    that for want of memory it is not what would else have written it."""
+
+    precision: str
+    device: str
+    context: int | None = None
+    short: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """Why it ended, what it took, and seconds from its coming to its first token."""
+    """Why it ended, and what it took."""
 
     reason: str
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
-    first_token_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +53,7 @@ class Failed:
     message: str
 
 
-Piece = Text | Step | End | Failed
+Piece = Text | Step | Ran | End | Failed
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -68,7 +78,7 @@ class Job:
     waits: bool = False  # it was told why nothing comes yet
     context: int | None = None  # tokens it was cut to, when memory was short
     came: float = field(default_factory=time.monotonic)
-    first: float | None = None
+    ran: Ran | None = None  # as it was told last
     gone: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -88,8 +98,6 @@ class Job:
 
     def take(self, token: int) -> list[Piece]:
         """A token was chosen; what there is to tell of it."""
-        if self.first is None:
-            self.first = time.monotonic() - self.came
         if token in self.ends:
             return self._ended("stop")
         self.written.append(token)
@@ -118,5 +126,4 @@ class Job:
             prompt_tokens=len(self.prompt),
             completion_tokens=len(self.written),
             cached_tokens=self.cached,
-            first_token_s=self.first,
         )

@@ -8,9 +8,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from workspace.hosts.child import answering, life
 from workspace.hosts.references import NotHere, Reference
 from workspace.hosts.tenants import Tenant, Tenants
 
+READ_WITHIN = 60.0  # seconds that whoever adds a folder waits for its digest; reading goes on
 OFFLINE = os.environ.get("HF_HUB_OFFLINE", "")  # as whoever started the server set it
 
 
@@ -39,6 +39,7 @@ class Keeper:
     def __init__(self, tenants: Tenants) -> None:
         self._tenants = tenants
         self._downloads: dict[str, Download] = {}
+        self._looks: dict[Reference, asyncio.Future[Any]] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def add_to(self, router: web.UrlDispatcher) -> None:
@@ -79,22 +80,30 @@ class Keeper:
     async def _row(self, name: str, *, cached: bool) -> dict[str, Any]:
         row: dict[str, Any] = {"model": name, "cached": cached, "pinned": name in self._tenants.shelf.pinned}
         row |= {"state": "unloaded", "why": "", "progress": 0.0, "disk": 0, "memory": 0, "answering": 0, "task": "chat"}
-        row["is_folder"] = name.startswith("/")
+        row |= {"is_folder": name.startswith("/"), "here": True}
         if download := self._downloads.get(name):
             state = "failed" if download.why else "downloading"
             told = {"why": download.why, "progress": download.progress, "disk": download.size, "task": download.task}
-            return row | {"state": state, **told}
-        tenant = self._tenants.known.get(name)
+            return row | {"state": state, "here": False, **told}
         try:
-            tenant = tenant or await self._tenants.find(name)
-        except (NotHere, ValueError) as error:
-            return row | {"state": "absent", "why": str(error)}
-        return row | _told(tenant)
+            tenant = await self._tenants.find(name)
+        except (NotHere, ValueError, OSError) as error:
+            return row | {"state": "absent", "here": False, "why": str(error)}
+        return row | self._told(tenant)
 
     async def _look(self, reference: Reference) -> dict[str, Any]:
         """What it is exactly, and what it will need, without loading it."""
-        exact = await asyncio.to_thread(self._tenants.shelf.exact, reference)
-        return {"model": str(exact), **_told(await self._tenants.find(str(exact)))}
+        looking = self._looks.get(reference)
+        if looking is None:
+            looking = self._looks[reference] = self._start(asyncio.to_thread(self._tenants.shelf.exact, reference))
+            looking.add_done_callback(lambda _: self._looks.pop(reference, None))
+        try:
+            exact = await asyncio.wait_for(asyncio.shield(looking), READ_WITHIN)
+        except TimeoutError:
+            raise NotHere(
+                f"{reference.name} is being read, which takes minutes where it is large. Add it again after that."
+            ) from None
+        return {"model": str(exact), **self._told(await self._tenants.find(str(exact)))}
 
     def load_pinned(self) -> None:
         """After a start; those that are not there any more are passed by."""
@@ -126,13 +135,12 @@ class Keeper:
         return {}
 
     async def _delete(self, reference: Reference) -> dict[str, Any]:
-        """Its files in the Hugging Face cache; a folder is its owner's, and stays."""
+        """Its files in the Hugging Face cache, and of other commits none; a folder is its owner's, and stays."""
         if reference.is_folder:
             raise ValueError("A folder is yours: delete it where it lies.")
         await self._stop(reference)
         await self._tenants.forget(str(reference))
-        place = weights.hub_cache() / f"models--{reference.name.replace('/', '--')}"
-        await asyncio.to_thread(shutil.rmtree, place, ignore_errors=True)
+        await asyncio.to_thread(weights.remove, reference.name, reference.pin)
         return {}
 
     async def _stop(self, reference: Reference) -> dict[str, Any]:
@@ -175,31 +183,30 @@ class Keeper:
         if not download.why and self._downloads.get(str(download.reference)) is download:
             del self._downloads[str(download.reference)]
 
-    def _start(self, work: Any) -> None:
+    def _told(self, tenant: Tenant) -> dict[str, Any]:
+        held, about = tenant.held, tenant.facts
+        return {
+            "state": tenant.state,
+            "why": tenant.why,
+            "progress": tenant.progress,
+            "disk": about.disk,
+            "memory": held.memory if held else 0,
+            "estimate": asdict(self._tenants.estimate(about)),
+            "least": self._tenants.least(about),
+            "window": about.window,
+            "task": about.task,
+            "images": about.images,
+            "precision": held.loaded.precision if held else "",
+            "device": held.device if held else "",
+            "answering": held.users if held else 0,
+            "is_folder": Path(tenant.reference.name).is_absolute(),
+        }
+
+    def _start(self, work: Any) -> asyncio.Future[Any]:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _told(tenant: Tenant) -> dict[str, Any]:
-    held, about = tenant.held, tenant.facts
-    return {
-        "state": tenant.state,
-        "why": tenant.why,
-        "progress": tenant.progress,
-        "disk": about.disk,
-        "memory": held.memory if held else 0,
-        "estimate": about.weights("float32") + about.cache("float32", min(about.window, 2048)),
-        "window": about.window,
-        "parameters": about.parameters,
-        "architecture": about.architecture,
-        "task": about.task,
-        "images": about.images,
-        "precision": held.loaded.precision if held else "",
-        "device": held.device if held else "",
-        "answering": held.users if held else 0,
-        "is_folder": Path(tenant.reference.name).is_absolute(),
-    }
+        return task
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

@@ -25,7 +25,7 @@ from workspace.hosts.jobs import Job
 from workspace.hosts.loading import Loaded, load
 from workspace.hosts.prompting import job_of
 from workspace.hosts.references import Reference
-from workspace.hosts.spread import spread
+from workspace.spread import spread
 
 PROMPTS = (
     "Explain in a few sentences why the sky is blue.",

@@ -13,8 +13,11 @@ from workspace.hosts.weights import Facts
 
 @dataclass(frozen=True, slots=True)
 class Plan:
+    """``short`` says that memory was too short for a better one."""
+
     device: str
     precision: str
+    short: bool = False
 
 
 @dataclass(slots=True, eq=False)

@@ -16,12 +16,13 @@ import httpx
 import orjson
 from django.conf import settings
 
+from workspace.hosts.references import EMBEDDING as EMBEDDING
+
 MODEL_HOST = "model_host"
 INDEX_HOST = "index_host"
 LOADING = 120.0  # seconds: a model may have to be loaded first
 RENEWING = 3600.0  # seconds: a hundred thousand vectors take minutes
 PLAIN = False  # no TLS on a socket of our own: to read the system's certificates takes 20 ms, for each client
-EMBEDDING = "minilm"  # the embedding model that is installed
 
 
 class HostUnavailable(Exception):

@@ -41,11 +41,11 @@ class Loader:
         async with _watched(facts.weights(plan.precision), progress):
             return await loop.run_in_executor(self._thread, _loaded, folder, facts, plan)
 
-    def batch(self, loaded: Any, *, tokens: int, room: Callable[[], int]) -> Any:
+    def batch(self, loaded: Any, *, tokens: int, room: Callable[[], int], short: bool) -> Any:
         """A loaded model's answers, written from now on."""
         from workspace.hosts.batch import Batch
 
-        batch = Batch(loaded, self.engine.tell, tokens=tokens, room=room)
+        batch = Batch(loaded, self.engine.tell, tokens=tokens, room=room, short=short)
         self.engine.add(batch)
         return batch
 

@@ -13,6 +13,7 @@ import contextlib
 import os
 import sys
 from collections.abc import AsyncGenerator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ from aiohttp import web
 from workspace.hosts import weights
 from workspace.hosts.at_work import KILLED_FOR_MEMORY, AtWork
 from workspace.hosts.child import answering, serve
-from workspace.hosts.jobs import End, Failed, Piece, Step, Text
+from workspace.hosts.jobs import End, Failed, Piece, Ran, Step, Text
 from workspace.hosts.keeper import Keeper
-from workspace.hosts.reading import EMBEDDING, Reading
-from workspace.hosts.references import NotHere, Shelf
+from workspace.hosts.reading import Reading
+from workspace.hosts.references import EMBEDDING, NotHere, Shelf
 from workspace.hosts.tenants import Held, NotAModel, Tenants, Unloaded
 
 BEAT = 10.0  # seconds between two signs of life while nothing else is told
@@ -52,7 +53,13 @@ class ModelHost:
 
     async def _begin(self, app: web.Application) -> None:
         self._reading.begin()
+        self._preparing = asyncio.create_task(self._prepare())
         self._keeper.load_pinned()
+
+    async def _prepare(self) -> None:
+        """Before the first model is asked for, so that the router knows what a GPU has room for."""
+        await self._reading.settled.wait()  # torch is imported then
+        await self._tenants.prepare()
 
     async def _health(self, request: web.Request) -> web.Response:
         """Answers at once; with ``?wait``, when the embedding model is loaded or can't be. ``busy_for`` are the seconds
@@ -171,6 +178,8 @@ def _frame(piece: Piece | None, model: str) -> bytes:
             chunk = _chunk(model, {"role": "assistant", "content": text}, None)
         case Step(text):
             chunk = {"object": "onepane.step", "step": text}
+        case Ran():
+            chunk = {"object": "onepane.ran", "ran": asdict(piece)}
         case Failed(status, message):
             chunk = {"error": {"message": message, "code": status, "type": "server_error"}}
         case End():
@@ -181,7 +190,6 @@ def _frame(piece: Piece | None, model: str) -> bytes:
                     "total_tokens": piece.prompt_tokens + piece.completion_tokens,
                     "prompt_tokens_details": {"cached_tokens": piece.cached_tokens},
                 },
-                "timings": {"first_token_s": piece.first_token_s},
             }
     return b"data: " + orjson.dumps(chunk) + b"\n\n"
 

@@ -17,10 +17,8 @@ from aiohttp import web
 
 from workspace.hosts.child import answering
 from workspace.hosts.making import LOADING
-from workspace.hosts.references import NotHere
+from workspace.hosts.references import EMBEDDING, NotHere
 from workspace.hosts.tenants import Held, NotAModel, Tenants
-
-EMBEDDING = "minilm"
 
 Handler = Callable[[dict[str, Any]], Awaitable[Any]]
 

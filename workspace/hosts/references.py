@@ -15,6 +15,7 @@ from typing import Any
 from workspace.hosts import weights
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+EMBEDDING = "minilm"  # the embedding model that is installed
 SHORT = 12  # signs of a folder's digest that a reference carries
 
 

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
 from typing import Any
 
 from workspace.hosts import machine
@@ -43,6 +44,15 @@ class NoRoom(MemoryError):
 
 class Unloaded(Exception):
     """Somebody took the model out of memory while it was waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """``bytes`` for the weights in a ``precision``, and for keys and values of one answer of so many ``tokens``."""
+
+    bytes: int
+    precision: str
+    tokens: int
 
 
 class Tenants:
@@ -115,6 +125,19 @@ class Tenants:
         self.shelf.pin(name, on)
         self._freed.set()  # what is waited for may have changed
 
+    async def prepare(self) -> None:
+        """Find the GPUs: until then room is told for the CPU alone."""
+        self.ledger.budgets = {**await self._loader.start(), **self.ledger.budgets}
+
+    def estimate(self, about: Facts) -> Estimate:
+        """What loading takes at the precision that is tried first."""
+        precision = (CPU if list(self.ledger.budgets) == ["cpu"] else GPU)[0]
+        return Estimate(_least(about, precision), precision, _fewest(about) if about.task == "chat" else 0)
+
+    def least(self, about: Facts) -> int:
+        """Bytes that loading takes at the lowest precision."""
+        return _least(about, CPU[-1])
+
     def free(self) -> int:
         """Bytes that one more model could take, without another being unloaded."""
         return max(self.ledger.free(device) for device in self.ledger.budgets)
@@ -176,7 +199,7 @@ class Tenants:
     async def _load(self, tenant: Tenant) -> None:
         tenant.loading, tenant.why, tenant.progress = asyncio.Event(), "", 0.0
         try:
-            self.ledger.budgets = {**await self._loader.start(), **self.ledger.budgets}
+            await self.prepare()
             await self._climb(tenant)
         finally:
             self._note()
@@ -190,13 +213,14 @@ class Tenants:
         rungs = [*((precision, gpus) for precision in GPU if gpus), *((precision, ["cpu"]) for precision in on_cpu)]
         for number, (precision, devices) in enumerate(rungs):
             last = number + 1 == len(rungs)
+            short = number > 0 or (devices == ["cpu"] and on_cpu != CPU)
             untried = list(devices)
             while untried:
                 try:
                     device = await self._make_room(tenant, untried, precision)
                     if device:
                         tenant.say(f"Loading {tenant.reference.name}")
-                        await self._into_memory(tenant, Plan(device, precision))
+                        await self._into_memory(tenant, Plan(device, precision, short))
                     return
                 except NoRoom as error:
                     if last:
@@ -236,8 +260,9 @@ class Tenants:
 
         self._note((tenant, plan))
         loaded = await self._loader.load(tenant.folder, tenant.facts, plan, progress)
-        writes = tenant.facts.task == "chat"
-        batch = self._loader.batch(loaded, tokens=tokens, room=lambda: self.ledger.free("cpu")) if writes else None
+        batch = None
+        if tenant.facts.task == "chat":
+            batch = self._loader.batch(loaded, tokens=tokens, room=lambda: self.ledger.free("cpu"), short=plan.short)
         tenant.held = Held(str(tenant.reference), tenant.facts, plan, loaded, batch, tokens)
         self.ledger.held.append(tenant.held)
 
@@ -245,7 +270,7 @@ class Tenants:
         """The device with the most room. Where none has enough, others are unloaded, the least recently used first, and
         those that are answering are waited for. Empty when nobody wants the model any more."""
         told = False
-        need = _least(tenant, precision)
+        need = _least(tenant.facts, precision)
         while tenant.asks:
             could = [device for device in devices if self.ledger.most(device) >= need]
             if not could:
@@ -308,7 +333,7 @@ class Tenants:
 
     def _too_large(self, tenant: Tenant, precision: str) -> str:
         return (
-            f"out of memory: {tenant.reference.name} needs about {_gib(_least(tenant, precision))} even in "
+            f"out of memory: {tenant.reference.name} needs about {_gib(_least(tenant.facts, precision))} even in "
             f"{precision}, and local models may take {_gib(self.ledger.most('cpu'))} here. "
             "Choose a smaller model, unpin another, or raise LOCAL_MEMORY_GIB."
         )
@@ -330,8 +355,8 @@ def _fewest(about: Facts) -> int:
     return min(about.window, 2048)
 
 
-def _least(tenant: Tenant, precision: str) -> int:
-    return tenant.facts.weights(precision) + tenant.facts.cache(precision, _fewest(tenant.facts))
+def _least(about: Facts, precision: str) -> int:
+    return about.weights(precision) + about.cache(precision, _fewest(about))
 
 
 def _gib(size: int) -> str:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import shutil
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ from typing import Any
 
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1,
          "F8_E4M3": 1, "F8_E5M2": 1}  # fmt: skip
-WIDTHS = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "int8": 1.1}
+WIDTHS = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.1}
 OVERHEAD = 1.08  # what buffers, and the moments of loading, add to the weights
 CHAT = ("ForCausalLM", "LMHeadModel")
 FORMATS = (("model.safetensors", "*.safetensors"), ("pytorch_model.bin", "pytorch_model*.bin"))
@@ -31,11 +33,9 @@ class Facts:
     """``task`` is what it is for: chat, embedding, or pairs (rerankers and entailment). ``images`` says whether it sees
     pictures. ``kv_bytes`` is what one token takes in the cache, at two bytes a number."""
 
-    architecture: str
     task: str
     images: bool
     parameters: int
-    dtype: str
     disk: int
     window: int
     kv_bytes: int
@@ -52,19 +52,15 @@ def facts(folder: Path) -> Facts:
     """Raises NotAModel."""
     config = _json(folder / "config.json")
     text = config.get("text_config") or config
-    architectures = config.get("architectures") or [""]
     layers = _number(text, "num_hidden_layers", "n_layer")
     hidden = _number(text, "hidden_size", "n_embd")
     heads = _number(text, "num_attention_heads", "n_head") or 1
     size = text.get("head_dim") or hidden // heads
-    parameters, dtype = _stored(folder)
     task = task_of(config, (folder / "modules.json").exists())
     return Facts(
-        architecture=architectures[0],
         task=task,
         images=task == "chat" and sees(config),
-        parameters=parameters,
-        dtype=dtype,
+        parameters=_stored(folder),
         disk=sum(path.stat().st_size for path in files(folder)),
         window=window_of(config),
         kv_bytes=2 * 2 * layers * (text.get("num_key_value_heads") or heads) * size if task == "chat" else 0,
@@ -151,6 +147,22 @@ def snapshot(name: str, revision: str = "") -> Path | None:
     return next(iter(matching or (folders[-1:] if not revision else [])), None)
 
 
+def remove(name: str, revision: str = "") -> None:
+    """The files of this commit, and what of the cache no other commit of the model uses."""
+    place = hub_cache() / f"models--{name.replace('/', '--')}"
+    if found := snapshot(name, revision):
+        shutil.rmtree(found)
+        for ref in (place / "refs").glob("*"):
+            if ref.is_file() and ref.read_text().strip() == found.name:
+                ref.unlink()
+    used = {path.resolve() for path in (place / "snapshots").rglob("*")}
+    if not used:
+        shutil.rmtree(place, ignore_errors=True)
+    for blob in (place / "blobs").glob("*"):
+        if blob.resolve() not in used:
+            blob.unlink()
+
+
 def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
@@ -181,34 +193,21 @@ def _weight_files(folder: Path) -> list[Path]:
     return []
 
 
-def _stored(folder: Path) -> tuple[int, str]:
-    """How many numbers the weights are, and how most are stored."""
+def _stored(folder: Path) -> int:
+    """How many numbers the weights are."""
     found = _weight_files(folder)
     if not found:
         raise NotAModel(f"{folder} holds no weights: no safetensors file and no pytorch_model.bin")
     if missing := sum(not path.exists() for path in found):
         raise NotAModel(f"{missing} of its {len(found)} files of weights are not here. Download it again.")
-    counts: dict[str, int] = {}
-    for path in found:
-        if path.suffix != ".safetensors":
-            counts["F16"] = counts.get("F16", 0) + path.stat().st_size // 2
-            continue
-        for dtype, count in _header(path):
-            counts[dtype] = counts.get(dtype, 0) + count
-    most = max(counts, key=lambda dtype: counts[dtype], default="F32")
-    return sum(counts.values()), most
+    return sum(_numbers(path) if path.suffix == ".safetensors" else path.stat().st_size // 2 for path in found)
 
 
-def _header(path: Path) -> Iterator[tuple[str, int]]:
+def _numbers(path: Path) -> int:
     try:
         with path.open("rb") as file:
             (size,) = struct.unpack("<Q", file.read(8))
             header: Any = json.loads(file.read(size)) if size < 2**28 else None
-        for name, tensor in header.items():
-            if name != "__metadata__":
-                count = 1
-                for extent in tensor["shape"]:
-                    count *= extent
-                yield tensor["dtype"], count
+        return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
     except (OSError, ValueError, struct.error, AttributeError, KeyError, TypeError):
         raise NotAModel(f"{path} is cut off or no safetensors file. Download it again.") from None

@@ -110,7 +110,15 @@ class Step:
     text: str
 
 
-Said = Sent | Delta | Reasoning | Usage | ToolCall | Source | Cited | Step | Ended
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a model of this machine ran in, from here on: ``precision``, ``device``, the ``context`` in tokens if it was
+    cut, and ``short`` if want of memory made it so."""
+
+    how: Mapping[str, Any]
+
+
+Said = Sent | Delta | Reasoning | Usage | ToolCall | Source | Cited | Step | Ran | Ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,15 +10,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar
 
-import orjson
-from django.conf import settings
-
-from workspace.providers.base import Address, Call, ProviderError, Said, Sent, Step
+from workspace.hosts import link
+from workspace.providers.base import Address, Call, ProviderError, Ran, Said, Sent, Step
 from workspace.providers.errors import failed
-from workspace.providers.exchange import exchange
+from workspace.providers.exchange import exchange, object_of
 from workspace.providers.openai import NOT_PARAMETERS, OpenAI, Reader, body_of
 
 EXTRA = ("top_k", "min_p", "repetition_penalty")
@@ -35,7 +32,7 @@ class Local(OpenAI):
         body = await body_of(call)
         body |= {name: call.parameters[name] for name in EXTRA if call.parameters.get(name) is not None}
         yield Sent(parameters={name: value for name, value in body.items() if name not in NOT_PARAMETERS})
-        if not _there():
+        if not link.socket_of(link.MODEL_HOST).exists():
             yield Step("The model host is starting")
             await _until_there()
         body["user"] = call.chat
@@ -62,25 +59,21 @@ class Local(OpenAI):
 
 
 class LocalReader(Reader):
-    """Chat completions, with steps between the chunks."""
+    """Chat completions, with the host's own words between the chunks."""
 
     def read(self, name: str, data: bytes) -> Iterator[Said]:
-        if b'"onepane.step"' in data and (step := orjson.loads(data)).get("object") == "onepane.step":
-            yield Step(str(step.get("step") or ""))
-        else:
-            yield from super().read(name, data)
+        told = object_of(data) if b'"onepane.' in data else {}
+        match told.get("object"):
+            case "onepane.step":
+                yield Step(str(told["step"]))
+            case "onepane.ran":
+                yield Ran(dict(told["ran"]))
+            case _:
+                yield from super().read(name, data)
 
 
 def _host() -> Address:
-    return Address(base_url="http://model-host/v1", socket=str(_socket()))
-
-
-def _socket() -> Path:
-    return Path(settings.SOCKET_DIR) / "model_host.sock"
-
-
-def _there() -> bool:
-    return _socket().exists()
+    return Address(base_url="http://model-host/v1", socket=str(link.socket_of(link.MODEL_HOST)))
 
 
 async def _until_there() -> None:
@@ -88,7 +81,7 @@ async def _until_there() -> None:
     deadline = asyncio.get_running_loop().time() + START_WITHIN
     while asyncio.get_running_loop().time() < deadline:
         try:
-            _, writer = await asyncio.open_unix_connection(_socket())
+            _, writer = await asyncio.open_unix_connection(link.socket_of(link.MODEL_HOST))
         except OSError:
             await asyncio.sleep(LOOK)
             continue

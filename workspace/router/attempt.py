@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from decimal import Decimal
 from typing import Any
 
 from retrieval.citations import Citations
-from workspace.providers.base import Call, Cited, Ended, ProviderError, Sent, Step
+from workspace.providers.base import Call, Cited, Ended, ProviderError, Ran, Sent, Step
 from workspace.providers.registry import provider
 from workspace.router import catalog as catalogs
 from workspace.router.catalog import Candidate
@@ -56,6 +56,7 @@ class Calling:
         self.first_answer_token: float | None = None
         self.last_token: float | None = None
         self.steps: list[str] = []
+        self.ran: list[Mapping[str, Any]] = []
         self.citations = Citations(prompt.passages, active=call.grounded, so_far=call.so_far)
         self._call = call
         self._began = began
@@ -99,6 +100,8 @@ class Calling:
                 elif isinstance(piece, Step):
                     self.steps.append(piece.text)
                     yield StepTaken(piece.text)
+                elif isinstance(piece, Ran):
+                    self.ran.append(piece.how)
                 elif isinstance(piece, Cited):
                     yield piece
                 elif isinstance(piece, Usage):
@@ -123,6 +126,7 @@ class Calling:
             failure=failure,
             usage=usage,
             steps=tuple(self.steps),
+            ran=tuple(self.ran),
             cost=catalogs.cost(self.candidate, usage) if usage != UNBILLED else Decimal(0),
         )
 

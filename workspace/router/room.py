@@ -15,7 +15,6 @@ from workspace.router.catalog import Candidate
 
 FRESH = 5.0  # seconds
 WITHIN = 0.5  # seconds that the host has to tell
-LIGHTEST = 4  # times lighter than in float32, which an estimate is of: the host's last precision is int8
 GIB = 1024**3
 
 _kept: tuple[float, frozenset[str], Mapping[str, str]] = (0.0, frozenset(), {})
@@ -35,13 +34,13 @@ async def too_large(candidates: Iterable[Candidate]) -> Mapping[str, str]:
             found = await link.models(list(local.values()))
     except (link.HostUnavailable, TimeoutError):
         return {}
-    needs = {row["model"]: row.get("estimate") or 0 for row in found["models"]}
+    needs = {row["model"]: row.get("least") or 0 for row in found["models"]}
     room = found["budget"]
     told = {
-        name: f"{name} needs {needs[upstream] / LIGHTEST / GIB:.1f} GiB at the least, and local models may take "
+        name: f"{name} needs {needs[upstream] / GIB:.1f} GiB at the least, and local models may take "
         f"{room / GIB:.1f} GiB."
         for name, upstream in local.items()
-        if room and needs.get(upstream, 0) / LIGHTEST > room
+        if room and needs.get(upstream, 0) > room
     }
     _kept = (time.monotonic(), frozenset(local), told)
     return told

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from django.core.management.base import BaseCommand, CommandError
 
 from workspace.http_latency import Asked, measure
-from workspace.management.commands.measure_latency import line_of
+from workspace.spread import line_of
 
 
 class Command(BaseCommand):

@@ -12,6 +12,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from workspace.spread import line_of
+
 
 class Command(BaseCommand):
     help = (
@@ -63,7 +65,10 @@ def _table(found: dict[str, Any]) -> str:
             f"  between tokens     {line_of(row['between_tokens_s'], 's')}",
         ]
     at_once = found["at_once"]
-    lines.append(f"{at_once['answers']} answers at once: {line_of(at_once['tokens_per_s'])} tokens a second together")
+    lines.append(
+        f"in the batch alone, {at_once['answers']} answers at once: {line_of(at_once['tokens_per_s'])} tokens a second "
+        "together"
+    )
     first = found["first_token_s"]
     lines.append(
         f"first token alone {line_of(first['alone'], 's')}; while others run {line_of(first['while_others_run'], 's')}"
@@ -75,14 +80,3 @@ def _table(found: dict[str, Any]) -> str:
         f"first token late / alone {ratios['first_token_late_over_alone']:.2f}"
     )
     return "\n".join(lines)
-
-
-def line_of(row: dict[str, Any], unit: str = "") -> str:
-    """Median and p95, each with its 95 % interval."""
-    if not row:
-        return "not measured"
-    cells = []
-    for name in ("median", "p95"):
-        low, high = row[f"{name}_interval"]
-        cells.append(f"{name} {row[name]:g}{unit and ' ' + unit} ({low:g} to {high:g})")
-    return ", ".join(cells)

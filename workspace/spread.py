@@ -12,6 +12,7 @@ import numpy as np
 
 DRAWS = 2_000
 SEED = 7
+FEW = 20  # values under which a p95 is the largest of them by another name
 
 
 def spread(values: Sequence[float], *, digits: int = 4) -> dict[str, Any]:
@@ -29,6 +30,20 @@ def spread(values: Sequence[float], *, digits: int = 4) -> dict[str, Any]:
         "mean_interval": _middle(drawn.mean(axis=1), digits),
         "p95_interval": _middle(np.percentile(drawn, 95, axis=1), digits),
     }
+
+
+def line_of(row: dict[str, Any], unit: str = "") -> str:
+    """Median and p95, each with its 95 % interval."""
+    if not row:
+        return "not measured"
+    cells = []
+    for name in ("median", "p95"):
+        if name == "p95" and row["count"] < FEW:
+            cells.append(f"p95 of no meaning in {row['count']}")
+            continue
+        low, high = row[f"{name}_interval"]
+        cells.append(f"{name} {row[name]:g}{unit and ' ' + unit} ({low:g} to {high:g})")
+    return ", ".join(cells)
 
 
 def _middle(drawn: Any, digits: int) -> list[float]:
