@@ -150,6 +150,24 @@ def test_a_page_is_added_by_its_address_and_fetched_anew(page: Client, alice: Pe
     assert not files.path_of(first.digest).exists()
 
 
+@pytest.mark.parametrize("media_type", ["text/html", "application/xhtml+xml"])
+def test_of_a_page_at_an_address_what_it_has_to_say_is_read(page: Client, media_type: str, monkeypatch: Any) -> None:
+    said = "Green tea wants water of 80 degrees, and it is poured off after two minutes at most. " * 6
+    about = "".join(f"<div class='menu'><a href='/{n}'>Buy kettle {n} today</a></div>" for n in range(9))
+    html = f"<html><title>Tea</title><body>{about}<article><p>{said}</p></article><footer>Cookie banner</footer></body>"
+
+    def fetch(address: str, *, most: int) -> egress.Fetched:
+        return egress.Fetched(data=html.encode(), url=address, media_type=media_type, name="tea.html")
+
+    monkeypatch.setattr(egress, "fetch", fetch)
+    page.post(reverse("documents-add"), {"url": "https://tea.example/green"})
+    document = Document.objects.get()
+    assert document.title == "Tea" and document.text.count("80 degrees") == 6
+    assert "Buy kettle" not in document.text and "Cookie" not in document.text
+    add(page, ("saved.html", html.encode()))
+    assert "Buy kettle" in Document.objects.get(name="saved.html").text, "a file is read to its last word"
+
+
 def test_a_page_that_can_not_be_read_anew_stays_as_it_was(page: Client, alice: Person, monkeypatch: Any) -> None:
     pages = [b"<title>Tea</title><p>Green tea wants 80 degrees"]
 
