@@ -13,20 +13,19 @@ from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
 from django.db import transaction
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from chat.access import run_message_for
 from chat.rendering import render as render_markdown
 from chat.views import index
-from retrieval import adding, files
-from retrieval.access import collection_to_rule, document_for, document_to_change, shelves_of
+from retrieval import adding, claims, files
+from retrieval.access import collection_to_rule, document_for, document_to_change, documents_of, shelves_of
 from retrieval.models import Chunk, Collection, CollectionShare, Document
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_chat, person_of
 from workspace.types import sha256
 
-UNFINISHED = (Document.State.QUEUED, Document.State.RUNNING)
 PASSAGES = 50  # on a page
 
 
@@ -41,7 +40,7 @@ def documents(request: HttpRequest) -> HttpResponse:
         "own": [c for c, _ in mine if c.kind == Collection.Kind.DOCUMENTS and c.name != adding.OWN],
         "first": adding.OWN,
         "collections": mine + [(c, those) for c, those in rows if c.owner_id != person.pk],
-        "reading": any(document.state in UNFINISHED for _, those in mine for document in those),
+        "reading": any(claims.goes_on(document) for _, those in mine for document in those),
         "may_add": may_chat(person),
         "most": adding.settings.MAX_DOCUMENT // 1_000_000,
     }
@@ -158,12 +157,15 @@ def file(request: HttpRequest, id: UUID) -> FileResponse:
 def document(request: HttpRequest, id: UUID) -> HttpResponse:
     """The text; with ``start`` and ``end``, its source with that passage marked at the exact characters. What an answer
     quoted has its ``digest``, too, and the ``run`` that keeps it: where the text is another one by now, the page says
-    so and shows what was quoted."""
+    so and shows what was quoted. With ``part``, how far it is, without the text."""
     person = person_of(request)
+    if "part" in request.GET:
+        one = get_object_or_404(documents_of(person).defer("text", "pages"), pk=id)
+        return render(request, "retrieval/_reading.html", {"document": one, "reading": claims.goes_on(one)})
     one = document_for(person, id)
     own = one.collection.owner_id == person.pk
     context = {"document": one, "own": own and may_chat(person), "passages": one.passages}
-    context["reading"] = one.state not in (Document.State.READY, Document.State.FAILED)
+    context["reading"] = claims.goes_on(one)
     if "passages" in request.GET:
         context["listed"] = _listed(one, request.GET["passages"])
     else:

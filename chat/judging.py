@@ -11,6 +11,9 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 from uuid import UUID
 
+from channels.db import database_sync_to_async
+
+from chat import record
 from workspace.router.judging import judge
 
 logger = logging.getLogger(__name__)
@@ -18,9 +21,9 @@ logger = logging.getLogger(__name__)
 _going: set[asyncio.Task[None]] = set()  # the loop keeps only a weak hold of a task
 
 
-def begin(run_id: UUID, announce: Callable[[], Awaitable[object]]) -> None:
+def begin(answer_id: UUID, announce: Callable[[], Awaitable[object]]) -> None:
     # It outlives its caller, whose context may name a thread that ends with a request.
-    task = asyncio.create_task(_judge(run_id, announce), name=f"judging {run_id}", context=Context())
+    task = asyncio.create_task(_judge(answer_id, announce), name=f"judging {answer_id}", context=Context())
     _going.add(task)
     task.add_done_callback(_going.discard)
 
@@ -30,9 +33,10 @@ async def idle() -> None:
     await asyncio.gather(*_going)
 
 
-async def _judge(run_id: UUID, announce: Callable[[], Awaitable[object]]) -> None:
+async def _judge(answer_id: UUID, announce: Callable[[], Awaitable[object]]) -> None:
     try:
-        if await judge(run_id):
+        answer = await database_sync_to_async(record.answer)(answer_id)
+        if answer.run and await judge(answer.run.pk, record.asked(answer)):
             await announce()
     except Exception:  # nobody waits for it, so nobody else would tell
-        logger.exception("Run %s could not be judged.", run_id)
+        logger.exception("Answer %s could not be judged.", answer_id)

@@ -101,7 +101,7 @@ class Answer:
         await self._hub.tell_others(self._topic, self._frames[self._told_others :])
         await announce_settled(self.chat_id, self.answer_id)
         if outcome.state is RunState.DONE and outcome.manifest.support:
-            judging.begin(self.run_id, partial(announce_settled, self.chat_id, self.answer_id, judged=True))
+            judging.begin(self.answer_id, partial(announce_settled, self.chat_id, self.answer_id, judged=True))
         if self._background and outcome.state in (RunState.DONE, RunState.FAILED):
             await announce_landed(self.answer_id)
 

@@ -27,6 +27,7 @@ from workspace.types import (
     Request,
     canonical,
     sha256,
+    text_of,
     text_part,
 )
 
@@ -167,6 +168,11 @@ def parts_of(message: Message) -> tuple[Part, ...]:
     if message.parts or message.run is None:
         return tuple(Part(**part) for part in message.parts)
     return (text_part(message.run.text),) if message.run.text else ()
+
+
+def asked(answer: Message) -> str:
+    """The words of the question that an answer stands under."""
+    return text_of(parts_of(answer.parent)) if answer.parent else ""
 
 
 def digest_of(parts: list[dict[str, Any]]) -> str:

@@ -18,13 +18,13 @@ from django.utils.safestring import SafeString
 
 from chat import tree
 from chat.models import Message
-from chat.record import parts_of
+from chat.record import asked, parts_of
 from chat.rendering import render, split_closed
 from retrieval.models import Document
-from retrieval.support import FOUND, RIGHT, cited_numbers, sentences
+from retrieval.support import FOUND, RIGHT, cited_numbers, grounds, sentences
 from workspace.router.models import Judgement, Run, RunEvent
 from workspace.router.states import LIVE, RunState
-from workspace.types import Part
+from workspace.types import Evidence, Part
 from workspace.wire import RunEventKind
 
 if TYPE_CHECKING:
@@ -146,7 +146,9 @@ class Shown:
     def _marked(self) -> Sequence[tuple[int, int, str]]:
         if self.judgement:
             return [(start, end, verdict) for start, end, verdict in self.judgement.verdicts if verdict != "supported"]
-        return _marks(self.text, tuple((e["number"], _ground(e)) for e in self.evidence)) if self.support else ()
+        if not self.support:
+            return ()
+        return _marks(self.text, tuple(Evidence(**passage) for passage in self.evidence), asked(self.message))
 
     @property
     def decision(self) -> Mapping[str, Any] | None:
@@ -260,7 +262,11 @@ class _LiveText:
 
 
 def shown(messages: Sequence[Message]) -> list[Shown]:
-    """The messages of a path with their versions."""
+    """The messages of a path with their versions. What one answers is loaded already, but for the first's."""
+    by = {message.pk: message for message in messages}
+    for message in messages:
+        if message.parent_id in by:
+            message.parent = by[message.parent_id]
     family = tree.siblings(list(messages))
     return [Shown(message, _versions(message, family[message.pk])) for message in messages]
 
@@ -271,14 +277,10 @@ def evidence_html(run_id: UUID, evidence: list[dict[str, Any]]) -> str:
 
 
 @lru_cache(maxsize=2_048)
-def _marks(text: str, passages: tuple[tuple[int, str], ...]) -> tuple[tuple[int, int, str], ...]:
+def _marks(text: str, evidence: tuple[Evidence, ...], question: str) -> tuple[tuple[int, int, str], ...]:
     """Sentences that do not stand on their passages. The same answer is shown more than once."""
-    found = sentences(text, dict(passages))
+    found = sentences(text, grounds(evidence, question))
     return tuple((one.start, one.end, one.verdict) for one in found if one.verdict != "supported")
-
-
-def _ground(passage: Mapping[str, Any]) -> str:
-    return f"{passage['title']} {passage['where']} {passage['text']}"
 
 
 def _versions(message: Message, family: list[UUID]) -> Versions | None:

@@ -135,12 +135,17 @@ def add_link(person: Person, address: str, *, collection: Collection | None = No
     return document
 
 
-@transaction.atomic
 def first_of(person: Person) -> Collection:
     """Where documents go that nobody put elsewhere."""
+    return named(person, OWN)
+
+
+@transaction.atomic
+def named(person: Person, name: str) -> Collection:
+    """The person's own collection of that name, made where there is none."""
     Person.objects.select_for_update(no_key=True).get(pk=person.pk)  # two at once would each make one
     own = Collection.objects.filter(owner=person, built_in=False, kind=Collection.Kind.DOCUMENTS)
-    return own.filter(name=OWN).first() or Collection.objects.create(owner=person, name=OWN)
+    return own.filter(name=name).order_by("pk").first() or Collection.objects.create(owner=person, name=name)
 
 
 def again(document: Document) -> None:

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
@@ -29,6 +30,15 @@ class Taken(Exception):
 
 class Lost(Exception):
     """It was deleted meanwhile, or another worker has it by now: nothing of this one is kept."""
+
+
+def goes_on(document: Document) -> bool:
+    """Whether a worker is at the document, or will be without anybody's doing: a page that shows it looks again."""
+    if document.state in FINAL:
+        return bool(document.coming)
+    if document.state != Document.State.LEXICAL or (document.claimed and document.claimed > timezone.now()):
+        return True
+    return settings.LOCAL_MODELS and not document.failure  # else its vectors come with another start, or never
 
 
 @contextmanager

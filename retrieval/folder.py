@@ -23,8 +23,9 @@ class OnDisk:
         return self._path.read_bytes()
 
 
-def add_folder(folder: str, *, person: str = "", here: bool = False) -> dict[str, Any]:
-    """Add every file of a folder for a person (a user name; the owner by default). What was added before is left.
+def add_folder(folder: str, *, person: str = "", collection: str = "", here: bool = False) -> dict[str, Any]:
+    """Add every file of a folder for a person (a user name; the owner by default), to the ``collection`` of theirs that
+    is named, the first by default. What was added before is left.
 
     ``here`` makes them searchable by words in this process; their vectors come when a server runs. ``taken`` counts
     what was new, ``refused`` are sentences; {"error": ...} when nothing could begin.
@@ -36,12 +37,14 @@ def add_folder(folder: str, *, person: str = "", here: bool = False) -> dict[str
         return {"error": f"There is no person named {person or 'owner'}. Start the server once: make run."}
     if not root.is_dir():
         return {"error": f"{root} is no folder. Name one that holds the files."}
+    name = " ".join(collection.split())[:120]
+    into = adding.named(whose, name) if name else None
     before = set(Document.objects.filter(collection__owner=whose).values_list("pk", flat=True))
     found: list[Document] = []
     refused: list[str] = []
     for path in _files(root):
         try:
-            found.append(adding.add(whose, OnDisk(path, root), queued=not here))
+            found.append(adding.add(whose, OnDisk(path, root), collection=into, queued=not here))
         except (adding.NotTaken, OSError) as error:
             refused.append(str(error))
     fresh = [document for document in found if document.pk not in before or document.coming]

@@ -30,6 +30,8 @@ from workspace.hosts import link
 from workspace.types import sha256
 
 NO_VECTORS = "vectors"  # the code of a failure after which words are searched
+PAGES = ("text/html", "application/xhtml+xml")  # media types
+WEBPAGE = ".webpage"  # how a page of the web is named that is read for what it has to say
 BATCH = 8  # texts embedded at once: a question waits for one batch at most
 
 
@@ -130,7 +132,7 @@ def read_file(document: Document) -> Reading:
     step(document, state=Document.State.RUNNING)
     if document.url:
         fetched = egress.fetch(document.url, most=settings.MAX_DOCUMENT)
-        data, name = fetched.data, fetched.name
+        data, name = fetched.data, f"page{WEBPAGE}" if fetched.media_type in PAGES else fetched.name
     else:
         data, name = files.path_of(document.coming or document.digest).read_bytes(), document.name
     parsed = read(data, name)

@@ -1,5 +1,8 @@
 """Search by words: stemmed terms, postings written at ingest, BM25 over the postings of a question's terms.
 
+Words are stemmed as English ones are. Scripts that put no space between words (Chinese, Japanese), and Korean, whose
+particles hang on its words, are searched by each two signs that follow each other.
+
 Robertson and Zaragoza, *The Probabilistic Relevance Framework* (2009), with the idf that is never negative. Nothing is
 rebuilt for a query: a term's postings are one row for each document, packed, and are scored all at once.
 """
@@ -10,8 +13,9 @@ import re
 import struct
 import threading
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -47,6 +51,10 @@ this to was we were what when where which who whom whose why will with would you
 """
 STOP = frozenset(_SAYING_NOTHING.split())
 _TERM = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
+UNSPACED = (
+    "\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+)
+_UNSPACED = re.compile(f"([{UNSPACED}]+)")
 _stemmer = snowballstemmer.stemmer("english")
 _stemming = threading.Lock()  # a stemmer holds the word it works on
 
@@ -99,9 +107,23 @@ def terms(text: str) -> list[str]:
     for word in _TERM.findall(text.lower()):
         parts = re.split(r"['’.-]", word)
         for part in parts if len(parts) == 1 else [word, *parts]:
-            if part and part not in STOP:
-                found.append(_stem(part)[:LONGEST_TERM])
+            if part.isascii() or not _UNSPACED.search(part):
+                if part and part not in STOP:
+                    found.append(_stem(part)[:LONGEST_TERM])
+            elif part is not word or len(parts) == 1:  # the whole of joined words would say its signs twice
+                found += _by_two(part)
     return found
+
+
+def _by_two(word: str) -> Iterator[str]:
+    """Every two signs in a row of a script without spaces, one that stands alone, and words between them."""
+    for run in filter(None, _UNSPACED.split(word)):
+        if not _UNSPACED.match(run):
+            yield _stem(run)[:LONGEST_TERM]
+        elif len(run) == 1:
+            yield run
+        else:
+            yield from map("".join, pairwise(run))
 
 
 def postings(document: Document, passages: Iterable[tuple[Chunk, str]]) -> list[Posting]:

@@ -1,7 +1,8 @@
 """Whether an answer stands on its passages: a check without a language model.
 
 Each sentence is compared with the passages it cites (with all of them when it cites none): how many of its content
-words stand there, and whether every number and name does. It is a sieve for invention, not a proof of truth.
+words stand there, and whether every number and name does. What the question says is no invention of the answer's, so
+its words count as known; that they are true is not said. It is a sieve for invention, not a proof of truth.
 """
 
 from __future__ import annotations
@@ -43,18 +44,18 @@ class Sentence:
     verdict: str
 
 
-def check(text: str, evidence: Sequence[Evidence]) -> dict[str, int] | None:
+def check(text: str, evidence: Sequence[Evidence], question: str) -> dict[str, int] | None:
     """How many sentences are supported, weak, unsupported; ``None`` when none claims anything or nothing is cited."""
-    passages = grounds(evidence)
+    passages = grounds(evidence, question)
     if not passages or not set(cited_numbers(text)) & set(passages):
         return None
     counts = Counter(sentence.verdict for sentence in sentences(text, passages))
     return {verdict: counts[verdict] for verdict in ("supported", "weak", "unsupported")} if counts else None
 
 
-def grounds(evidence: Sequence[Evidence]) -> dict[int, str]:
-    """What each passage says, by its number: its words under its title."""
-    return {e.number: f"{e.title} {e.where} {e.text}" for e in evidence}
+def grounds(evidence: Sequence[Evidence], question: str) -> dict[int, str]:
+    """What may be said from each passage, by its number: its words under its title, and those of the question."""
+    return {e.number: f"{question} {e.title} {e.where} {e.text}" for e in evidence}
 
 
 def sentences(text: str, passages: Mapping[int, str]) -> list[Sentence]:

@@ -84,7 +84,8 @@ class Request:
     in the prompt as text, also for a provider that has another form for them: lanes read the same. A request that is
     ``alone`` fails with its model: no other takes over. ``instead_of`` names the model whose answer, the router's
     choice, the person left for this one. ``parameters`` are ours by name (``temperature``, ``top_p``, ``max_tokens``,
-    ``stop``); each provider translates them.
+    ``stop``); each provider translates them. ``asked`` is the question alone, where the last message holds more than
+    it.
     """
 
     messages: tuple[PromptMessage, ...]
@@ -110,11 +111,17 @@ class Request:
     provider_version: int | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
     alone: bool = False
+    asked: str | None = None
 
     @property
     def prompt(self) -> str:
-        """The question: the words of the last message."""
+        """The words of the last message."""
         return text_of(self.messages[-1].parts) if self.messages else ""
+
+    @property
+    def question(self) -> str:
+        """What the person asked."""
+        return self.prompt if self.asked is None else self.asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

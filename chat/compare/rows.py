@@ -175,6 +175,7 @@ def fused(request: Request, fusion: Fusion) -> Request:
         evidence=evidence,
         grounding=replace(request.grounding, collections=(), attached=(), offered=(), web=False),
         alone=True,
+        asked=request.question,
     )
 
 

@@ -22,7 +22,7 @@ from retrieval.web import robots
 from workspace import egress
 
 NAME = "Pages of the web"
-SUFFIX = {"text/html": ".webpage", "application/xhtml+xml": ".webpage", "application/pdf": ".pdf"}
+SUFFIX = {**dict.fromkeys(ingest.PAGES, ingest.WEBPAGE), "application/pdf": ".pdf"}
 
 
 class NotRead(Exception):

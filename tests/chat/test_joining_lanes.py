@@ -18,6 +18,7 @@ from tests.chat.test_compare import NAMES, compare, ends, signed_in, stored
 from tests.scripted import Scripted, add_model, broken, say
 from tests.tab import Tab, tab
 from workspace.accounts.models import Person
+from workspace.router.models import Run
 from workspace.wire import MAX_LANES
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("live", "scripted")]
@@ -67,6 +68,37 @@ async def test_another_model_joins_the_same_question(alice: Person, bob: Person)
     assert len({lane.answer.parent_id for lane in found}) == 1
     assert Scripted.calls[-1].model == NAMES[2] and Scripted.calls[-1].parameters == {"temperature": 0.3}
     assert str(Scripted.calls[-1].messages) == str(Scripted.calls[0].messages)
+
+
+async def test_what_lanes_made_up_is_unsupported_in_the_answer_fused_of_them(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from retrieval.models import Collection
+    from retrieval.search import Found
+    from workspace.types import Evidence, sha256
+
+    text = "The kettle boils at noon."
+    passage = Evidence(
+        number=1, chunk_id=str(uuid4()), document_id=str(uuid4()), title="Kettles", text=text, digest=sha256(text),
+        score=0.9,
+    )  # fmt: skip
+
+    async def search(*_: Any, **__: Any) -> Found:
+        return Found((passage,))
+
+    monkeypatch.setattr("workspace.router.grounding.search", search)
+    await Collection.objects.acreate(name="Orchard", owner=alice)
+    invented = "Unicorns steer every ferry after midnight [1]."
+    async with tab(alice) as page:
+        begun = await two(page, invented, "The kettle boils at noon [1].", documents=True)
+        found = await stored(begun["chat"])
+        say(f"The kettle boils at noon [1]. {invented}")
+        frame = {"chat": begun["chat"], "comparison": found[0].comparison_id, "model": NAMES[2]}
+        await page.tell("fuse", client_id=uuid4(), lanes=[str(lane.answer_id) for lane in found], **frame)
+        html = (await page.hear("settled"))["html"]
+    fused = await Run.objects.aget(message__fusion__isnull=False)
+    assert fused.manifest["support"] == {"supported": 1, "weak": 0, "unsupported": 1}
+    assert "1 of 2 supported" in html and html.count('class="unsupported"') == 1
 
 
 async def test_who_joins_reads_what_the_others_read(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:

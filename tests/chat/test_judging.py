@@ -115,6 +115,24 @@ async def test_without_a_judge_the_page_names_what_the_check_is_worth(alice: Per
     assert "1 of 2 sentences stand" in why and f"finds {FOUND} %" in why and "1 citation of passages" in why
 
 
+async def test_words_of_the_question_are_no_inventions(alice: Person, client: Client) -> None:
+    """In the manifest, on the page and before the judge alike."""
+    say("Quintessa's bulldog takes the ferry to Porto [1]. Unicorns steer every ferry after midnight [1].")
+    say("1: weak\n2: unsupported")
+    async with tab(alice) as browser:
+        asked = "Does Quintessa's bulldog take the ferry?"
+        await browser.tell("send", client_id=uuid4(), text=asked, documents=True, model="", blobs=[])
+        html = (await browser.hear("settled"))["html"]
+        await judging.idle()
+    assert "1 of 2 supported" in html and html.count('class="unsupported"') == 1 and 'class="weak"' not in html
+    run = await Run.objects.aget()
+    assert run.manifest["support"] == {"supported": 1, "weak": 0, "unsupported": 1}
+    await Judgement.objects.all().adelete()
+    await sync_to_async(client.force_login)(alice)
+    page = await sync_to_async(client.get)(reverse("chat", args=[(await Message.objects.aget(run=run)).chat_id]))
+    assert page.content.decode().count('class="unsupported"') == 1
+
+
 async def test_nobody_judges_what_rests_on_nothing(alice: Person) -> None:
     say("No passage tells.")
     async with tab(alice) as browser:

@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 import pytest
 from channels.db import database_sync_to_async
 
+from retrieval.support import FOUND, RIGHT
 from tests.scripted import Scripted, add_model
 from workspace.accounts.models import Person
 from workspace.measurement import agreement, importing, judge_benchmark, judging, measuring, starting
 from workspace.measurement import tasks as measurement_tasks
-from workspace.measurement.judge_benchmark import Marked
+from workspace.measurement.marked import Marked
 from workspace.measurement.models import Judge, Judgement, Measurement
 from workspace.measurement.report import report
 from workspace.providers.base import Call, Ended, Said, Sent
@@ -152,6 +153,13 @@ def test_agreement_with_people_is_counted_as_the_field_does(alice: Person) -> No
         1,
     )
     assert half.f1.low <= 0.5 <= half.f1.high
+
+
+def test_what_pages_say_of_the_check_was_measured_of_this_very_version() -> None:
+    """Whoever changes the check measures it again: ``manage.py judge_benchmark DIR --release``."""
+    shipped = {one["judge"]: one for one in json.loads(agreement.FILE.read_text())}[agreement.SUPPORT]
+    assert shipped["version"] == agreement.support_version()
+    assert (round(100 * shipped["recall"]["value"]), round(100 * shipped["precision"]["value"])) == (FOUND, RIGHT)
 
 
 def test_what_is_known_of_a_judge_says_of_which_version(alice: Person) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from asgiref.sync import async_to_sync
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -122,6 +124,50 @@ def test_two_people_with_one_file_each_keep_it(page: Client, client: Client, bob
     assert files.path_of(mine.digest).read_bytes() == b"Shared words"
 
 
+@pytest.mark.parametrize(
+    ("state", "local", "row", "again"),
+    [
+        ("queued", False, {}, True),
+        ("running", False, {}, True),
+        ("lexical", True, {}, True),
+        ("lexical", False, {"claimed": timedelta(minutes=5)}, True),
+        ("lexical", False, {"claimed": timedelta(minutes=-5)}, False),
+        ("lexical", False, {}, False),
+        ("lexical", True, {"failure": {"cause": "No model.", "action": "Look."}}, False),
+        ("ready", True, {}, False),
+        ("failed", True, {"failure": {"cause": "No text.", "action": "Look."}}, False),
+    ],
+)
+def test_pages_look_again_while_somebody_is_at_it_and_no_longer(
+    page: Client, settings: Any, monkeypatch: Any, state: str, local: bool, row: dict[str, Any], again: bool
+) -> None:
+    add(page, ("a.txt", b"Green leaves"))
+    settings.LOCAL_MODELS = local
+    if "claimed" in row:
+        row = {"claimed": timezone.now() + row["claimed"]}
+    Document.objects.update(state=state, embedded=0, **row)
+    one = reverse("document", args=[Document.objects.get().pk])
+    assert ("data-reading" in page.get(reverse("documents") + "?part").content.decode()) is again
+    assert ('every="1500"' in page.get(one).content.decode()) is again
+
+    def never(text: str) -> str:
+        raise AssertionError("the whole text is rendered to say how far it is")
+
+    monkeypatch.setattr("chat.documents.render_markdown", never)
+    with CaptureQueriesContext(connection) as asked:
+        part = page.get(f"{one}?part").content.decode()
+    assert ('every="1500"' in part) is again and "Green leaves" not in part
+    assert not any('"retrieval_document"."text"' in query["sql"] for query in asked)
+
+
+def test_nobody_else_is_told_how_far_a_document_is(page: Client, client: Client, bob: Person) -> None:
+    add(page, ("a.txt", b"Green leaves"))
+    one = reverse("document", args=[Document.objects.get().pk])
+    assert page.get(f"{one}?part").status_code == 200
+    client.force_login(bob)
+    assert client.get(f"{one}?part").status_code == 404
+
+
 def test_a_viewer_adds_and_changes_nothing(page: Client, alice: Person) -> None:
     add(page, ("a.txt", b"Green leaves"))
     Person.objects.update(role=Role.VIEWER)
@@ -148,6 +194,24 @@ def test_a_page_is_added_by_its_address_and_fetched_anew(page: Client, alice: Pe
     page.post(reverse("documents-add"), {"url": "https://tea.example/green"})
     assert [e.text for e in find(alice, "green tea")] == ["Green tea wants 75 degrees"]
     assert not files.path_of(first.digest).exists()
+
+
+@pytest.mark.parametrize("media_type", ["text/html", "application/xhtml+xml"])
+def test_of_a_page_at_an_address_what_it_has_to_say_is_read(page: Client, media_type: str, monkeypatch: Any) -> None:
+    said = "Green tea wants water of 80 degrees, and it is poured off after two minutes at most. " * 6
+    about = "".join(f"<div class='menu'><a href='/{n}'>Buy kettle {n} today</a></div>" for n in range(9))
+    html = f"<html><title>Tea</title><body>{about}<article><p>{said}</p></article><footer>Cookie banner</footer></body>"
+
+    def fetch(address: str, *, most: int) -> egress.Fetched:
+        return egress.Fetched(data=html.encode(), url=address, media_type=media_type, name="tea.html")
+
+    monkeypatch.setattr(egress, "fetch", fetch)
+    page.post(reverse("documents-add"), {"url": "https://tea.example/green"})
+    document = Document.objects.get()
+    assert document.title == "Tea" and document.text.count("80 degrees") == 6
+    assert "Buy kettle" not in document.text and "Cookie" not in document.text
+    add(page, ("saved.html", html.encode()))
+    assert "Buy kettle" in Document.objects.get(name="saved.html").text, "a file is read to its last word"
 
 
 def test_a_page_that_can_not_be_read_anew_stays_as_it_was(page: Client, alice: Person, monkeypatch: Any) -> None:

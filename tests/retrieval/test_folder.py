@@ -10,7 +10,7 @@ from django.core.management import CommandError, call_command
 
 from retrieval import lexical
 from retrieval.folder import add_folder
-from retrieval.models import Document
+from retrieval.models import Collection, Document
 from workspace import control, ownership
 from workspace.accounts.models import Person
 from workspace.management.commands import ingest as command
@@ -56,6 +56,18 @@ def test_the_command_prints_the_count_or_why_nothing_began(
         call_command("ingest", str(folder), person="nobody")
     with pytest.raises(CommandError, match="is no folder"):
         call_command("ingest", str(folder / "a.md"), person=alice.username)
+
+
+def test_a_folder_goes_into_the_collection_that_is_named(
+    folder: Path, alice: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = Collection.objects.create(owner=bob, name="Trips")
+    monkeypatch.setattr(control, "call", lambda name, **fields: add_folder(**fields, here=True))
+    call_command("ingest", str(folder), person=alice.username, collection=" Trips ")
+    own = Collection.objects.get(owner=alice)
+    assert own.name == "Trips" and own.documents.count() == 3 and not shared.documents.exists()
+    call_command("ingest", str(folder), person=alice.username, collection="Trips")
+    assert Collection.objects.filter(owner=alice).count() == 1 and Document.objects.count() == 3
 
 
 def test_where_no_server_runs_the_command_reads_them_itself(

@@ -60,7 +60,7 @@ def by_a_stored_address(person: Person, address: str) -> None:
 
 def by_the_web(person: Person, address: str) -> None:
     with pytest.raises(pages.NotRead):
-        pages.page(address, pages.collection_of(person.pk))
+        pages.page(address, pages.collection_of(person.pk), 10.0)
     assert not Document.objects.exists()
 
 
@@ -70,7 +70,8 @@ def by_its_robots(person: Person, address: str) -> None:
         egress.checked(address)
     except egress.Refused:
         return
-    assert not robots.may_read(address)
+    with pytest.raises(robots.Unasked):
+        robots.may_read(address)
 
 
 WAYS: dict[str, Callable[[Person, str], None]] = {

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 import random
+import re
 from collections import Counter
+from importlib import import_module
 from uuid import UUID, uuid4
 
 import pytest
+from django.apps import apps
 
 from retrieval import ingest, lexical
-from retrieval.models import Chunk, Collection, Document
+from retrieval.models import Chunk, Collection, Document, Posting
 
 pytestmark = pytest.mark.django_db
 
@@ -79,3 +82,50 @@ def test_where_nothing_fits_nothing_is_found(shelves: list[str]) -> None:
     for question in ("", "the of and", "nowhere"):
         words = lexical.bm25(question, shelves)
         assert (len(words), words.best(5), words.of([uuid4()])) == (0, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Running boats aren't", ["run", "boat", "aren't", "aren", "t"]),
+        ("state-of-the-art", ["state-of-the-art", "state", "art"]),
+        ("Żółte łódki über Öl", ["żółte", "łódki", "über", "öl"]),
+        ("東京の塔は高い。", ["東京", "京の", "の塔", "塔は", "は高", "高い"]),
+        ("茶", ["茶"]),
+        ("GPT-4模型", ["gpt", "4", "模型"]),
+        ("东京-大阪", ["东京", "大阪"]),
+        ("한국어 문장", ["한국", "국어", "문장"]),
+        ("コーヒー", ["コー", "ーヒ", "ヒー"]),
+    ],
+)
+def test_words_are_stemmed_and_signs_without_spaces_are_taken_by_two(text: str, found: list[str]) -> None:
+    assert lexical.terms(text) == found
+
+
+def test_a_word_inside_a_run_of_signs_is_found(shelves: list[str]) -> None:
+    texts = ("京都の寺は静かで、秋に人が多い。", "東京の塔は高く、夜に光る。")
+    for number, text in enumerate(texts):
+        document = Document.objects.create(
+            collection_id=shelves[0], title="T", name=f"ja{number}.md", digest=f"ja{number}", text=text
+        )
+        ingest.write_words(document)
+    best = lexical.bm25("東京はどこ", shelves).best(1)
+    assert [Chunk.objects.get(pk=id).text for id in best] == [texts[1]]
+
+
+def test_texts_that_were_there_before_are_found_by_two_signs(
+    shelves: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "東京の塔は高く、夜に光る。"
+    document = Document.objects.create(collection_id=shelves[0], title="T", name="ja.md", digest="ja", text=text)
+    with monkeypatch.context() as before:
+        before.setattr(lexical, "_UNSPACED", re.compile("(?!)"))
+        ingest.write_words(document)
+    assert not lexical.bm25("東京", shelves)
+    others = list(Posting.objects.exclude(document=document).order_by("pk").values())
+    import_module("retrieval.migrations.0013_signs_by_two").make(apps, None)
+    [id] = lexical.bm25("東京", shelves).best(9)
+    assert Chunk.objects.get(pk=id).text == text
+    document.refresh_from_db()
+    assert document.terms == Chunk.objects.get(pk=id).length == len(lexical.terms(f"T\n{text}"))
+    assert list(Posting.objects.exclude(document=document).order_by("pk").values()) == others

@@ -197,19 +197,18 @@ def judged(item: Item, outcome: Settled, evidence: Sequence[Evidence]) -> dict[s
         "exact": not failed and metrics.exact(text, gold),
         "f1": 0.0 if failed else metrics.f1(text, gold),
         "found": metrics.contains("\n".join(e.text for e in evidence), item.answers or []),
-        "support": None if failed else supported(text, evidence),
+        "support": None if failed else supported(text, evidence, item.question),
         "failure": plain(outcome.failure) if outcome.failure else None,
         **spent(outcome.manifest),
     }
 
 
-def supported(text: str, evidence: Sequence[Evidence]) -> dict[str, int] | None:
+def supported(text: str, evidence: Sequence[Evidence], question: str) -> dict[str, int] | None:
     """How many sentences stand on the passages, as the check under every answer counts them; ``None`` of an answer
     that claims nothing."""
-    passages = {e.number: f"{e.title} {e.where} {e.text}" for e in evidence}
-    if not passages or abstaining.abstains(text):
+    if not evidence or abstaining.abstains(text):
         return None
-    verdicts = [one.verdict for one in support.sentences(text, passages)]
+    verdicts = [one.verdict for one in support.sentences(text, support.grounds(evidence, question))]
     return {name: verdicts.count(name) for name in ("supported", "weak", "unsupported")} if verdicts else None
 
 

@@ -176,7 +176,7 @@ class Execution:
             cost=sum((c for c in costs if c is not None), money.NOTHING) if attempts and None not in costs else None,
             timings=replace(self._timings, total=self._elapsed()),
             attempts=attempts,
-            support=support.check(text, self._evidence) if self._evidence and text else None,
+            support=support.check(text, self._evidence, self._request.question) if self._evidence and text else None,
             uncited=self._uncited,
             text_digest=sha256(text),
         )

@@ -31,17 +31,17 @@ WITHIN = 60.0  # seconds
 _LINE = re.compile(r"^\W*(\d{1,2})\W+(supported|weak|unsupported)\b", re.I | re.M)
 
 
-async def judge(run_id: UUID) -> bool:
-    """Whether a judge was named, could be asked, and judged the run's answer."""
+async def judge(run_id: UUID, question: str) -> bool:
+    """Whether a judge was named, could be asked, and judged the run's answer to the question."""
     catalog = await catalogs.load()
     name = catalog.configuration.judge
     if not name:
         return False
     run = await database_sync_to_async(_run)(run_id)
     evidence = tuple(Evidence(**passage) for passage in run.evidence) if run else ()
-    if run is None or run.person is None or not support.check(run.text, evidence):
+    if run is None or run.person is None or not support.check(run.text, evidence, question):
         return False
-    claims = support.sentences(run.text, support.grounds(evidence))[:MOST]
+    claims = support.sentences(run.text, support.grounds(evidence, question))[:MOST]
     asked = PromptMessage(role="person", parts=(text_part(to_judge(evidence, _texts(run.text, claims))),))
     groups = await database_sync_to_async(lambda: tuple(run.person.groups.values_list("name", flat=True)))()
     request = Request(

@@ -22,9 +22,13 @@ class Command(BaseCommand):
         parser.add_argument(
             "--person", default="", help="Whose documents they become, by name; the owner's by default."
         )
+        parser.add_argument(
+            "--collection", default="", help="Into which of their collections, by name; made where there is none."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        fields = {"folder": str(options["folder"].resolve()), "person": options["person"]}
+        named = {name: options[name] for name in ("person", "collection")}
+        fields = {"folder": str(options["folder"].resolve()), **named}
         answer = control.call("ingest", **fields)
         if answer is None:
             answer = self._add_here(fields)

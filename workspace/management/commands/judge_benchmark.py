@@ -28,10 +28,10 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        from workspace.measurement import agreement, judge_benchmark
+        from workspace.measurement import agreement, judge_benchmark, marked
 
         try:
-            rows = judge_benchmark.read(options["folder"])[: options["first"]]
+            rows = marked.read(options["folder"])[: options["first"]]
             abstention = judge_benchmark.by_abstention(options["folder"])
         except FileNotFoundError as missing:
             raise CommandError(f"{missing.filename} is not there. Name the folder that holds the sample.") from None
@@ -44,8 +44,8 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps([asdict(one) for one in found], indent=2))
             return
         self.stdout.write(f"{abstention.answers} answers were read for whether they abstain ({abstention.dataset}).")
-        marked = sum(row.hallucinated for row in rows)
-        self.stdout.write(f"{len(rows)} answers; in {marked} people marked something that is not in the passages.\n")
+        wrong = sum(row.hallucinated for row in rows)
+        self.stdout.write(f"{len(rows)} answers; in {wrong} people marked something that is not in the passages.\n")
         for one in found:
             figures = "  ".join(
                 f"{name} {value.value:.3f} ({value.low:.3f} to {value.high:.3f})"

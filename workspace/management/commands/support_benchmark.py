@@ -14,9 +14,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from retrieval import support_benchmark
 from workspace.hosts import link
 from workspace.management.commands.router_benchmark import Hosts
+from workspace.measurement import support_benchmark
 from workspace.router.embedded import embedded
 
 

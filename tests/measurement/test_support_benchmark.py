@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from django.core.management import CommandError, call_command
 
-from retrieval.support_benchmark import measure
+from workspace.measurement.support_benchmark import measure
 
 TRUE = "The ferry to Porto leaves the northern harbour at dawn on every day."
 FALSE = "Elephants invented jazz under volcanic moonlight while juggling forty purple violins."
