@@ -17,12 +17,13 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Model
 
+from chat.fits import Told, misfits
 from chat.models import Chat, Message, Replayed
 from retrieval.models import Collection, CollectionState
 from workspace.router import pins
 from workspace.router.models import Run
 from workspace.router.states import SETTLED
-from workspace.types import canonical, sha256
+from workspace.types import Part, canonical, sha256, text_of
 
 _ROOM = 2**256
 ALTERED = "its link does not fit: it, what its run took, or what is above it was altered"
@@ -137,19 +138,16 @@ def verify_chat(chat: Chat, known: Versions) -> Iterator[Fault]:
         yield Fault(chat.pk, None, "messages are missing, or were added past the product")
     made_again = Replayed.objects.filter(replay__chat=chat, run__state__in=SETTLED, run__message=None)
     for one in made_again.select_related("run").order_by("pk"):  # one that was kept is its message's
-        for what in _faults_of(one.run) if one.run and (one.run.manifest or one.run.text) else ():
+        for what in _misfits(one.run) if one.run else ():
             yield Fault(chat.pk, one.message_id, f"of a replay of it, {what}")
 
 
 def _faults(chat: Chat, message: Message, parent: Message | None) -> Iterator[Fault]:
     if message.digest != sha256(canonical(message.parts)):
         yield Fault(chat.pk, message.pk, "its content was altered")
-    run = message.run
-    if run and run.manifest:
-        for what in _faults_of(run, said=bool(message.parts)):
+    if message.run:
+        for what in _misfits(message.run, said=text_of(tuple(Part(**part) for part in message.parts))):
             yield Fault(chat.pk, message.pk, what)
-    elif run and message.parts:
-        yield Fault(chat.pk, message.pk, "its manifest is missing")
     if not message.settled:
         yield Fault(chat.pk, message.pk, "it was settled, and is told not to be")
     hangs = {above(parent), f"open {parent.pk}" if parent else ""}
@@ -157,15 +155,5 @@ def _faults(chat: Chat, message: Message, parent: Message | None) -> Iterator[Fa
         yield Fault(chat.pk, message.pk, ALTERED)
 
 
-def _faults_of(run: Run, *, said: bool = True) -> Iterator[str]:
-    """Where a run is not what its manifest tells. ``said``: its text stands in a message."""
-    manifest = run.manifest or {}
-    plain = {name: value for name, value in manifest.items() if name != "digest"}
-    if manifest.get("digest") != sha256(canonical(plain)):
-        yield "its manifest was altered"
-    if said and manifest.get("text_digest") != sha256(run.text):
-        yield "the text of its run was altered"
-    if run.evidence != (manifest.get("evidence") or []):
-        yield "the evidence of its run was altered"
-    if run.decision != manifest.get("decision"):
-        yield "the decision of its run was altered"
+def _misfits(run: Run, *, said: str | None = None) -> Iterator[str]:
+    return misfits(run.manifest, Told(text=run.text, evidence=run.evidence, decision=run.decision, said=said))

@@ -182,7 +182,8 @@ LOST = "messages are missing, or were added past the product"
 OPEN = "it was settled, and is told not to be"
 AGAIN = "of a replay of it, "
 TEXT = "the text of its run was altered"
-BARE = ["its manifest was altered", TEXT, "the evidence of its run was altered", "the decision of its run was altered"]
+WORDS = "its words are not those of its run"
+BARE = "its manifest is missing"
 
 
 def _message(which: str, **fields: Any) -> Forge:
@@ -232,18 +233,18 @@ def _added(history: History) -> None:
     ("forge", "where", "what"),
     [
         pytest.param(_message("question", parts=[]), "question", [OWN], id="the words of a question"),
-        pytest.param(_message("answer", parts=[]), "answer", [OWN], id="the words of an answer"),
-        pytest.param(_words, "answer", [LINK], id="its words and their digest"),
+        pytest.param(_message("answer", parts=[]), "answer", [OWN, WORDS], id="the words of an answer"),
+        pytest.param(_words, "answer", [WORDS, LINK], id="its words and their digest"),
         pytest.param(_message("question", variables={}), "question", [LINK], id="its variables"),
         pytest.param(_message("below", grounding={"web": True}), "below", [LINK], id="what it was to be read from"),
         pytest.param(_message("below", created=F("created") + timedelta(days=1)), "below", [LINK], id="its time"),
         pytest.param(_message("below", chain="0" * 64), "", ["", LINK, LOST], id="its link"),
         pytest.param(_message("below", parent=None, depth=0), "below", [LINK], id="what it follows"),
-        pytest.param(_made(text="Another one."), "answer", [TEXT], id="the run's text"),
+        pytest.param(_made(text="Another one."), "answer", [WORDS, TEXT], id="the run's text"),
         pytest.param(_made(evidence=[]), "answer", ["the evidence of its run was altered"], id="the run's evidence"),
         pytest.param(_made(decision=None), "answer", ["the decision of its run was altered"], id="the run's decision"),
-        pytest.param(_made(manifest={}), "answer", ["its manifest is missing", LINK], id="no manifest"),
-        pytest.param(_made(manifest=None), "answer", ["its manifest is missing", LINK], id="no manifest at all"),
+        pytest.param(_made(manifest={}), "answer", [BARE, LINK], id="no manifest"),
+        pytest.param(_made(manifest=None), "answer", [BARE, LINK], id="no manifest at all"),
         pytest.param(_manifest, "answer", [LINK], id="the manifest and its digest"),
         *(
             pytest.param(_made(**{name: value}), "answer", [LINK], id=f"the run's {name}")
@@ -263,7 +264,7 @@ def _added(history: History) -> None:
         pytest.param(_made(cost=None), "answer", [LINK], id="no cost"),
         pytest.param(_message("answer", settled=False), "answer", [OPEN], id="that it was settled"),
         pytest.param(_replayed(text="Another one."), "answer", [AGAIN + TEXT], id="a replay's text"),
-        pytest.param(_replayed(manifest={}), "answer", [AGAIN + one for one in BARE], id="a replay's manifest"),
+        pytest.param(_replayed(manifest={}), "answer", [AGAIN + BARE], id="a replay's manifest"),
         pytest.param(lambda history: history.last.delete(), "None", [LOST], id="the last message taken out"),
         pytest.param(lambda history: history.below.delete(), "None", [LOST], id="one taken out with all below"),
         pytest.param(_added, "None", [LOST], id="one put in"),
