@@ -63,7 +63,7 @@ class LaneShown(Shown):
     def mark(self) -> int | None:
         """Of the model that answers; before that is decided, of the one that was asked for."""
         found = super().mark
-        asked = catalog.load_sync().candidates.get(self.lane.asked.get("model", "")) if self.lane else None
+        asked = catalog.load_sync().candidates.get(self.lane.asked["model"]) if self.lane else None
         return asked.mark if found is None and asked else found
 
     @property
@@ -95,8 +95,7 @@ class LaneShown(Shown):
     @property
     def price(self) -> Decimal | None:
         """Dollars for a million tokens of the answer, where a page comes in the middle of it."""
-        asked = self.lane.asked.get("model", "") if self.lane else ""
-        found = catalog.load_sync().candidates.get(self.model or asked) if self.lane else None
+        found = catalog.load_sync().candidates.get(self.model or self.lane.asked["model"]) if self.lane else None
         return found.price_output if found else None
 
     @property
