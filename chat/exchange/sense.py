@@ -14,6 +14,7 @@ from chat.exchange.shapes import (
     Asked,
     Flagged,
     Fused,
+    Gathered,
     Grounded,
     Judged,
     Ran,
@@ -64,7 +65,7 @@ def check_run(run: Any, what: str, *, said: str | None = None) -> None:
     good = (
         conforms(run, Ran)
         and all(run.get(name) is None or _is_count(run[name]) for name in ("tokens_input", "tokens_output"))
-        and (run["manifest"] is None or conforms(run["manifest"], Manifest, also=("digest",)))
+        and (run["manifest"] is None or _is_manifest(run["manifest"]))
         and ("judged" not in run or _is_judged(run["judged"], len(run["text"])))
     )
     if not good:
@@ -268,6 +269,8 @@ def check_sizes(lines: Lines) -> None:
 
 def _are_places(lanes: Sequence[Mapping[str, Any]]) -> bool:
     """Each has one lane that stands; those that were asked again stood in one."""
+    if not all(isinstance(one, dict) for one in lanes):
+        return False
     standing = [one.get("place") for one in lanes if not one.get("replaced")]
     return (
         len(standing) <= MAX_LANES
@@ -280,6 +283,12 @@ def _is_once_each(thoughts: Sequence[Mapping[str, Any]]) -> bool:
     """Nobody has two votes."""
     names = [one["by"] for one in thoughts if one["by"]]
     return len(names) == len(set(names)) and all(moment(one["created"]) for one in thoughts)
+
+
+def _is_manifest(value: Any) -> bool:
+    return conforms(value, Manifest, also=("digest",)) and all(
+        conforms(one, Gathered) and _is_id(one["id"]) for one in value.get("collections", ())
+    )
 
 
 def _is_judged(value: Any, length: int) -> bool:

@@ -62,6 +62,17 @@ class Grounded:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gathered:
+    """A collection that was searched, in the state it had."""
+
+    id: str
+    name: str
+    state: int
+    documents: int
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Flagged:
     """A checkpoint; one that was taken away is kept for the steps that lead back to it."""
 

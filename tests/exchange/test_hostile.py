@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.db import transaction
@@ -30,6 +31,23 @@ WORDS += ["00000000-0000-0000-0000-000000000000", "../../etc", "\n\n# A\x07", "j
 PLAIN: list[Any] = [None, True, False, 0, 1, 2, 3, -1, 7, 2**31, 2**53, 2**63, 0.5, -1e300, *WORDS]
 VALUES = st.sampled_from([*PLAIN, [], {}, *([one] for one in PLAIN), *({"name": one} for one in PLAIN), [[]], [{}]])
 Path = tuple[Any, ...]
+# What a manifest may tell besides.
+MADE: dict[str, Any] = {
+    "decision": {
+        "model": "plain", "model_version": 1, "reason": "It is short.", "chosen_by": "route", "route": "short",
+        "trace": [{"route": "short", "condition": "tokens < 9", "value": True}], "facts": {"tokens": 3},
+        "fallbacks": ["other"], "dropped": [],
+    },
+    "attempts": [
+        {"model": "plain", "model_version": 1, "started": 0.1, "ended": 1.5, "steps": ["Waited."], "cost": "0.1"}
+    ],
+    "collections": [{"id": str(UUID(int=7)), "name": "Town", "state": 1, "documents": 2, "digest": "d"}],
+    "searched": [
+        {"asked": "And milk?", "query": "Milk in tea?", "by": "plain"}, {"engine": "web", "query": "tea", "results": 2},
+    ],
+    "support": {"supported": 1, "weak": 0, "unsupported": 1}, "conversation": {"messages": 1, "digest": "d"},
+    "uncited": 1, "asked": {"temperature": 0.3}, "versions": {"model": "d"},
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -45,7 +63,14 @@ def everything(alice: Person, bob: Person) -> list[dict[str, Any]]:
     lanes[0].thumbs.create(person=alice, up=True, blind=False, reasons=["clearer"])
     cast(comparison, alice, lanes[0])
     Fusion.objects.create(answer=lived.answers[2], instruction="Join them").lanes.set(lanes)
-    return lines_of(file_of(lived.chat, alice))
+    lines = lines_of(file_of(lived.chat, alice))
+    _sealed(next(line["run"] for line in lines if line.get("run")), **MADE)
+    return linked(lines)
+
+
+def _sealed(run: dict[str, Any], **fields: Any) -> None:
+    plain = {**{name: value for name, value in run["manifest"].items() if name != "digest"}, **fields}
+    run["manifest"] = {**plain, "digest": sha256(canonical(plain))}
 
 
 def places(value: Any, above: Path = ()) -> Iterator[Path]:
@@ -179,11 +204,6 @@ def test_lanes_answer_the_question_of_their_comparison(everything: list[dict[str
         where = (comparison, "question")
         with pytest.raises(Unreadable, match="makes no sense"):
             parse(forged(everything, where, put(where, number)), MOST)
-
-
-def _sealed(run: dict[str, Any], **fields: Any) -> None:
-    plain = {**{name: value for name, value in run["manifest"].items() if name != "digest"}, **fields}
-    run["manifest"] = {**plain, "digest": sha256(canonical(plain))}
 
 
 UNFIT: dict[str, Callable[[dict[str, Any]], object]] = {

@@ -271,6 +271,7 @@ def compared(alice: Person, bob: Person) -> list[dict[str, Any]]:
         (("lanes", 1, "replaced"), True),
         (("lanes",), []),
         (("lanes",), "AB"),
+        (("lanes",), [1, 2]),
     ],
 )
 def test_a_vote_that_was_forged_is_refused(alice: Person, bob: Person, where: tuple[Any, ...], value: Any) -> None:
