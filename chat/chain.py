@@ -2,8 +2,9 @@
 that run ended and what it took.
 
 Whoever alters a settled message, its run or their order breaks every link below. A chat keeps the sum of its links
-(modulo 2^256: in whatever order they came), so a message that is missing shows too. What was changed together with
-every link and every sum does not show: for that, note a chat's sum outside this machine.
+(modulo 2^256: in whatever order they came), so a message that is missing shows too. A chat that is missing as a whole
+does not, nor what was changed together with every link and every sum: for that, note a chat's sum outside this machine.
+Whose a message is stands in no link, as people and personas may go: ``integrity.py`` refuses to change it.
 """
 
 from __future__ import annotations
