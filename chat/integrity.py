@@ -1,4 +1,5 @@
-"""What the database itself refuses: a parent in another chat, a message that moves, a settled message that changes.
+"""What the database itself refuses: a parent in another chat, a message that moves, a settled message that changes, and
+one that becomes somebody else's: a person or a persona may only go.
 
 Triggers, because no constraint of Django's spans rows. They are put in place after every migration, as a
 table that SQLite rebuilds loses its triggers. A cycle can't be made: a parent must exist before its child,
@@ -34,6 +35,14 @@ SQLITE = [
     BEGIN SELECT RAISE(ABORT, 'a settled message does not change'); END
     """,
     """
+    CREATE TRIGGER IF NOT EXISTS message_whose
+    BEFORE UPDATE OF author_id, author_name, persona_id, persona_name ON chat_message
+    WHEN NEW.author_name <> OLD.author_name OR NEW.persona_name <> OLD.persona_name
+      OR (NEW.author_id IS NOT NULL AND NEW.author_id IS NOT OLD.author_id)
+      OR (NEW.persona_id IS NOT NULL AND NEW.persona_id IS NOT OLD.persona_id)
+    BEGIN SELECT RAISE(ABORT, 'whose a message is does not change'); END
+    """,
+    """
     CREATE TRIGGER IF NOT EXISTS message_linked BEFORE UPDATE OF chain ON chat_message WHEN OLD.chain <> ''
     BEGIN SELECT RAISE(ABORT, 'a link does not change'); END
     """,
@@ -65,6 +74,11 @@ POSTGRESQL = [
         IF OLD.settled AND (NEW.parts::text, NEW.digest, NEW.settled)
            IS DISTINCT FROM (OLD.parts::text, OLD.digest, OLD.settled) THEN
           RAISE EXCEPTION 'a settled message does not change' USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+        IF (NEW.author_name, NEW.persona_name) IS DISTINCT FROM (OLD.author_name, OLD.persona_name)
+           OR (NEW.author_id IS NOT NULL AND NEW.author_id IS DISTINCT FROM OLD.author_id)
+           OR (NEW.persona_id IS NOT NULL AND NEW.persona_id IS DISTINCT FROM OLD.persona_id) THEN
+          RAISE EXCEPTION 'whose a message is does not change' USING ERRCODE = 'integrity_constraint_violation';
         END IF;
         IF NEW.origin_id IS NOT NULL AND NEW.origin_id IS DISTINCT FROM OLD.origin_id THEN
           RAISE EXCEPTION 'an origin does not change' USING ERRCODE = 'integrity_constraint_violation';

@@ -101,7 +101,7 @@ class Shown:
         """What was searched in place of the question's own words, where it leaned on the one before it."""
         lines = (self.run.manifest or {}).get("searched") or []
         return next(
-            (str(line["query"]) for line in lines if line.get("asked", line.get("query")) != line.get("query")), ""
+            (str(line.get("query")) for line in lines if line.get("asked", line.get("query")) != line.get("query")), ""
         )
 
     @property

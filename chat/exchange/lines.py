@@ -15,9 +15,18 @@ from typing import Any
 import orjson
 
 from chat.exchange.nodes import Conversation, Node, Unreadable, moment
-from chat.exchange.sense import ALTERED, POINTERS, Line, check_pointers, check_run, check_sizes, is_grounding
+from chat.exchange.sense import (
+    ALTERED,
+    POINTERS,
+    Line,
+    check_pointers,
+    check_run,
+    check_sizes,
+    check_turns,
+    is_grounding,
+)
 from chat.exchange.shapes import conforms
-from workspace.types import Part, canonical, sha256
+from workspace.types import Part, canonical, sha256, text_of
 
 KIND = "onepane.chat"
 VERSION = 3  # the first had no votes, the second no steps, no replays, and no order in time
@@ -73,6 +82,7 @@ def _conversation(lines: list[bytes], end: Mapping[str, Any], *, first: int) -> 
     blobs = {str(line.get("digest")): _blob(line) for _, line in kinds["blob"]}
     links: dict[int, str] = {}
     nodes = tuple(_node(line, place, links, blobs) for place, (_, line) in enumerate(kinds["message"]))
+    check_turns(kinds["message"])
     check_pointers(kinds, ordered=version >= 3)
     # When each came to be among all messages and steps; in older files they stand in that order, as well as they can.
     order = [line["at"] if version >= 3 else place for place, (_, line) in enumerate(kinds["message"])]
@@ -97,6 +107,7 @@ def _node(line: Mapping[str, Any], place: int, links: dict[int, str], blobs: Map
         and role in ("person", "model")
         and (role == "model") is isinstance(run, Mapping)
         and conforms(line.get("parts"), tuple[Part, ...])
+        and all(part.get("text") for part in line["parts"] if part["kind"] == "text")
         and is_grounding(line.get("grounding"))
         and conforms(line.get("variables"), Mapping[str, str])
         and isinstance(line.get("reasoning"), bool)
@@ -111,7 +122,7 @@ def _node(line: Mapping[str, Any], place: int, links: dict[int, str], blobs: Map
     if any(part.get("kind") != "text" and part.get("digest") not in blobs for part in line["parts"]):
         raise Unreadable(f"Message {place} shows a file that is not there.", ALTERED)
     if run is not None:
-        check_run(run, f"message {place}")
+        check_run(run, f"message {place}", said=text_of(tuple(Part(**part) for part in line["parts"])))
     return Node(
         id=str(place),
         parent=None if parent is None else str(parent),
@@ -127,7 +138,7 @@ def _blob(line: Mapping[str, Any]) -> Mapping[str, Any]:
         data = base64.b64decode(str(line.get("data") or ""), validate=True)
     except binascii.Error:
         data = b""
-    if sha256(data) != line.get("digest"):
+    if not data or sha256(data) != line.get("digest"):
         raise Unreadable("A picture in the file is not what was exported.", ALTERED)
     return line
 

@@ -87,6 +87,7 @@ def _comparison(person: Person, chat: Chat, line: Mapping[str, Any], made: Mappi
             raise Unreadable("A lane of the file is no answer.", "Take another copy of it.")
         # A number would be one of rows here, which the file knows nothing of.
         asked = {name: value for name, value in dict(one.get("asked") or {}).items() if not isinstance(value, int)}
+        asked.setdefault("model", "")  # as every lane here has one
         lane = lanes[str(one["message"])] = Lane.objects.create(
             comparison=comparison,
             place=one["place"],

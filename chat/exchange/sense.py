@@ -9,15 +9,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from chat.exchange.nodes import MOST_NODES, Unreadable, moment
-from chat.exchange.shapes import Asked, Flagged, Fused, Grounded, Judged, Replayed, Stepped, Thumbed, Voted, conforms
-from workspace.types import Evidence, Failure, Manifest, canonical, sha256
+from chat.exchange.nodes import MOST_NODES, MOST_TEXT, Unreadable, moment
+from chat.exchange.shapes import (
+    Asked,
+    Flagged,
+    Fused,
+    Gathered,
+    Grounded,
+    Judged,
+    Ran,
+    Replayed,
+    Stepped,
+    Thumbed,
+    Voted,
+    conforms,
+)
+from chat.fits import Told, misfits
+from workspace.types import Manifest
 from workspace.wire import LANE_LETTERS, MAX_LANES
 
 Line = tuple[int, Mapping[str, Any]]  # with its number in the file
 Lines = Mapping[str, Sequence[Line]]  # by their kinds
 
-STATES = ("done", "stopped", "failed", "interrupted")
+FOLLOWS = {"person": "answer", "model": "question"}
 ALTERED = "Take another copy of it. A file that was changed by hand is not taken."
 # What points at messages, and the fields that do.
 POINTERS = {
@@ -45,25 +59,38 @@ WAYS = ("again", "none")  # to the evidence of a replay
 VERDICTS = ("supported", "weak", "unsupported")
 
 
-def check_run(run: Any, what: str) -> None:
-    """``what`` it made, for whoever is told that it makes no sense."""
-    good = isinstance(run, Mapping) and (
-        run.get("state") in STATES
-        and all(isinstance(run.get(name), str) for name in ("text", "reasoning"))
+def check_run(run: Any, what: str, *, said: str | None = None) -> None:
+    """``what`` it made, for whoever is told that it makes no sense; ``said`` are the words of its message, if it has
+    one."""
+    good = (
+        conforms(run, Ran)
         and all(run.get(name) is None or _is_count(run[name]) for name in ("tokens_input", "tokens_output"))
-        and all(run.get(name) is None or conforms(run[name], float) for name in ("first_token_s", "total_s"))
-        and (run.get("failure") is None or conforms(run["failure"], Failure))
-        and (run.get("evidence") is None or conforms(run["evidence"], tuple[Evidence, ...]))
-        and (run.get("manifest") is None or conforms(run["manifest"], Manifest, also=("digest",)))
+        and (run["manifest"] is None or _is_manifest(run["manifest"]))
         and ("judged" not in run or _is_judged(run["judged"], len(run["text"])))
     )
     if not good:
         raise Unreadable(f"What made {what} of the file makes no sense.", ALTERED)
-    manifest = run.get("manifest")
-    if manifest and "digest" in manifest:
-        plain = {name: value for name, value in manifest.items() if name != "digest"}
-        if manifest["digest"] != sha256(canonical(plain)):
-            raise Unreadable(f"The manifest of {what} is not what was exported.", ALTERED)
+    manifest, evidence = run["manifest"] or {}, run.get("evidence")
+    told = Told(
+        text=run["text"],
+        evidence=evidence if evidence is not None else manifest.get("evidence") or [],
+        decision=manifest.get("decision"),
+        said=said,
+    )
+    if run["state"] != "interrupted" and any(misfits(manifest, told)):
+        raise Unreadable(f"What made {what} is not what was exported.", ALTERED)
+
+
+def check_turns(messages: Sequence[Line]) -> None:
+    """Answers stand under questions, and questions under answers or at the beginning: whoever goes on relies on it."""
+    roles = [line["role"] for _, line in messages]
+    for at, line in messages:
+        above = "model" if line["parent"] is None else roles[line["parent"]]
+        if above == line["role"]:
+            raise Unreadable(f"Line {at} of the file follows no {FOLLOWS[above]}.", ALTERED)
+        said = sum(len(part.get("text", "")) for part in line["parts"])
+        if max(said, len((line.get("run") or {}).get("text", ""))) > MOST_TEXT:
+            raise Unreadable(f"Line {at} of the file has over {MOST_TEXT:,} characters.", "Leave it out of the file.")
 
 
 def check_pointers(lines: Lines, *, ordered: bool) -> None:
@@ -112,8 +139,10 @@ def _check_comparison(line: Line, messages: Sequence[Mapping[str, Any]]) -> None
     said = {(LANE_LETTERS[one["place"]], answer["digest"]) for one, answer in zip(lanes, answers, strict=True)}
     digests = {one["message"]: answer["digest"] for one, answer in zip(lanes, answers, strict=True)}
     votes, thumbs = told.get("votes", []), [one.get("thumbs", []) for one in lanes]
+    question = messages[told["question"]]["digest"]
     good = (
         all(answer["role"] == "model" for answer in answers)
+        and all(messages[answer["parent"]]["digest"] == question for answer in answers)  # lanes may go on elsewhere
         and all(conforms(one.get("asked", {}), Asked) for one in lanes)
         and conforms(votes, tuple[Voted, ...])
         and all(conforms(each, tuple[Thumbed, ...]) for each in thumbs)
@@ -240,6 +269,8 @@ def check_sizes(lines: Lines) -> None:
 
 def _are_places(lanes: Sequence[Mapping[str, Any]]) -> bool:
     """Each has one lane that stands; those that were asked again stood in one."""
+    if not all(isinstance(one, dict) for one in lanes):
+        return False
     standing = [one.get("place") for one in lanes if not one.get("replaced")]
     return (
         len(standing) <= MAX_LANES
@@ -252,6 +283,12 @@ def _is_once_each(thoughts: Sequence[Mapping[str, Any]]) -> bool:
     """Nobody has two votes."""
     names = [one["by"] for one in thoughts if one["by"]]
     return len(names) == len(set(names)) and all(moment(one["created"]) for one in thoughts)
+
+
+def _is_manifest(value: Any) -> bool:
+    return conforms(value, Manifest, also=("digest",)) and all(
+        conforms(one, Gathered) and _is_id(one["id"]) for one in value.get("collections", ())
+    )
 
 
 def _is_judged(value: Any, length: int) -> bool:

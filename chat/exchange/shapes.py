@@ -10,6 +10,8 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
 
+from workspace.types import Evidence, Failure
+
 DEEPEST = 12
 
 
@@ -60,6 +62,17 @@ class Grounded:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Gathered:
+    """A collection that was searched, in the state it had."""
+
+    id: str
+    name: str
+    state: int
+    documents: int
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Flagged:
     """A checkpoint; one that was taken away is kept for the steps that lead back to it."""
 
@@ -88,8 +101,28 @@ class Judged:
 
     model: str
     verdicts: tuple[Any, ...]
-    cost: str | None
+    cost: Decimal | None
     created: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """What made an answer; its manifest is looked at by itself, for it may have a digest."""
+
+    state: typing.Literal["done", "stopped", "failed", "interrupted"]
+    text: str
+    reasoning: str
+    failure: Failure | None
+    manifest: Mapping[str, Any] | None
+    evidence: tuple[Evidence, ...] | None = None
+    tokens_input: int | None = None
+    tokens_output: int | None = None
+    cost: Decimal | None = None
+    first_token_s: float | None = None
+    total_s: float | None = None
+    created: str | None = None
+    settled: str | None = None
+    judged: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,6 +14,7 @@ from django.test import Client
 from chat import chain, copies, requests, steps, tree
 from chat.models import Branch, Chat, Checkpoint, Message, Place, Step
 from workspace.accounts.models import Person, Role
+from workspace.router import frozen
 from workspace.router.models import Judgement, PromptTemplate, Run
 from workspace.types import canonical, sha256
 
@@ -185,6 +186,7 @@ def test_a_whole_run_of_messages_is_brought_from_where_it_left(client: Client, t
     assert list(copies) == [talked.sugar.pk, talked.sugar_answer.pk, more.pk, more_answer.pk]
     post(client, talked.chat, "merge/", message=more.pk, into=talked.milk_answer.pk)
     assert "That message is a question." in page(client, talked.chat)
+    frozen.lift()
     Run.objects.filter(pk=talked.sugar_answer.run_id).update(state="running")
     post(client, talked.chat, "merge/", message=talked.sugar_answer.pk, into=talked.milk_answer.pk)
     assert "still being written" in page(client, talked.chat)

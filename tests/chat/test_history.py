@@ -74,7 +74,7 @@ async def test_what_was_altered_or_taken_out_is_found(alice: Person) -> None:
     await Run.objects.filter(pk=answer.run_id).aupdate(manifest={**manifest, "model": "other"})
     assert "its manifest was altered" in await faults()
     await Run.objects.filter(pk=answer.run_id).aupdate(manifest=manifest, text="Something else.")
-    assert await faults() == ["the text of its run was altered"]
+    assert await faults() == ["its words are not those of its run", "the text of its run was altered"]
     await Run.objects.filter(pk=answer.run_id).aupdate(text="About tea.")
     assert await faults() == []
     leaf = await Message.objects.filter(chat=chat, role="model").order_by("pk").alast()

@@ -182,7 +182,9 @@ LOST = "messages are missing, or were added past the product"
 OPEN = "it was settled, and is told not to be"
 AGAIN = "of a replay of it, "
 TEXT = "the text of its run was altered"
-BARE = ["its manifest was altered", TEXT, "the evidence of its run was altered", "the decision of its run was altered"]
+VERSION, ANOTHER = "the version of the", "that its run names is another one"
+WORDS = "its words are not those of its run"
+BARE = "its manifest is missing"
 
 
 def _message(which: str, **fields: Any) -> Forge:
@@ -191,6 +193,19 @@ def _message(which: str, **fields: Any) -> Forge:
 
 def _made(**fields: Any) -> Forge:
     return lambda history: Run.objects.filter(pk=history.answer.run_id).update(**fields)
+
+
+def _version(name: str) -> Forge:
+    def forge(history: History) -> None:
+        """Its run names a newer version than its manifest."""
+        run = history.answer.run
+        assert run
+        row = getattr(run, f"{name}_version")
+        row.pk, row.number = None, row.number + 1
+        row.save(force_insert=True)
+        Run.objects.filter(pk=run.pk).update(**{f"{name}_version": row})
+
+    return forge
 
 
 def _replayed(**fields: Any) -> Forge:
@@ -232,18 +247,18 @@ def _added(history: History) -> None:
     ("forge", "where", "what"),
     [
         pytest.param(_message("question", parts=[]), "question", [OWN], id="the words of a question"),
-        pytest.param(_message("answer", parts=[]), "answer", [OWN], id="the words of an answer"),
-        pytest.param(_words, "answer", [LINK], id="its words and their digest"),
+        pytest.param(_message("answer", parts=[]), "answer", [OWN, WORDS], id="the words of an answer"),
+        pytest.param(_words, "answer", [WORDS, LINK], id="its words and their digest"),
         pytest.param(_message("question", variables={}), "question", [LINK], id="its variables"),
         pytest.param(_message("below", grounding={"web": True}), "below", [LINK], id="what it was to be read from"),
         pytest.param(_message("below", created=F("created") + timedelta(days=1)), "below", [LINK], id="its time"),
         pytest.param(_message("below", chain="0" * 64), "", ["", LINK, LOST], id="its link"),
         pytest.param(_message("below", parent=None, depth=0), "below", [LINK], id="what it follows"),
-        pytest.param(_made(text="Another one."), "answer", [TEXT], id="the run's text"),
+        pytest.param(_made(text="Another one."), "answer", [WORDS, TEXT], id="the run's text"),
         pytest.param(_made(evidence=[]), "answer", ["the evidence of its run was altered"], id="the run's evidence"),
         pytest.param(_made(decision=None), "answer", ["the decision of its run was altered"], id="the run's decision"),
-        pytest.param(_made(manifest={}), "answer", ["its manifest is missing", LINK], id="no manifest"),
-        pytest.param(_made(manifest=None), "answer", ["its manifest is missing", LINK], id="no manifest at all"),
+        pytest.param(_made(manifest={}), "answer", [BARE, LINK], id="no manifest"),
+        pytest.param(_made(manifest=None), "answer", [BARE, LINK], id="no manifest at all"),
         pytest.param(_manifest, "answer", [LINK], id="the manifest and its digest"),
         *(
             pytest.param(_made(**{name: value}), "answer", [LINK], id=f"the run's {name}")
@@ -261,9 +276,12 @@ def _added(history: History) -> None:
             }.items()
         ),
         pytest.param(_made(cost=None), "answer", [LINK], id="no cost"),
+        pytest.param(_version("model"), "answer", [f"{VERSION} model {ANOTHER}"], id="the run's model"),
+        pytest.param(_version("router"), "answer", [f"{VERSION} router {ANOTHER}"], id="the run's router"),
+        pytest.param(_version("template"), "answer", [f"{VERSION} prompt template {ANOTHER}"], id="its template"),
         pytest.param(_message("answer", settled=False), "answer", [OPEN], id="that it was settled"),
         pytest.param(_replayed(text="Another one."), "answer", [AGAIN + TEXT], id="a replay's text"),
-        pytest.param(_replayed(manifest={}), "answer", [AGAIN + one for one in BARE], id="a replay's manifest"),
+        pytest.param(_replayed(manifest={}), "answer", [AGAIN + BARE], id="a replay's manifest"),
         pytest.param(lambda history: history.last.delete(), "None", [LOST], id="the last message taken out"),
         pytest.param(lambda history: history.below.delete(), "None", [LOST], id="one taken out with all below"),
         pytest.param(_added, "None", [LOST], id="one put in"),
@@ -286,11 +304,40 @@ def test_the_sum_of_a_chat_is_no_more_to_be_believed_than_its_messages(history: 
     assert faults() == [("None", LOST)]
 
 
+def test_a_settled_answer_without_words_is_given_none(history: History) -> None:
+    """One that was stopped before a worker took it has no manifest either; pages show the words of its run."""
+    run = Run.objects.create(state="stopped", settled=timezone.now())
+    one = Message.objects.create(
+        chat=history.chat, parent=history.below, role="model", run=run, digest=sha256(canonical([])), settled=True,
+        depth=history.below.depth + 1,
+    )  # fmt: skip
+    chain.settle(one.pk)
+    assert faults() == [], "the premise"
+    Run.objects.filter(pk=run.pk).update(text="Nobody built it.")
+    assert faults() == [(str(one.pk), WORDS), (str(one.pk), BARE)]
+
+
+def test_what_settles_while_one_looks_is_no_fault(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    look, seen = chain.verify_chat, []
+
+    def meanwhile(chat: Chat, known: chain.Versions) -> Any:
+        """The chat's sum is read already."""
+        if not seen:
+            history._add(history.last, "And when?")
+        seen.append(chat.pk)
+        return look(chat, known)
+
+    monkeypatch.setattr(chain, "verify_chat", meanwhile)
+    assert faults() == [] and seen == [history.chat.pk] * 2
+    history.last.delete()
+    assert faults() == [("None", LOST)], "what is wrong stays so"
+
+
 def test_every_column_of_a_run_is_in_the_matrix_or_may_change() -> None:
     """A new one is sealed too, or says here why not."""
     sealed = {"state", "failure", "reasoning", "tokens_input", "tokens_output", "cost", "first_token_s", "total_s"}
     told = {"manifest", "text", "evidence", "decision", "created", "settled"}
-    named = {"model_version", "router_version", "template_version"}  # protected; the manifest has their digests
+    named = {"model_version", "router_version", "template_version"}  # the manifest has them, and their digests
     moving = {"reserved", "seq", "withheld", "owner", "heartbeat"}  # while it runs, or until a vote
     where = {"id", "person", "imported"}  # whose it is: people may go
     assert {field.name for field in Run._meta.concrete_fields} == sealed | told | named | moving | where

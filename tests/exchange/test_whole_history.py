@@ -224,8 +224,9 @@ def test_a_branch_takes_along_what_points_at_it_alone(lived: Lived, charlie: Per
 
 def test_nobodys_words_become_nobody_elses(alice: Person, bob: Person) -> None:
     """Of people who are gone no name is kept."""
-    chat = grow(alice, [(1, "Who asked?")])
-    Message.objects.filter(chat=chat).update(author=None, author_name="")
+    chat = Chat.objects.create(owner=alice, title="Tea")
+    answer(chat, alice, say(chat, alice, None, "Who asked?", 1), "Nobody.", 0)
+    Message.objects.filter(chat=chat).update(author=None)
     Run.objects.filter(message__chat=chat).update(person=None)
     data = file_of(chat, alice)
     made = again(bob, data)
@@ -247,8 +248,9 @@ def test_names_of_others_are_shown(alice: Person, bob: Person) -> None:
 
 def test_a_persona_that_is_not_offered_keeps_its_name(alice: Person, bob: Person) -> None:
     persona = personas.keep(alice, None, title="Teacher", about="", system="Teach.", variables={"audience": "all"})
-    chat = grow(alice, [(1, "What is tea?")])
-    Message.objects.filter(chat=chat, role="person").update(persona=persona, variables={"audience": "bakers"})
+    chat = Chat.objects.create(owner=alice, title="Tea")
+    asked = say(chat, alice, None, "What is tea?", 1, persona=persona, variables={"audience": "bakers"})
+    answer(chat, alice, asked, "Leaves.", 0)
     data = file_of(chat, alice)
     made = again(bob, data)
     asked = made.messages.get(role="person")

@@ -15,7 +15,10 @@ from chat.models import Message
 
 
 class Command(BaseCommand):
-    help = "Checks every message against its digest, its manifest and what is above it. Ends with 1 when one is wrong."
+    help = (
+        "Checks every settled message of every chat against its digest, its manifest and what is above it. Ends with 1 "
+        "when one is wrong. A chat that was deleted whole does not show."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--json", action="store_true")
