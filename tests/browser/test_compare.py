@@ -79,8 +79,8 @@ def test_a_blind_vote_reveals_who_wrote_what(page: Page) -> None:
     expect(told).to_contain_text("vote kept as blind")
     expect(told).to_contain_text("counting")
     told.get_by_role("button", name="Diff A and B").click()
-    expect(page.get_by_role("heading", name="Two answers, word by word")).to_be_visible()
-    expect(page.get_by_label("Words")).to_contain_text("word15")
+    expect(page.get_by_role("heading", name="What changed", exact=True)).to_be_visible()
+    expect(page.locator("#changed .words").first).to_contain_text("word15")
 
 
 def test_lanes_are_swiped_on_a_phone_and_fused(page: Page) -> None:

@@ -41,7 +41,7 @@ def test_a_checkpoint_is_set_and_gone_back_to(page: Page) -> None:
     page.keyboard.press("d")
     rows.filter(has_text="echo").locator(".go").focus()
     page.keyboard.press("d")
-    expect(page.get_by_role("row", name="upstream model")).to_contain_text("echo")
+    expect(page.get_by_role("row", name="model")).to_contain_text("echo")
     page.get_by_role("link", name="Side by side").click()
     expect(page.locator(".said.beside .one")).to_have_count(2)
 
