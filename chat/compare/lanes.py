@@ -48,7 +48,7 @@ class LaneAnswer(Answer):
     async def settled(self, outcome: Outcome) -> None:
         await self._hub.tell_others(self._topic, self._frames[self._told_others :])
         await announce_lane(self.answer_id)
-        judge(self.run_id, self.answer_id, outcome)
+        judge(self.answer_id, outcome)
 
     async def _frame(self, seq: int, event: Event) -> bytes:
         if isinstance(event, EvidenceFound):
@@ -123,7 +123,7 @@ class BlindAnswer(LaneAnswer):
         wait until it is revealed, which it may have been meanwhile."""
         self._frames.append(await announce_lane(self.answer_id, seq=self.seq + 1))
         if self._outcome and not await Run.objects.filter(pk=self.run_id, withheld=True).aexists():
-            judge(self.run_id, self.answer_id, self._outcome)
+            judge(self.answer_id, self._outcome)
 
 
 class Pace:
@@ -220,19 +220,19 @@ async def announce_lane(answer_id: UUID, *, seq: int | None = None) -> bytes:
     return frame
 
 
-def judge(run_id: UUID, answer_id: UUID, outcome: Outcome) -> None:
+def judge(answer_id: UUID, outcome: Outcome) -> None:
     if outcome.state is RunState.DONE and outcome.manifest.support:
-        judging.begin(run_id, partial(announce_again, answer_id))
+        judging.begin(answer_id, partial(announce_again, answer_id))
 
 
 def judge_revealed(comparison: Comparison) -> None:
     """Let the lanes of a comparison that was blind be judged, from a thread, once that is committed."""
     done = {"answer__run__state": RunState.DONE, "answer__run__judgement": None}
-    lanes = list(comparison.lanes.filter(**done).values_list("answer__run", "answer"))
+    answers = list(comparison.lanes.filter(**done).values_list("answer", flat=True))
 
     async def begin() -> None:
-        for run, answer in lanes:
-            judging.begin(run, partial(announce_again, answer))
+        for answer in answers:
+            judging.begin(answer, partial(announce_again, answer))
 
     transaction.on_commit(async_to_sync(begin))
 

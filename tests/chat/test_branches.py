@@ -42,12 +42,12 @@ class Talked:
         )
         return question, self.add(question, f"Because of {word}.", run)
 
-    def add(self, above: Message | None, text: str, run: Run | None = None) -> Message:
+    def add(self, above: Message | None, text: str, run: Run | None = None, **said: Any) -> Message:
         parts = [{"kind": "text", "text": text}]
         who: dict[str, Any] = {"role": "model", "run": run} if run else {"role": "person", "author": self.owner}
         depth = above.depth + 1 if above else 0
         more: dict[str, Any] = {"parts": parts, "digest": sha256(canonical(parts)), "depth": depth, "settled": True}
-        one = Message.objects.create(chat=self.chat, parent=above, **who, **more)
+        one = Message.objects.create(chat=self.chat, parent=above, **{**who, **more, **said})
         chain.settle(one.pk)
         one.refresh_from_db()
         return one
@@ -163,10 +163,11 @@ def test_an_answer_is_brought_in_with_its_question_and_origin(client: Client, ta
 def test_what_is_brought_keeps_who_asked_and_on_which_terms(client: Client, talked: Talked) -> None:
     persona = PromptTemplate.objects.create(name="teacher")
     said = {"author": None, "author_name": "somebody else", "variables": {"audience": "all"}, "persona": persona}
-    Message.objects.filter(pk=talked.sugar.pk).update(**said)
-    post(client, talked.chat, "merge/", message=talked.sugar_answer.pk)
-    post(client, talked.chat, "fork/", message=talked.sugar_answer.pk)
-    copies = Message.objects.filter(origin=talked.sugar)
+    question = talked.add(talked.tea_answer, "Why honey?", **said)
+    answer = talked.add(question, "Sweet.", Run.objects.create(person=talked.owner, state="done", text="Sweet."))
+    post(client, talked.chat, "merge/", message=answer.pk)
+    post(client, talked.chat, "fork/", message=answer.pk)
+    copies = Message.objects.filter(origin=question)
     assert len(copies) == 2 and all(getattr(one, name) == said[name] for one in copies for name in said)
 
 

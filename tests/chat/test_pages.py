@@ -20,12 +20,12 @@ from workspace.router.states import RunState
 pytestmark = pytest.mark.django_db
 
 
-def question(chat: Chat, text: str, parent: Message | None = None) -> Message:
+def question(chat: Chat, text: str, parent: Message | None = None, author: Person | None = None) -> Message:
     return Message.objects.create(
         chat=chat,
         parent=parent,
         role="person",
-        author=chat.owner,
+        author=author or chat.owner,
         settled=True,
         depth=parent.depth + 1 if parent else 0,
         parts=[{"kind": "text", "text": text}],

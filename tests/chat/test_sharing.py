@@ -128,9 +128,7 @@ def test_everybody_stands_where_they_went(chat: Chat, bob: Person) -> None:
 
 
 def test_every_question_names_who_asked(chat: Chat, bob: Person) -> None:
-    asked = question(chat, "And by night?", parent=chat.messages.filter(role="model").last())
-    asked.author = bob
-    asked.save(update_fields=["author"])
+    question(chat, "And by night?", parent=chat.messages.filter(role="model").last(), author=bob)
     html = text(of(chat.owner).get(reverse("chat", args=[chat.pk])))
     assert ">alice</span> ·" in html and ">bob</span> ·" in html
 

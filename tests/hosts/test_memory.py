@@ -143,7 +143,7 @@ async def test_an_allocation_that_fails_while_a_model_loads_takes_the_next_preci
     small, halved = models["llama"], models["halved"]
     await asyncio.gather(*(answer(call_of(small, f"{n}", max_tokens=4)) for n in range(8)))  # threads are there
     now = psutil.Process(pid).memory_info().vms
-    resource.prlimit(pid, resource.RLIMIT_AS, (now + 155 * 2**20, resource.RLIM_INFINITY))
+    resource.prlimit(pid, resource.RLIMIT_AS, (now + 166 * 2**20, resource.RLIM_INFINITY))
     found = await answer(call_of(halved, "Hello", max_tokens=4, temperature=0))
     assert found.steps == [
         f"Loading {halved}", f"Out of memory: {halved} is loaded in bfloat16", f"Loading {halved}",

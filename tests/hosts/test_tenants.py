@@ -102,8 +102,9 @@ async def test_whoever_waits_is_told_at_once_for_what(tmp_path: Path, models: li
     loader.gate.clear()
     visits = [Visit(tenants, a)]
     await loader.begun.wait()
-    visits += [Visit(tenants, model) for model in (a, b, c)]
-    await until(lambda: all(visit.said for visit in visits))
+    for model in (a, b, c):  # each stands in line before the next comes
+        visits.append(Visit(tenants, model))
+        await until(lambda: bool(visits[-1].said))
     loader.gate.set()
     await until(lambda: all(visit.held for visit in visits))
     said = [visit.said for visit in visits]
