@@ -8,7 +8,6 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
 from django.db import transaction
@@ -18,11 +17,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from chat.access import run_message_for
 from chat.rendering import render as render_markdown
+from chat.sharing import share_with
 from chat.views import index
 from retrieval import adding, claims, files
 from retrieval.access import collection_to_rule, document_for, document_to_change, documents_of, shelves_of
-from retrieval.models import Chunk, Collection, CollectionShare, Document
-from workspace.accounts.models import Person
+from retrieval.models import Chunk, Collection, Document
 from workspace.accounts.rights import may_chat, person_of
 from workspace.types import sha256
 
@@ -93,23 +92,13 @@ def change_collection(request: HttpRequest, id: UUID) -> HttpResponse:
             collection.delete()
             messages.success(request, f"{collection.name} is deleted, with its documents.")
         elif wanted := " ".join(request.POST.get("share", "").split()):
-            _share(request, collection, wanted)
+            share_with(request, collection.shares, wanted)
         elif gone := request.POST.get("unshare", ""):
             collection.shares.filter(pk=gone if gone.isascii() and gone.isdigit() else "0").delete()
         elif name := _name(request):
             collection.name = name
             collection.save(update_fields=["name"])
     return redirect("documents")
-
-
-def _share(request: HttpRequest, collection: Collection, name: str) -> None:
-    others = Person.objects.filter(is_active=True).exclude(collections=collection)
-    if person := others.filter(username__iexact=name).first():
-        CollectionShare.objects.get_or_create(collection=collection, person=person)
-    elif group := Group.objects.filter(name__iexact=name).first():
-        CollectionShare.objects.get_or_create(collection=collection, group=group)
-    else:
-        messages.error(request, f"Nobody here is named “{name}”. Name a person, or a group.")
 
 
 def _name(request: HttpRequest) -> str:

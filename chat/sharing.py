@@ -5,8 +5,10 @@ Whoever gains or loses by it is told, so that an open page follows at once.
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import Group
 from django.db import transaction
@@ -19,6 +21,7 @@ from django.views.decorators.http import require_http_methods
 from chat import access
 from chat.models import Chat, ChatShare
 from workspace.accounts.models import Person
+from workspace.accounts.rights import person_of
 from workspace.accounts.sessions import tell_changed
 from workspace.audit.log import record
 from workspace.audit.models import Action
@@ -36,8 +39,7 @@ class ShareRefused(Exception):
 @require_http_methods(["GET", "HEAD", "POST"])
 def share(request: HttpRequest, id: UUID) -> HttpResponse:
     """What the dialog shows. POST gives somebody, by ``name`` or as a ``share`` that is there, ``rights``."""
-    person = request.user
-    assert isinstance(person, Person)
+    person = person_of(request)
     chat = access.chat_to_rule(person, id)
     refused = ""
     if request.method == "POST":
@@ -86,6 +88,17 @@ def _change(chat: Chat, by: Person, share: str, name: str, rights: str) -> None:
             people = _people_of(one)
             record(Action.SHARED, about=chat, name="", words=f"With {one.person or one.group}, to {rights}.")
         tell_changed(people)
+
+
+def share_with(request: HttpRequest, shares: Any, name: str) -> None:
+    """One more row of ``shares``, which are of something that whoever asks owns, with the person or group of that name;
+    they are told where there is none."""
+    if person := _people(person_of(request)).filter(username__iexact=name).first():
+        shares.get_or_create(person=person)
+    elif group := Group.objects.filter(name__iexact=name).first():
+        shares.get_or_create(group=group)
+    else:
+        messages.error(request, f"Nobody here is named “{name}”. Name a person, or a group.")
 
 
 def _named(chat: Chat, name: str) -> ChatShare:

@@ -6,16 +6,15 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import Group
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from workspace.accounts.models import Person
+from chat.sharing import share_with
 from workspace.accounts.rights import person_of
 from workspace.measurement.access import measurement_to_rule, suite_to_rule
-from workspace.measurement.models import Measurement, Suite, SuiteShare
+from workspace.measurement.models import Measurement, Suite
 
 GOING = (Measurement.State.QUEUED, Measurement.State.RUNNING)
 
@@ -29,7 +28,7 @@ def change(request: HttpRequest, id: UUID) -> HttpResponse:
         if request.POST.get("delete"):
             _delete(request, suite)
         elif wanted := _words(request, "share"):
-            _share(request, suite, wanted)
+            share_with(request, suite.shares, wanted)
         elif gone := request.POST.get("unshare", ""):
             suite.shares.filter(pk=gone if gone.isascii() and gone.isdigit() else "0").delete()
         elif name := _words(request, "name")[:120]:
@@ -62,16 +61,6 @@ def _delete(request: HttpRequest, suite: Suite) -> None:
     if collection and not Suite.objects.filter(collection=collection).exists():
         collection.delete()
     messages.success(request, f"{suite.name} is deleted, with its reports.")
-
-
-def _share(request: HttpRequest, suite: Suite, name: str) -> None:
-    others = Person.objects.filter(is_active=True).exclude(pk=suite.owner_id)
-    if person := others.filter(username__iexact=name).first():
-        SuiteShare.objects.get_or_create(suite=suite, person=person)
-    elif group := Group.objects.filter(name__iexact=name).first():
-        SuiteShare.objects.get_or_create(suite=suite, group=group)
-    else:
-        messages.error(request, f"Nobody here is named “{name}”. Name a person, or a group.")
 
 
 def _words(request: HttpRequest, name: str) -> str:
