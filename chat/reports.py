@@ -21,7 +21,7 @@ from workspace.accounts.rights import person_of
 from workspace.measurement import agreement, drift, exports, judging, plots, preferences, progress, verdicts
 from workspace.measurement.access import measurement_for, measurements_of
 from workspace.measurement.metrics import Cell
-from workspace.measurement.models import Item, Measurement, Outcome
+from workspace.measurement.models import GOING, Item, Measurement, Outcome
 from workspace.measurement.report import EVERY_FORMULA, Report, report
 
 FEW = 6  # items where models differ that are shown at once
@@ -62,7 +62,7 @@ def _going(measurement: Measurement) -> dict[str, Any]:
     return {
         "parts": progress.progress(measurement),
         "indexing": progress.indexing(measurement),
-        "is_live": measurement.state in (Measurement.State.QUEUED, Measurement.State.RUNNING),
+        "is_live": measurement.state in GOING,
     }
 
 

@@ -14,9 +14,7 @@ from django.views.decorators.http import require_POST
 from chat.sharing import share_with
 from workspace.accounts.rights import person_of
 from workspace.measurement.access import measurement_to_rule, suite_to_rule
-from workspace.measurement.models import Measurement, Suite
-
-GOING = (Measurement.State.QUEUED, Measurement.State.RUNNING)
+from workspace.measurement.models import GOING, Suite
 
 
 @login_required

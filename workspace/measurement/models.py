@@ -147,6 +147,9 @@ class Measurement(models.Model):
         ordering = ["-created"]
 
 
+GOING = (Measurement.State.QUEUED, Measurement.State.RUNNING)  # somebody is at it, or will be
+
+
 class Gathered(models.Model):
     """The passages of one item, looked up once and given to every lane."""
 

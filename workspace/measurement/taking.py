@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from workspace.hub import PROCESS
 from workspace.measurement.metrics import Cell
-from workspace.measurement.models import Measurement
+from workspace.measurement.models import GOING, Measurement
 from workspace.writes import writer
 
 State = Measurement.State
@@ -48,7 +48,7 @@ def finish(id: UUID) -> None:
 
 
 def pause(measurement: Measurement, why: str = "Somebody paused it.") -> None:
-    Measurement.objects.filter(pk=measurement.pk, state__in=[State.QUEUED, State.RUNNING]).update(
+    Measurement.objects.filter(pk=measurement.pk, state__in=GOING).update(
         state=State.PAUSED, why=why[:300], worker="", heartbeat=None
     )
 
