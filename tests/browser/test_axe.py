@@ -104,10 +104,14 @@ def wrong(page: Page, where: str = "") -> list[str]:
 
 
 def wrong_anywhere(page: Page, where: str) -> list[str]:
-    """The same on a wide screen and on a phone, where nothing may stand beside the page either."""
+    """The same on a wide screen and on a phone, where nothing may stand beside the page either.
+
+    Each is as high as its page: what the bars cover of a longer one is a matter of where it is scrolled to."""
     found = []
     for width, height in SIZES:
         page.set_viewport_size({"width": width, "height": height})
+        high = page.evaluate("document.documentElement.scrollHeight")
+        page.set_viewport_size({"width": width, "height": high})
         if (over := page.evaluate("document.documentElement.scrollWidth - innerWidth")) > 0:
             found.append(f"{where} {width} wide: {over} pixels stand out at the side")
         found += wrong(page, f"{where} {width}")
