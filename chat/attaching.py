@@ -6,34 +6,29 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
+from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest, JsonResponse
 from django.urls import reverse
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from chat.models import Message
+from chat.uploads import refuse, takes_a_file
 from retrieval import adding
 from retrieval.access import document_for, documents_of
 from retrieval.models import Document
 from workspace.accounts.models import Person
-from workspace.accounts.rights import may_chat, person_of
+from workspace.accounts.rights import person_of
 
 SEARCHABLE = (Document.State.LEXICAL, Document.State.READY)
 
 
-@login_required
-@require_POST
-def attach(request: HttpRequest) -> JsonResponse:
+@takes_a_file
+def attach(request: HttpRequest, file: UploadedFile) -> JsonResponse:
     """A file becomes a document of the person's, which the next question names."""
-    person = person_of(request)
-    file = request.FILES.get("file")
-    if not may_chat(person):
-        return _refuse("Your role may read chats, not write in them.", "Ask the owner for the role of member.", 403)
-    if file is None:
-        return _refuse("No file came.", "Choose one.")
     try:
-        document = adding.attach(person, file)
+        document = adding.attach(person_of(request), file)
     except adding.NotTaken as refused:
-        return _refuse(str(refused), "")
+        return refuse(str(refused), "")
     return JsonResponse(_told(document))
 
 
@@ -60,7 +55,3 @@ def _told(document: Document) -> dict[str, Any]:
         "searchable": document.state in SEARCHABLE,
         "failed": f"{failure.get('cause', '')} {failure.get('action', '')}".strip() if failure else "",
     }
-
-
-def _refuse(cause: str, action: str, status: int = 400) -> JsonResponse:
-    return JsonResponse({"cause": cause, "action": action}, status=status)

@@ -18,11 +18,13 @@ from workspace.router.models import PromptTemplate, Run
 from workspace.router.personas import offered_to
 from workspace.router.states import LIVE
 
+READS_ONLY = "Your role may read chats, not write in them.", "Ask the owner for the role of member."
+
 
 def author(person_id: UUID) -> Person:
     person = person_now(person_id)
     if not may_chat(person):
-        raise Refused("viewer", "Your role may read chats, not write in them.", "Ask the owner for the role of member.")
+        raise Refused("viewer", *READS_ONLY)
     return person
 
 

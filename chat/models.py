@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from workspace.accounts.models import Share
 from workspace.ids import new_id
 from workspace.wire import LANE_LETTERS
 
@@ -41,29 +42,19 @@ class Chat(models.Model):
         return self.title or "New chat"
 
 
-class ChatShare(models.Model):
+class ChatShare(Share):
     """A chat shown to somebody besides its owner: to one person, or to everybody in a group."""
 
     chat = models.ForeignKey(Chat, on_delete=models.CASCADE, related_name="shares")
-    person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+")
-    group = models.ForeignKey("auth.Group", null=True, on_delete=models.CASCADE, related_name="+")
     may_write = models.BooleanField(default=False)
     by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
-    created = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["chat", "person"], name="one_share_a_person"),
             models.UniqueConstraint(fields=["chat", "group"], name="one_share_a_group"),
-            models.CheckConstraint(
-                condition=models.Q(person__isnull=False, group__isnull=True)
-                | models.Q(person__isnull=True, group__isnull=False),
-                name="share_is_with_one",
-            ),
+            models.CheckConstraint(condition=Share.WITH_ONE, name="share_is_with_one"),
         ]
-
-    def __str__(self) -> str:
-        return str(self.person or self.group)
 
 
 class Imported(models.Model):

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from chat import access, record, sharing, steps, windows
 from chat.attaching import kept_in
+from chat.authority import READS_ONLY
 from chat.live import announce_moved
 from chat.models import Chat, Message
 from chat.thread import Shown
@@ -283,5 +284,5 @@ def _facts(one: Shown) -> list[tuple[str, Any]]:
 def _why_not(person: Person, one: Chat | None) -> str:
     """Why a person can't write here, for the composer."""
     if not may_chat(person):
-        return "Your role may read chats, not write in them"
+        return READS_ONLY[0].removesuffix(".")
     return f"{one.owner} shares this chat with you for reading" if one else ""

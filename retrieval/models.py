@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from workspace.accounts.models import Share
 from workspace.ids import new_id
 
 
@@ -41,27 +42,17 @@ class Collection(models.Model):
         return self.name
 
 
-class CollectionShare(models.Model):
+class CollectionShare(Share):
     """A collection that others may ask about and read: one person, or everybody in a group."""
 
     collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="shares")
-    person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+")
-    group = models.ForeignKey("auth.Group", null=True, on_delete=models.CASCADE, related_name="+")
-    created = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["collection", "person"], name="one_collection_share_a_person"),
             models.UniqueConstraint(fields=["collection", "group"], name="one_collection_share_a_group"),
-            models.CheckConstraint(
-                condition=models.Q(person__isnull=False, group__isnull=True)
-                | models.Q(person__isnull=True, group__isnull=False),
-                name="collection_share_is_with_one",
-            ),
+            models.CheckConstraint(condition=Share.WITH_ONE, name="collection_share_is_with_one"),
         ]
-
-    def __str__(self) -> str:
-        return str(self.person or self.group)
 
 
 class Document(models.Model):

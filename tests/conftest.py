@@ -19,6 +19,7 @@ from django.db.models.signals import post_migrate
 from django.test import TransactionTestCase
 
 from tests import emptying
+from tests.upstream import Upstream
 from workspace.accounts.models import Person, Role
 from workspace.router import frozen
 
@@ -37,6 +38,19 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
     post_migrate.disconnect(sender=apps.get_app_config("audit"), dispatch_uid=guard.NAME)
     with django_db_blocker.unblock():
         guard.lift()
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[Upstream]:
+    """A scripted provider, for tests that serve the whole product."""
+    with Upstream() as upstream:
+        yield upstream
+
+
+@pytest.fixture(scope="session")
+def keys() -> list[str]:
+    """The session keys of people who no test has been yet."""
+    return []
 
 
 @pytest.fixture

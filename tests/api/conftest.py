@@ -16,20 +16,9 @@ from workspace.api import bearer, tokens
 from workspace.api.handler import ApiHandler
 
 
-@pytest.fixture(scope="session")
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as upstream:
-        yield upstream
-
-
 @pytest.fixture(autouse=True)
 def shut_gate(upstream: Upstream) -> None:
     upstream.shut()
-
-
-@pytest.fixture(scope="session")
-def keys() -> list[str]:
-    return []
 
 
 @pytest.fixture(scope="session")

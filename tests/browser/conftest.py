@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +18,6 @@ expect.set_options(timeout=15_000)  # milliseconds: a busy machine is no fault o
 BOASTS = ("boast-quick-heron", "boast-slow-badger")  # models that say who they are, and those of another test
 FAILING = ("boast-tall-crane", "boast-broken-otter")
 PEOPLE = 80  # each test takes the next one, so no test sees the chats of another
-
-
-@pytest.fixture(scope="session")
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as upstream:
-        yield upstream
-
-
-@pytest.fixture(scope="session")
-def keys() -> list[str]:
-    return []
 
 
 @pytest.fixture(scope="session")
@@ -52,12 +42,12 @@ def shut_gate(upstream: Upstream) -> None:
     upstream.shut()
 
 
-@pytest.fixture
-def context(browser: Browser, served: Served, keys: list[str]) -> Iterator[BrowserContext]:
-    """Somebody new, signed in. A script error or a breach of the page's policy fails the test."""
+@contextmanager
+def signed_in(browser: Browser, served: Served, key: str) -> Iterator[BrowserContext]:
+    """A script error or a breach of the page's policy fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     context.set_default_timeout(15_000)
-    cookie: Any = {"name": "sessionid", "value": keys.pop(), "url": served.url}
+    cookie: Any = {"name": "sessionid", "value": key, "url": served.url}
     context.add_cookies([cookie])
     problems: list[str] = []
     context.on("weberror", lambda error: problems.append(str(error.error)))
@@ -70,10 +60,26 @@ def context(browser: Browser, served: Served, keys: list[str]) -> Iterator[Brows
 
 
 @pytest.fixture
+def context(browser: Browser, served: Served, keys: list[str]) -> Iterator[BrowserContext]:
+    """Somebody new, signed in."""
+    with signed_in(browser, served, keys.pop()) as context:
+        yield context
+
+
+@pytest.fixture
 def page(context: BrowserContext, served: Served) -> Page:
     page = context.new_page()
     page.goto(served.url)
     return page
+
+
+@pytest.fixture
+def guest(browser: Browser, served: Served, keys: list[str]) -> Iterator[Page]:
+    """Somebody else, in a browser of their own."""
+    with signed_in(browser, served, keys.pop()) as context:
+        page = context.new_page()
+        page.goto(served.url)
+        yield page
 
 
 @pytest.fixture

@@ -79,17 +79,6 @@ class Wire:
 
 
 @pytest.fixture
-def guest(browser: Browser, served: Served, keys: list[str]) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(15_000)
-    context.add_cookies([{"name": "sessionid", "value": keys.pop(), "url": served.url}])
-    page = context.new_page()
-    page.goto(served.url)
-    yield page
-    context.close()
-
-
-@pytest.fixture
 def owner(browser: Browser, served: Served) -> Iterator[Page]:
     made = subprocess.run(
         [sys.executable, "manage.py", "sign_in_link"],

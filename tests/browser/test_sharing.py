@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.browser.reader import answers, ask, composer, expect_state, questions
-from tests.serving import Served
 from tests.upstream import WORDS, Upstream
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(120)]
-
-
-@pytest.fixture
-def guest(browser: Browser, served: Served, keys: list[str]) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(15_000)
-    context.add_cookies([{"name": "sessionid", "value": keys.pop(), "url": served.url}])
-    page = context.new_page()
-    page.goto(served.url)
-    yield page
-    context.close()
 
 
 def share(page: Page, guest: Page, rights: str) -> None:

@@ -10,21 +10,10 @@ from tests.serving import Served
 from tests.upstream import Upstream
 
 
-@pytest.fixture(scope="session")
-def upstream() -> Iterator[Upstream]:
-    with Upstream() as upstream:
-        yield upstream
-
-
 @pytest.fixture(autouse=True)
 def shut_gate(upstream: Upstream) -> None:
     """Words that another test released are not for this one."""
     upstream.shut()
-
-
-@pytest.fixture(scope="session")
-def keys() -> list[str]:
-    return []
 
 
 @pytest.fixture(scope="session")

@@ -105,6 +105,22 @@ class Invitation(models.Model):
         return ""
 
 
+class Share(models.Model):
+    """Something that is open to more than its owner: to one person, or to everybody in a group."""
+
+    WITH_ONE = models.Q(person__isnull=False, group__isnull=True) | models.Q(person__isnull=True, group__isnull=False)
+
+    person = models.ForeignKey(Person, null=True, on_delete=models.CASCADE, related_name="+")
+    group = models.ForeignKey(auth.Group, null=True, on_delete=models.CASCADE, related_name="+")
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return str(self.person or self.group)
+
+
 class IdentityProvider(models.Model):
     """An OpenID Connect server that people may sign in with. The row is allauth's ``SocialApp`` with typed columns
     and a secret that is encrypted: ``adapters.py`` hands it to allauth as one."""

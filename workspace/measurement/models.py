@@ -6,6 +6,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.db import models
 
+from workspace.accounts.models import Share
 from workspace.ids import new_id
 from workspace.measurement.metrics import Cell
 
@@ -28,27 +29,17 @@ class Suite(models.Model):
         return self.name
 
 
-class SuiteShare(models.Model):
+class SuiteShare(Share):
     """A suite that others may measure, and read the reports of: one person, or everybody in a group."""
 
     suite = models.ForeignKey(Suite, on_delete=models.CASCADE, related_name="shares")
-    person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.CASCADE, related_name="+")
-    group = models.ForeignKey("auth.Group", null=True, on_delete=models.CASCADE, related_name="+")
-    created = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["suite", "person"], name="one_suite_share_a_person"),
             models.UniqueConstraint(fields=["suite", "group"], name="one_suite_share_a_group"),
-            models.CheckConstraint(
-                condition=models.Q(person__isnull=False, group__isnull=True)
-                | models.Q(person__isnull=True, group__isnull=False),
-                name="suite_share_is_with_one",
-            ),
+            models.CheckConstraint(condition=Share.WITH_ONE, name="suite_share_is_with_one"),
         ]
-
-    def __str__(self) -> str:
-        return str(self.person or self.group)
 
 
 class Item(models.Model):
