@@ -39,6 +39,7 @@ class Index:
 def index(monkeypatch: pytest.MonkeyPatch) -> Index:
     index = Index()
     monkeypatch.setattr(link, "collections", lambda: list(index.held))
+    monkeypatch.setattr(link, "half_renewed", list)
     monkeypatch.setattr(link, "ids_of", lambda id: index.held.get(id, {}))
     monkeypatch.setattr(link, "delete_ids", index.delete_ids)
     monkeypatch.setattr(link, "drop", index.drop)

@@ -74,6 +74,6 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(told, default=str))
             return
         for one in found:
-            done = "removed" if one in mended else "to be read again" if repair else "found"
+            done = "mended" if one in mended else "to be read again" if repair else "found"
             self.stdout.write(f"{one.count} {one.kind}: {one.what} ({done})")
         self.stdout.write("All agree." if not found else f"{len(found)} differences, {len(mended)} mended.")
