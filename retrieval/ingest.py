@@ -61,6 +61,8 @@ def ingest(document: Document, *, seconds: float = math.inf) -> None:
         return
     while not write_vectors(document, seconds):  # the model was changed meanwhile
         pass
+    if Document.objects.filter(pk=document.pk, state=Document.State.QUEUED).exists():  # meanwhile: it is cut anew
+        raise NotDone
     told = document.failure or {}
     keep(document, state=Document.State.READY, failure=None if told.get("code") == NO_VECTORS else document.failure)
 

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from retrieval import access, claims, guide, ingest, leaning, lexical, tasks
 from retrieval.chunks import estimate
-from retrieval.models import Chunk, Collection, Document, Posting, Residue
+from retrieval.models import Chunk, Collection, Document, Posting, Residue, SearchSettings
 from workspace.accounts.models import Person
 from workspace.hosts import link
 
@@ -222,6 +222,30 @@ def test_a_long_document_stands_in_line_again_behind_a_short_one(
     document.refresh_from_db()
     ingest.ingest(document)
     assert index.rows == in_turns, "in turns or at once, the vectors are the same"
+
+
+def test_a_document_that_is_to_be_cut_anew_while_it_is_embedded_is_cut_anew(
+    document: Document, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line: list[str] = [str(document.pk)]
+    monkeypatch.setattr(tasks.ingest_document, "delay", line.append)
+    upsert, cut = index.upsert, []
+
+    def meanwhile(*args: Any, **said: Any) -> None:
+        if not cut:  # an admin sets shorter passages
+            cut.append(Document.objects.get().passages)
+            SearchSettings.objects.create(chunk_tokens=48, chunk_overlap=0)
+            Document.objects.update(state=State.QUEUED)
+            tasks.ingest_waiting()
+        upsert(*args, **said)
+
+    monkeypatch.setattr(link, "upsert", meanwhile)
+    while line:
+        tasks.ingest_document(line.pop(0))
+    document.refresh_from_db()
+    assert document.passages > cut[0]
+    assert (document.state, document.embedded) == (State.READY, document.passages)
+    assert index.vectors.keys() == {str(chunk.pk) for chunk in document.chunks.all()}
 
 
 def test_the_task_keeps_why_a_document_failed(
