@@ -7,6 +7,8 @@ searched by words as soon as the transaction is done, and by meaning once its ve
 from __future__ import annotations
 
 import contextlib
+import math
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -46,15 +48,21 @@ class Reading:
     size: int
 
 
-def ingest(document: Document) -> None:
-    """Bring a document to READY. Raises HostUnavailable when the hosts don't answer (words are searchable even so), and
-    Lost."""
+class NotDone(Exception):
+    """Something is left to do: called again, it goes on where the last batch was stored."""
+
+
+def ingest(document: Document, *, seconds: float = math.inf) -> None:
+    """Bring a document to READY. Raises HostUnavailable when the hosts don't answer (words are searchable even so),
+    NotDone when it has been embedded for so many seconds, and Lost."""
     if document.coming or document.state not in (Document.State.LEXICAL, Document.State.READY):
         read_words(document)
     if document.state == Document.State.FAILED:
         return
-    while not write_vectors(document):  # the model was changed meanwhile
+    while not write_vectors(document, seconds):  # the model was changed meanwhile
         pass
+    if Document.objects.filter(pk=document.pk, state=Document.State.QUEUED).exists():  # meanwhile: it is cut anew
+        raise NotDone
     told = document.failure or {}
     keep(document, state=Document.State.READY, failure=None if told.get("code") == NO_VECTORS else document.failure)
 
@@ -198,18 +206,25 @@ def _chunk(document: Document, position: int, piece: Cut) -> Chunk:
     )
 
 
-def write_vectors(document: Document) -> bool:
+def write_vectors(document: Document, seconds: float = math.inf) -> bool:
     """Embed every chunk and store it; vectors of chunks that are gone are removed. After a kill it goes on where the
-    last batch was stored. False when another model is searched by now: then all is to be done again."""
+    last batch was stored. False when another model is searched by now: then all is to be done again. Raises
+    NotDone."""
     space = spaces.current()
     if not document.embedded:
         link.delete(space.index(document.collection_id), document=str(document.pk))
+    ends = math.inf
     for done in _stored(document, space, begin=document.embedded):
         step(document, embedded=done)
-    if spaces.current().id == space.id:
-        return True
-    document.embedded = 0
-    return False
+        ends = min(ends, time.monotonic() + seconds)  # from the first batch on: each call stores some
+        if time.monotonic() > ends:
+            break
+    if spaces.current().id != space.id:
+        document.embedded = 0
+        return False
+    if document.embedded < document.passages:
+        raise NotDone
+    return True
 
 
 def write_beside(document: Document, space: Space) -> None:

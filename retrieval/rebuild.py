@@ -84,7 +84,7 @@ def build(model_id: int, *, seconds: float = math.inf) -> bool:
                 return False
             try:
                 _write(document, space)
-            except Lost:  # it was deleted, or a worker has it: then it is looked at again
+            except (Lost, ingest.NotDone):  # deleted, with a worker, or to be cut anew: it is looked at again
                 time.sleep(PAUSE)
             if time.monotonic() > ends:
                 return False

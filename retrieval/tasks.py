@@ -24,7 +24,7 @@ from workspace.hosts import link
 
 logger = logging.getLogger(__name__)
 
-SLICE = 20.0  # seconds that a task of many documents works before it stands in line again, behind what came meanwhile
+SLICE = 20.0  # seconds that a long task works before it stands in line again, behind what came meanwhile
 NIL = str(UUID(int=0))  # before every document
 TAKEN = 10  # seconds until a document that another worker has is looked at again
 SETTLED = 60  # seconds after a deletion: an index is written anew once for many
@@ -70,18 +70,24 @@ def ingest_words(document: Document) -> None:
 
 def _ingest(id: UUID | str) -> None:
     """Read one document, whatever becomes of it. Raises HostUnavailable and Taken."""
-    with claims.claimed(id) as document:
-        if document is None:
-            return
-        try:
-            ingest.ingest(document)
-        except claims.Lost:
-            _sweep(document)
-        except link.HostUnavailable:
-            raise
-        except Exception as error:
-            logger.exception("%s can't be read.", document.name)
-            ingest.fail(document, error)
+    try:
+        with claims.claimed(id) as document:
+            if document:
+                _ingest_claimed(document)
+    except ingest.NotDone:
+        ingest_document.delay(str(id))
+
+
+def _ingest_claimed(document: Document) -> None:
+    try:
+        ingest.ingest(document, seconds=SLICE)
+    except claims.Lost:
+        _sweep(document)
+    except (link.HostUnavailable, ingest.NotDone):
+        raise
+    except Exception as error:
+        logger.exception("%s can't be read.", document.name)
+        ingest.fail(document, error)
 
 
 def _sweep(document: Document) -> None:
@@ -91,8 +97,8 @@ def _sweep(document: Document) -> None:
 
 
 def _ingest_each(task: Any, waiting: QuerySet[Document], after: str) -> str:
-    """One after the other; what another worker has is its. The last one, where the time was over before all were
-    done."""
+    """One after the other; what another worker has is its, and a long one stands in line by itself. The last one, where
+    the time was over before all were done."""
     ends = time.monotonic() + SLICE
     for id in list(waiting.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True)):
         try:

@@ -26,8 +26,8 @@ SETTLED = 600.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """``kind`` is one of missing vectors, stray vectors, stray collection, missing postings, wrong count, missing file,
-    stray file."""
+    """``kind`` is one of missing vectors, stray vectors, stray collection, half renewal, missing postings, wrong count,
+    missing file, stray file."""
 
     kind: str
     what: str
@@ -51,6 +51,8 @@ def repair(difference: Difference) -> bool:
             link.delete_ids(difference.collection, difference.ids)
         case "stray collection":
             link.drop(difference.collection)
+        case "half renewal":
+            link.settle(difference.collection)
         case "stray file":
             Path(difference.what).unlink(missing_ok=True)
         case "missing vectors":
@@ -67,14 +69,19 @@ def repair(difference: Difference) -> bool:
 def _vectors() -> Iterator[Difference]:
     """The searched index against the rows; of an index that is being built only what nobody knows any more."""
     there = link.collections()  # first: what is made after this is in no list of what is there
+    half = link.half_renewed()
     known = {str(one.pk): one for one in Collection.objects.all()}
     space, beside = spaces.current(), spaces.building()
-    wanted = {one.index(id) for one in (space, beside) if one for id in known}
-    for id in there:
+    wanted = {one.index(id): known[id] for one in (space, beside) if one for id in known}
+    for id in dict.fromkeys([*there, *half]):
         if id not in wanted:
             yield Difference("stray collection", f"collection {id} is in the index alone", collection=id)
+        elif id in half:
+            yield Difference("half renewal", wanted[id].name, collection=id)
     for id, collection in known.items():
-        yield from _of_collection(collection, space.index(id), look_for=True)
+        index = space.index(id)
+        moved = index in half and index not in there  # its vectors are there, under another name
+        yield from _of_collection(collection, index, look_for=not moved)
         if beside:
             yield from _of_collection(collection, beside.index(id), look_for=False)
 

@@ -16,4 +16,4 @@ def search(query: str, engine: Engine) -> list[Result]:
         parameters={"q": query, "count": str(RESULTS)},
         headers={"X-Subscription-Token": engine.key},
     )
-    return results((told.get("web") or {}).get("results"), title="title", url="url", text="description")
+    return results(told, "web", "results", title="title", url="url", text="description")

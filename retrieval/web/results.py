@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,8 +51,8 @@ def ask(
     parameters: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
     body: Any = None,
-) -> Any:
-    """The JSON that an engine answers with. Its address is the admin's own, so it may be inside the network."""
+) -> dict[str, Any]:
+    """The JSON object that an engine answers with. Its address is the admin's own, so it may be inside the network."""
     try:
         answer = egress.fetch(
             url,
@@ -68,17 +69,24 @@ def ask(
         if refused.status == 429:
             raise SearchFailed(f"{engine.name} takes no more searches for now.", "Wait, or add another.") from None
         raise SearchFailed(f"{engine.name}: {refused.cause}", refused.action) from None
-    try:
-        return orjson.loads(answer.data)
-    except orjson.JSONDecodeError:
-        raise SearchFailed(f"{engine.name} did not answer with JSON.", "Look at its address in the admin.") from None
+    with contextlib.suppress(orjson.JSONDecodeError):
+        if isinstance(told := orjson.loads(answer.data), dict):
+            return told
+    raise SearchFailed(f"{engine.name} did not answer with a JSON object.", "Look at its address in the admin.")
 
 
-def results(rows: Any, *, title: str, url: str, text: str) -> list[Result]:
+def rows(told: Any, *path: str) -> list[dict[str, Any]]:
+    """The objects of a list inside an answer; none where it has another shape."""
+    for name in path:
+        told = told.get(name) if isinstance(told, dict) else None
+    return [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
+
+
+def results(told: Any, *path: str, title: str, url: str, text: str) -> list[Result]:
     """Rows of an answer as results, by the names of their fields; what has no address is left out."""
     found = []
-    for row in rows if isinstance(rows, list) else []:
-        if isinstance(row, dict) and isinstance(row.get(url), str) and row[url].startswith(("http://", "https://")):
+    for row in rows(told, *path):
+        if isinstance(row.get(url), str) and row[url].startswith(("http://", "https://")):
             found.append(Result(str(row.get(title) or row[url])[:300], row[url], str(row.get(text) or "")))
     return found[:RESULTS]
 

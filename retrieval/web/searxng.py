@@ -11,8 +11,8 @@ NEEDS_KEY = False
 
 def search(query: str, engine: Engine) -> list[Result]:
     told = ask(engine, f"{engine.base_url.rstrip('/')}/search", parameters={"q": query, "format": "json"})
-    found = results(told.get("results"), title="title", url="url", text="content")
-    if not found and (silent := told.get("unresponsive_engines")):
+    found = results(told, "results", title="title", url="url", text="content")
+    if not found and isinstance(silent := told.get("unresponsive_engines"), list) and silent:
         names = ", ".join(str(one[0] if isinstance(one, list) and one else one) for one in silent[:4])
         raise SearchFailed(f"{engine.name} got no answer from {names}.", "Look at its engines, or try again later.")
     return found

@@ -16,4 +16,4 @@ def search(query: str, engine: Engine) -> list[Result]:
         headers={"Authorization": f"Bearer {engine.key}", "Content-Type": "application/json"},
         body={"query": query, "max_results": RESULTS, "search_depth": "basic"},
     )
-    return results(told.get("results"), title="title", url="url", text="content")
+    return results(told, "results", title="title", url="url", text="content")

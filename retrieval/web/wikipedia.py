@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
-from retrieval.web.results import RESULTS, Engine, Result, ask
+from retrieval.web.results import RESULTS, Engine, Result, ask, rows
 
 LABEL = "Wikipedia"
 BASE_URL = "https://en.wikipedia.org"
@@ -17,11 +17,10 @@ def search(query: str, engine: Engine) -> list[Result]:
     base = engine.base_url.rstrip("/")
     asked = {"action": "query", "list": "search", "format": "json", "srlimit": str(RESULTS), "srsearch": query}
     told = ask(engine, f"{base}/w/api.php", parameters=asked)
-    rows = (told.get("query") or {}).get("search") or []
     return [
         Result(str(row["title"]), f"{base}/wiki/{quote(str(row['title']).replace(' ', '_'))}", _plain(row))
-        for row in rows
-        if isinstance(row, dict) and row.get("title")
+        for row in rows(told, "query", "search")
+        if row.get("title")
     ][:RESULTS]
 
 

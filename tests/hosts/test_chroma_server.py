@@ -11,13 +11,19 @@ from pathlib import Path
 
 import httpx
 import pytest
+from channels.db import database_sync_to_async
 from django.conf import LazySettings
 
+from retrieval import ingest, verify
+from retrieval.models import Collection, Document
+from tests.hosts.test_renewal import renew_until
 from tests.serving import free_port
 from workspace.hosts import link
+from workspace.hosts.index_host import Index
 from workspace.hosts.supervisor import Supervisor
 
 A = "33333333-0000-0000-0000-000000000000"
+NOBODYS = "44444444-0000-0000-0000-000000000000"
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -84,3 +90,47 @@ async def test_vectors_live_in_the_server_and_are_seen_by_every_host(
         assert A not in await asyncio.to_thread(link.collections)
     finally:
         await first.stop()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("step", ["copying", "renamed", "exchanged"])
+async def test_what_a_broken_off_renewal_left_in_a_server_is_listed_and_ended(
+    chroma: str, settings: LazySettings, step: str
+) -> None:
+    """As when a server takes over the files of an index host that was killed; and others keep theirs there as well."""
+    settings.CHROMA_URL = chroma
+    index, chunks = Index(chroma), await database_sync_to_async(written)()
+
+    def leave() -> None:
+        for id in (A, NOBODYS):
+            index._upsert(id, {"document": "d", "ids": chunks, "vectors": [[1.0, 0.0]] * len(chunks)})
+            renew_until(step, index, id)
+        index._made("copy-of-another-program")
+        index._made("c-of-another-program")
+
+    def names() -> list[str]:
+        return sorted(one.name for one in index._open().list_collections())
+
+    await asyncio.to_thread(leave)
+    host = Supervisor((link.INDEX_HOST,))
+    await host.start()
+    await host.serving()
+    try:
+        found = await database_sync_to_async(lambda: list(verify.differences()))()
+        told = [(one.kind, one.collection) for one in found]
+        assert sorted(told) == [("half renewal", A), ("stray collection", NOBODYS)]
+        assert all([await database_sync_to_async(verify.repair)(one) for one in found])
+        assert await asyncio.to_thread(names) == [f"c-{A}", "c-of-another-program", "copy-of-another-program"]
+        assert sorted(await asyncio.to_thread(link.ids_of, A)) == sorted(chunks), "wherever they were"
+        assert await database_sync_to_async(lambda: list(verify.differences()))() == []
+    finally:
+        await host.stop()
+
+
+def written() -> list[str]:
+    """The passages of a document whose vectors are said to be there."""
+    shelf = Collection.objects.create(pk=A, name="Travel", built_in=True)
+    document = Document.objects.create(collection=shelf, name="ferry.md", text="It leaves at dawn. " * 90)
+    ingest.write_words(document)
+    Document.objects.update(state="ready", embedded=document.passages)
+    return [str(chunk.pk) for chunk in document.chunks.all()]

@@ -167,22 +167,45 @@ async def test_a_renewal_that_is_begun_in_another_loses_no_vector(
         assert copied == [10] * 16, "one after the other"
 
 
+def renew_until(step: str, index: Index, id: str) -> None:
+    """As far as a kill would let it come."""
+    ids = index._begin_copy(id)
+    index._copy(id, ids[: 5 if step == "copying" else len(ids)])
+    names = {"copying": (), "renamed": ("old",), "exchanged": ("old", "c")}[step]
+    for name, one in zip(names, (index._fresh(id), index._copies[id]), strict=False):
+        one.modify(name=f"{name}-{id}")
+
+
 @pytest.mark.parametrize("step", ["copying", "renamed", "exchanged"])
 async def test_a_kill_in_the_middle_of_a_renewal_loses_no_vector(tmp_path: Path, step: str) -> None:
     """As a host finds it that is started after the kill."""
     index, client = writer(tmp_path)
     async with client:
         await fill(client, A, 20)
-        ids = await asyncio.to_thread(index._begin_copy, A)
-        await asyncio.to_thread(index._copy, A, ids[: 5 if step == "copying" else 20])
-        names = {"copying": (), "renamed": ("old",), "exchanged": ("old", "c")}[step]
-        for name, one in zip(names, (index._fresh(A), index._copies[A]), strict=False):
-            one.modify(name=f"{name}-{A}")
+        await asyncio.to_thread(renew_until, step, index, A)
     index, client = writer(tmp_path)
     async with client:
         assert await counted(client, A) == 20
         assert [one.name for one in index._open().list_collections()] == [f"c-{A}"], "and nothing else is left"
         await client.post(f"/collections/{A}/renew", json={})
+        assert await counted(client, A) == 20
+
+
+async def test_a_renewal_that_goes_on_is_not_called_broken_off(tmp_path: Path) -> None:
+    index, client = writer(tmp_path)
+    async with client:
+        await fill(client, A, 20)
+        await asyncio.to_thread(renew_until, "copying", index, A)
+        answer = await client.post("/collections", json={})
+        assert await answer.json() == {"ids": [A], "half_renewed": [A]}, "it failed and the host lives on"
+        async with index._renewing[A]:
+            answer = await client.post("/collections", json={})
+            assert await answer.json() == {"ids": [A], "half_renewed": []}
+            ending = asyncio.create_task(client.post(f"/collections/{A}/settle", json={}))
+            await client.post("/collections", json={})
+            assert not ending.done()
+        assert (await ending).status == 200
+        assert [one.name for one in index._open().list_collections()] == [f"c-{A}"]
         assert await counted(client, A) == 20
 
 

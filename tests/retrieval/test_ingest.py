@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from retrieval import access, claims, guide, ingest, leaning, lexical, tasks
 from retrieval.chunks import estimate
-from retrieval.models import Chunk, Collection, Document, Posting, Residue
+from retrieval.models import Chunk, Collection, Document, Posting, Residue, SearchSettings
 from workspace.accounts.models import Person
 from workspace.hosts import link
 
@@ -186,6 +186,7 @@ def test_many_documents_stand_in_line_again_after_a_while(
     again: list[str] = []
     monkeypatch.setattr(tasks, "SLICE", -1.0)
     monkeypatch.setattr(tasks.ingest_waiting, "delay", again.append)
+    Document.objects.update(text="Early words.")
     late = Document.objects.create(collection=document.collection, title="Late", name="late.md", text="Late words.")
     tasks.ingest_waiting()
     assert again == [str(document.pk)]
@@ -197,6 +198,54 @@ def test_many_documents_stand_in_line_again_after_a_while(
     document.refresh_from_db()
     assert (late.state, document.state) == (State.READY, State.QUEUED), "what stands before it had its turn"
     assert len(again) == 1
+
+
+def test_a_long_document_stands_in_line_again_behind_a_short_one(
+    document: Document, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line: list[str] = []
+    monkeypatch.setattr(tasks, "SLICE", 0.0)
+    monkeypatch.setattr(tasks.ingest_document, "delay", line.append)
+    late = Document.objects.create(collection=document.collection, title="Late", name="late.md", text="Late words.")
+    line += [str(document.pk), str(late.pk)]
+    turns = []
+    while line:
+        tasks.ingest_document(turn := line.pop(0))
+        turns.append(turn)
+        waiting = Document.objects.get(pk=turn)
+        assert waiting.claimed is None and claims.goes_on(waiting) == (waiting.state == State.LEXICAL)
+    document.refresh_from_db()
+    assert turns[:2] == [str(document.pk), str(late.pk)] and len(turns) > 3
+    assert (document.state, document.embedded) == (State.READY, document.passages)
+    in_turns = dict(index.rows)
+    Document.objects.update(state=State.LEXICAL, embedded=0)
+    document.refresh_from_db()
+    ingest.ingest(document)
+    assert index.rows == in_turns, "in turns or at once, the vectors are the same"
+
+
+def test_a_document_that_is_to_be_cut_anew_while_it_is_embedded_is_cut_anew(
+    document: Document, index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line: list[str] = [str(document.pk)]
+    monkeypatch.setattr(tasks.ingest_document, "delay", line.append)
+    upsert, cut = index.upsert, []
+
+    def meanwhile(*args: Any, **said: Any) -> None:
+        if not cut:  # an admin sets shorter passages
+            cut.append(Document.objects.get().passages)
+            SearchSettings.objects.create(chunk_tokens=48, chunk_overlap=0)
+            Document.objects.update(state=State.QUEUED)
+            tasks.ingest_waiting()
+        upsert(*args, **said)
+
+    monkeypatch.setattr(link, "upsert", meanwhile)
+    while line:
+        tasks.ingest_document(line.pop(0))
+    document.refresh_from_db()
+    assert document.passages > cut[0]
+    assert (document.state, document.embedded) == (State.READY, document.passages)
+    assert index.vectors.keys() == {str(chunk.pk) for chunk in document.chunks.all()}
 
 
 def test_the_task_keeps_why_a_document_failed(

@@ -58,6 +58,7 @@ def index(monkeypatch: pytest.MonkeyPatch) -> Index:
         monkeypatch.setattr(link, name, getattr(made, name))
     monkeypatch.setattr(link, "embedding_model", lambda model: {"window": 512, "dimensions": 2})
     monkeypatch.setattr(link, "collections", lambda: list(made.held))
+    monkeypatch.setattr(link, "half_renewed", list)
     monkeypatch.setattr(link, "ids_of", lambda id: made.held.get(id, {}))
     for task in (tasks.forget_index, tasks.forget_document):
         monkeypatch.setattr(task, "delay", task)

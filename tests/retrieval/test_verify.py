@@ -39,6 +39,7 @@ class Index:
 def index(monkeypatch: pytest.MonkeyPatch) -> Index:
     index = Index()
     monkeypatch.setattr(link, "collections", lambda: list(index.held))
+    monkeypatch.setattr(link, "half_renewed", list)
     monkeypatch.setattr(link, "ids_of", lambda id: index.held.get(id, {}))
     monkeypatch.setattr(link, "delete_ids", index.delete_ids)
     monkeypatch.setattr(link, "drop", index.drop)
@@ -140,3 +141,8 @@ def test_the_command_lists_repairs_and_ends_with_what_is_left(
     assert "1 differences, 1 mended." in out.getvalue() and asked == ["requeue"]
     call_command("verify_index", stdout=out)
     assert "All agree." in out.getvalue()
+
+    files.path_of(document.digest).unlink()
+    with pytest.raises(SystemExit):
+        call_command("verify_index", "--repair", stdout=out)
+    assert "1 missing file: Ferry (its text is searched still; add the file again)" in out.getvalue()

@@ -240,9 +240,10 @@ def test_passages_are_ranked_by_meaning_too(web: Web, alice: Person, monkeypatch
     [
         (403, "formats: [html, json]"),
         (429, "takes no more searches"),
-        ("<html>", "did not answer with JSON"),
+        ("<html>", "did not answer with a JSON object"),
         ({"results": [], "unresponsive_engines": [["brave", "timeout"]]}, "got no answer from brave"),
         ({"results": "none"}, "found no page"),
+        ('["none"]', "did not answer with a JSON object"),
     ],
 )
 def test_an_engine_that_refuses_says_what_to_do(web: Web, alice: Person, answer: Any, said: str) -> None:
@@ -272,6 +273,23 @@ def test_each_engine_is_asked_in_its_documented_shape(
     asked, headers, body = web.asked[-1]
     assert "boiling" in asked + body.decode()
     assert ("s3cret" in headers.get("x-subscription-token", "") + headers.get("authorization", "")) is key
+
+
+@pytest.mark.parametrize("kind", engines.KINDS)
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {}, {"results": 7, "web": 7, "query": 7}, {"web": {"results": ["U"]}, "query": {"search": 7}, "results": ["U"]},
+        {"web": ["U"], "query": ["U"], "results": None, "unresponsive_engines": 7},
+    ],
+)  # fmt: skip
+def test_an_answer_in_another_shape_is_one_without_results(web: Web, kind: str, answer: dict[str, Any]) -> None:
+    for path in ("/res/v1/web/search", "/search", "/w/api.php"):
+        web.pages[path] = answer
+    SearchEngine.objects.all().delete()
+    SearchEngine.objects.create(name=kind, kind=kind, base_url=web.url, encrypted_key=engines.sealed("s3cret"))
+    found, [told] = engines.search("boiling", 10.0)
+    assert (found, told["results"]) == ([], 0)
 
 
 def test_pages_are_their_readers_own(web: Web, alice: Person, bob: Person) -> None:

@@ -18,7 +18,7 @@ def test_the_worker_takes_up_what_an_earlier_server_left(monkeypatch: pytest.Mon
     done = threading.Event()
     seen: list[object] = []
 
-    def take(document: Document) -> None:
+    def take(document: Document, **_: object) -> None:
         seen.append(document.pk)
         done.set()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import subprocess
 import sys
 import threading
@@ -34,6 +35,8 @@ from workspace.hosts.child import answering, serve
 
 READERS = 4  # threads that search: Chroma searches without Python's lock
 COPIED = 500  # vectors at a time: what is written meanwhile waits for so many
+# A collection, its copy while it is written anew, and what it was before; a Chroma server may hold others' as well.
+_OURS = re.compile(r"(c|copy|old)-([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?:\.\d+)?)")
 
 
 class Index:
@@ -55,6 +58,7 @@ class Index:
         app.router.add_post("/collections", answering(self._list))
         app.router.add_post("/query", answering(self._query))
         app.router.add_post("/collections/{id}/renew", answering(self._renew))
+        app.router.add_post("/collections/{id}/settle", answering(self._settle))
         for name in ("upsert", "delete", "count", "ids", "drop"):
             app.router.add_post(f"/collections/{{id}}/{name}", answering(self._handler(getattr(self, f"_{name}"))))
         return app
@@ -69,10 +73,12 @@ class Index:
         return handle
 
     async def _list(self, request: web.Request) -> web.Response:
-        """The ids of all collections that hold or held a vector."""
+        """The ids of all collections that hold or held a vector, and of those whose renewal was broken off."""
         loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._thread, lambda: [one.name for one in self._open().list_collections()])
-        return web.json_response({"ids": [name.removeprefix("c-") for name in found if name.startswith("c-")]})
+        busy = {id for id, lock in self._renewing.items() if lock.locked()}
+        found = await loop.run_in_executor(self._thread, lambda: _ours(self._open()))
+        half = {id for kind, id in found if kind != "c"} - busy
+        return web.json_response({"ids": [id for kind, id in found if kind == "c"], "half_renewed": sorted(half)})
 
     async def _health(self, request: web.Request) -> web.Response:
         return web.json_response({"state": "ready"})
@@ -86,7 +92,8 @@ class Index:
         quiet = Settings(anonymized_telemetry=False)
         if not _is_remote(self._place):
             client = chromadb.PersistentClient(self._place, settings=quiet)
-            _settle(client)
+            for id in {id for kind, id in _ours(client) if kind != "c"}:
+                _settle(client, id)
             return client
         url = urlsplit(self._place)
         return chromadb.HttpClient(
@@ -162,6 +169,13 @@ class Index:
             await loop.run_in_executor(self._thread, self._exchange, id)
         return web.json_response({"count": len(ids)})
 
+    async def _settle(self, request: web.Request) -> web.Response:
+        """End what a renewal that was broken off left; one that goes on is waited for."""
+        id, loop = request.match_info["id"], asyncio.get_running_loop()
+        async with self._renewing[id]:
+            await loop.run_in_executor(self._thread, lambda: _settle(self._open(), id))
+        return web.json_response({})
+
     def _begin_copy(self, id: str) -> list[str]:
         """The ids to copy. A copy that was begun before and not ended is begun again."""
         self._drop_copy(id)
@@ -173,8 +187,14 @@ class Index:
 
     def _drop_copy(self, id: str) -> None:
         self._copies.pop(id, None)
+        self._delete_collection(f"copy-{id}")
+
+    def _delete_collection(self, name: str) -> bool:
+        """Whether there was one."""
         with contextlib.suppress(NotFoundError, ValueError):
-            self._open().delete_collection(f"copy-{id}")
+            self._open().delete_collection(name)
+            return True
+        return False
 
     def _copy(self, id: str, ids: list[str]) -> None:
         if (old := self._fresh(id)) and (copy := self._copies.get(id)):
@@ -212,9 +232,9 @@ class Index:
 
     def _drop(self, id: str, body: dict[str, Any]) -> dict[str, Any]:
         self._drop_copy(id)
-        if self._fresh(id):
-            self._handles.pop(id, None)
-            self._open().delete_collection(f"c-{id}")
+        self._handles.pop(id, None)
+        gone = [name for name in (f"old-{id}", f"c-{id}") if self._delete_collection(name)]
+        if gone:
             self._remove_leftovers()
         return {}
 
@@ -235,18 +255,21 @@ class Index:
         return self._handles.get(id)
 
 
-def _settle(client: ClientAPI) -> None:
+def _ours(client: ClientAPI) -> list[tuple[str, str]]:
+    """Kind and id of each collection that is ours."""
+    found = (_OURS.fullmatch(one.name) for one in client.list_collections())
+    return [(one[1], one[2]) for one in found if one]
+
+
+def _settle(client: ClientAPI, id: str) -> None:
     """What a kill in the middle of a renewal left: an exchange that was begun is ended, for then the copy was whole; a
     copy is dropped else."""
-    names = {one.name for one in client.list_collections()}
-    for id in [name.removeprefix("old-") for name in names if name.startswith("old-")]:
-        if f"c-{id}" not in names:
-            whole = f"copy-{id}" if f"copy-{id}" in names else f"old-{id}"
-            client.get_collection(whole, embedding_function=None).modify(name=f"c-{id}")
-            names.remove(whole)
-    for name in names:
-        if name.startswith(("old-", "copy-")):
-            client.delete_collection(name)
+    there = [kind for kind, of in _ours(client) if of == id]
+    left = [kind for kind in ("copy", "old") if kind in there]
+    if "old" in left and "c" not in there:
+        client.get_collection(f"{left.pop(0)}-{id}", embedding_function=None).modify(name=f"c-{id}")
+    for kind in left:
+        client.delete_collection(f"{kind}-{id}")
 
 
 def _is_remote(place: str) -> bool:

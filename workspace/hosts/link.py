@@ -154,6 +154,16 @@ def collections() -> list[str]:
     return list(_post(INDEX_HOST, "/collections", {})["ids"])
 
 
+def half_renewed() -> list[str]:
+    """Those of which something is left of a renewal that was broken off."""
+    return list(_post(INDEX_HOST, "/collections", {})["half_renewed"])
+
+
+def settle(collection: str) -> None:
+    """End what a renewal that was broken off left: no vector is lost by it."""
+    _post(INDEX_HOST, f"/collections/{collection}/settle", {}, within=RENEWING)
+
+
 def drop(collection: str) -> None:
     """Remove a collection with all its vectors."""
     _post(INDEX_HOST, f"/collections/{collection}/drop", {})

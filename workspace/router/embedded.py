@@ -11,7 +11,7 @@ import numpy as np
 from workspace.router.neighbours import Vectors
 
 PART = 1_024  # texts in one file
-BATCH = 128  # texts in one request
+BATCH = 32  # texts in one request: on a machine that is busy it is answered in time even so
 NUL = "\0"
 
 

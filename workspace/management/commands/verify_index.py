@@ -17,6 +17,8 @@ from workspace.hosts import link
 from workspace.hosts.supervisor import Supervisor
 from workspace.prepare import prepare
 
+_LEFT = {"missing file": "its text is searched still; add the file again"}
+
 
 class Command(BaseCommand):
     help = "Lists where rows, vectors, postings and files differ. Ends with 1 when any is left."
@@ -74,6 +76,6 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(told, default=str))
             return
         for one in found:
-            done = "removed" if one in mended else "to be read again" if repair else "found"
+            done = "mended" if one in mended else _LEFT.get(one.kind, "to be read again") if repair else "found"
             self.stdout.write(f"{one.count} {one.kind}: {one.what} ({done})")
         self.stdout.write("All agree." if not found else f"{len(found)} differences, {len(mended)} mended.")
