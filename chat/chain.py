@@ -1,10 +1,11 @@
-"""Messages as a chain: each link is the digest of its parent's link, its own content, the manifest of its run, and how
-that run ended and what it took.
+"""Messages as a chain: each link is the digest of its parent's link, its own content, whose it is and where it comes
+from, the manifest of its run, and how that run ended and what it took.
 
 Whoever alters a settled message, its run or their order breaks every link below. A chat keeps the sum of its links
 (modulo 2^256: in whatever order they came), so a message that is missing shows too. A chat that is missing as a whole
 does not, nor what was changed together with every link and every sum: for that, note a chat's sum outside this machine.
-Whose a message is stands in no link, as people and personas may go: ``integrity.py`` refuses to change it.
+People, personas and what a message was copied from may go: ``Message.whose`` tells their ids for good. Links of before
+have none, and cover nothing of it; that alone tells the two kinds apart.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Model
 
+from chat import whose
 from chat.fits import Told, misfits
 from chat.models import Chat, Message, Replayed
 from retrieval.models import Collection, CollectionState
@@ -27,6 +29,7 @@ from workspace.router.states import SETTLED
 from workspace.types import Part, canonical, sha256, text_of
 
 _ROOM = 2**256
+NAMED = ("author", "persona", "origin")
 ALTERED = "its link does not fit: it, what its run took, or what is above it was altered"
 
 
@@ -40,9 +43,13 @@ class Fault:
 
 
 def link(message: Message, above: str) -> str:
-    """Covers what was said, by which side, when, on which terms, what made it and what that took."""
+    """Covers what was said, by whom, when, on which terms, copied from what, what made it and what that took. Which
+    version of a persona that was stands in the manifest."""
     manifest = (message.run.manifest or {}).get("digest", "") if message.run else ""
     asked = {"grounding": message.grounding, "reasoning": message.reasoning, "variables": message.variables}
+    if message.whose is not None:
+        names = {"author_name": message.author_name, "persona_name": message.persona_name}
+        asked |= {"whose": message.whose, **names}
     when = _moment(message.created) or ""
     words = [above, str(message.pk), message.role, when, message.digest, canonical(asked).decode(), manifest]
     return sha256("\n".join([*words, _took(message.run)] if message.run else words))
@@ -75,16 +82,24 @@ def above(parent: Message | None) -> str:
     return parent.chain or f"open {parent.pk}"
 
 
+def seal(message: Message, parent: Message | None) -> None:
+    """Give a message that is not in the database yet, or not linked there, its link."""
+    message.whose = whose.told(message, NAMED)
+    if message.run:
+        message.whose |= whose.told(message.run, ["person"])
+    message.chain = link(message, above(parent))
+
+
 def settle(message_id: UUID) -> None:
     """Give a message that has just settled its link, in the transaction that settles it where there is one."""
     message = Message.objects.select_related("parent", "run").get(pk=message_id)
     if not message.settled or message.chain:
         return
-    chain = link(message, above(message.parent))
+    seal(message, message.parent)
     with transaction.atomic():
-        Message.objects.filter(pk=message_id).update(chain=chain)
+        Message.objects.filter(pk=message_id).update(chain=message.chain, whose=message.whose)
         chat = Chat.objects.select_for_update(no_key=True).only("sum").get(pk=message.chat_id)
-        Chat.objects.filter(pk=chat.pk).update(sum=add(chat.sum, chain))
+        Chat.objects.filter(pk=chat.pk).update(sum=add(chat.sum, message.chain))
 
 
 def add(total: str, chain: str) -> str:
@@ -160,9 +175,20 @@ def _faults(chat: Chat, message: Message, parent: Message | None) -> Iterator[Fa
             yield Fault(chat.pk, message.pk, what)
     if not message.settled:
         yield Fault(chat.pk, message.pk, "it was settled, and is told not to be")
+    if message.depth != (parent.depth + 1 if parent else 0):
+        yield Fault(chat.pk, message.pk, "it stands deeper or higher than below what it follows")
+    for name in _other_than_told(message):
+        yield Fault(chat.pk, message.pk, f"its {name} was altered")
     hangs = {above(parent), f"open {parent.pk}" if parent else ""}
     if message.chain not in {link(message, one) for one in hangs}:
         yield Fault(chat.pk, message.pk, ALTERED)
+
+
+def _other_than_told(message: Message) -> Iterator[str]:
+    if message.whose is not None:
+        yield from whose.altered(message, NAMED, message.whose)
+        if message.run:
+            yield from (f"run's {name}" for name in whose.altered(message.run, ["person"], message.whose))
 
 
 def _misfits(run: Run, *, said: str | None = None) -> Iterator[str]:

@@ -123,7 +123,7 @@ def _copy(chat: Chat, one: Message, parent: Message | None, run: Run | None) -> 
     depth = parent.depth + 1 if parent else 0
     copy = Message(chat=chat, parent=parent, run=run, origin=one, depth=depth, settled=one.settled, **same)
     if copy.settled:
-        copy.chain = chain.link(copy, chain.above(parent))
+        chain.seal(copy, parent)
     return copy
 
 

@@ -47,6 +47,10 @@ SQLITE = [
     BEGIN SELECT RAISE(ABORT, 'a link does not change'); END
     """,
     """
+    CREATE TRIGGER IF NOT EXISTS message_told BEFORE UPDATE OF whose ON chat_message WHEN OLD.chain <> ''
+    BEGIN SELECT RAISE(ABORT, 'a link does not change'); END
+    """,
+    """
     CREATE TRIGGER IF NOT EXISTS message_origin BEFORE UPDATE OF origin_id ON chat_message
     WHEN NEW.origin_id IS NOT NULL AND NEW.origin_id IS NOT OLD.origin_id
     BEGIN SELECT RAISE(ABORT, 'an origin does not change'); END
@@ -83,7 +87,7 @@ POSTGRESQL = [
         IF NEW.origin_id IS NOT NULL AND NEW.origin_id IS DISTINCT FROM OLD.origin_id THEN
           RAISE EXCEPTION 'an origin does not change' USING ERRCODE = 'integrity_constraint_violation';
         END IF;
-        IF OLD.chain <> '' AND NEW.chain <> OLD.chain THEN
+        IF OLD.chain <> '' AND (NEW.chain, NEW.whose::text) IS DISTINCT FROM (OLD.chain, OLD.whose::text) THEN
           RAISE EXCEPTION 'a link does not change' USING ERRCODE = 'integrity_constraint_violation';
         END IF;
       END IF;

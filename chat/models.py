@@ -156,6 +156,7 @@ class Message(models.Model):
     variables = models.JSONField(default=dict, blank=True, help_text="What its names stand for in this chat.")
     digest = models.CharField(max_length=64, blank=True)
     chain = models.CharField(max_length=64, blank=True, help_text="Its link, once it is settled: see chat/chain.py.")
+    whose = models.JSONField(null=True, help_text="The ids of what it names and may go, as its link covers them.")
     depth = models.PositiveIntegerField(default=0)
     client_id = models.UUIDField(default=new_id)
     settled = models.BooleanField(default=False)

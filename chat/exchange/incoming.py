@@ -126,24 +126,24 @@ def _messages(
     written: list[Run] = []
     judged: list[Judgement] = []
     attached: list[MessageBlob] = []
-    for node, at in zip(one.nodes, one.kept.get("order") or range(len(one.nodes)), strict=True):
+    places = {node.id: at for node, at in zip(one.nodes, one.kept.get("order") or range(len(one.nodes)), strict=True)}
+    origins = {str(line["message"]): ids[places[str(line["of"])]] for line in one.kept.get("origin", ())}
+    for node in one.nodes:
         parent = made[node.parent] if node.parent is not None else None
         run = _run(person, node, began) if node.side == "model" else None
         message = _message(person, chat, node, parent, run, began)
-        message.id = ids[at]
+        message.id, message.origin_id = ids[places[node.id]], origins.get(node.id)
         persona = node.kept.get("persona") or ""
         message.persona = personas.get(persona)
         message.persona_name = "" if message.persona else persona[:60]
         if message.settled:
-            message.chain = chain.link(message, chain.above(parent))
+            chain.seal(message, parent)
             chat.sum = chain.add(chat.sum, message.chain)
         made[node.id] = message
         if run:
             written.append(run)
             judged += [marks] if (marks := runs.judgement_of(run, node.kept.get("run") or {})) else []
         attached += [MessageBlob(message=message, blob_id=digest) for digest in _shown(message) & held]
-    for line in one.kept.get("origin", ()):  # it is the row's from the beginning, and never changes
-        made[str(line["message"])].origin_id = made[str(line["of"])].pk
     Run.objects.bulk_create(written, batch_size=BATCH)
     Judgement.objects.bulk_create(judged, batch_size=BATCH)
     by_depth: dict[int, list[Message]] = {}

@@ -47,7 +47,7 @@ def manage(request: HttpRequest, id: UUID) -> HttpResponse:
         else:
             context["refused"] = "There is nothing to share yet, or no time was chosen. Ask first."
             status = 400
-    context["links"] = links.live().filter(chat=chat).order_by("-created")
+    context["links"] = links.listed(chat)
     return render(request, "chat/links.html", context, status=status)
 
 
@@ -57,7 +57,7 @@ def revoke(request: HttpRequest, id: UUID, link: UUID) -> HttpResponse:
     person = _signed_in(request)
     assert person is not None
     chat = access.chat_to_rule(person, id)
-    row = ShareLink.objects.filter(chat=chat, pk=link).select_related("chat").first()
+    row = ShareLink.objects.filter(chat=chat, pk=link).select_related("chat").defer("snapshot").first()
     if row is None:
         raise Http404
     links.revoke(row)

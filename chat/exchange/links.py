@@ -13,7 +13,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Func, IntegerField, QuerySet
 from django.utils import timezone
 
 from chat.exchange import outgoing, story
@@ -59,6 +59,12 @@ def live() -> QuerySet[ShareLink]:
     return ShareLink.objects.filter(
         revoked=None, expires__gt=timezone.now(), chat__deleted=None, person__is_active=True
     ).select_related("person", "chat")
+
+
+def listed(chat: Chat) -> QuerySet[ShareLink]:
+    """The links of a chat that work, newest first, each with how many ``messages`` it shows: what they show is as large
+    as the chat, and is left where it is."""
+    return live().filter(chat=chat).defer("snapshot").annotate(messages=_Length("snapshot")).order_by("-created")
 
 
 def found(secret: str, person: Person | None) -> ShareLink | None:
@@ -133,3 +139,13 @@ def _passage(passage: Mapping[str, Any], told: Mapping[str, Any]) -> Mapping[str
 def _parts(one: Said) -> list[dict[str, Any]]:
     text = [{"kind": "text", "text": one.text}] if one.text else []
     return text + [{"kind": "image", **image} for image in one.images]
+
+
+class _Length(Func):
+    """Of a list in a column of JSON."""
+
+    function = "JSON_ARRAY_LENGTH"
+    output_field = IntegerField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, function="JSONB_ARRAY_LENGTH", **context)

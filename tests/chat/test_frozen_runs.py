@@ -1,4 +1,4 @@
-"""A run that has settled does not change: the database refuses it, whoever asks."""
+"""A run that has settled does not change, and none becomes somebody else's: the database refuses it, whoever asks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from workspace.router.models import Run
 from workspace.types import Manifest, sha256
 
 pytestmark = pytest.mark.django_db
-MAY_CHANGE = {"id", "person_id", "withheld", "reserved", "seq", "owner", "heartbeat"}
+GOES = {"person_id"}  # and comes to nobody
+MAY_CHANGE = {"id", "withheld", "reserved", "seq", "owner", "heartbeat"}
 CHANGED: dict[str, Any] = {
     "state": "running", "manifest": {}, "text": "Other.", "reasoning": "Hm?", "evidence": [{"number": 1}],
     "decision": {"model": "other"}, "failure": {"code": "none"}, "tokens_input": 4, "tokens_output": None,
@@ -35,7 +36,7 @@ def settled(alice: Person) -> Run:
 
 def test_every_column_stays_or_may_change() -> None:
     versions = {"model_version_id", "router_version_id", "template_version_id"}
-    assert {field.attname for field in Run._meta.concrete_fields} == set(frozen.RUN) | MAY_CHANGE
+    assert {field.attname for field in Run._meta.concrete_fields} == set(frozen.RUN) | GOES | MAY_CHANGE
     assert set(frozen.RUN) == CHANGED.keys() | versions
 
 
@@ -50,6 +51,16 @@ def test_one_that_was_stopped_before_it_began_is_given_no_words() -> None:
     run = Run.objects.create(state="stopped", settled=timezone.now())
     with pytest.raises(DatabaseError, match="a settled run does not change"), transaction.atomic():
         Run.objects.filter(pk=run.pk).update(text="Words.")
+
+
+@pytest.mark.parametrize("state", ["running", "interrupted", "done"])
+def test_a_run_is_not_given_to_somebody_else(settled: Run, bob: Person, state: str) -> None:
+    run = settled if state == "done" else Run.objects.create(person=settled.person, state=state)
+    for whose in (settled.person, None):
+        with pytest.raises(DatabaseError, match="whose a run is does not change"), transaction.atomic():
+            Run.objects.filter(pk=run.pk).update(person=bob)
+        assert Run.objects.get(pk=run.pk).person == whose
+        Run.objects.filter(pk=run.pk).update(person=None)  # nor to somebody once it is nobody's
 
 
 def test_what_is_no_part_of_history_goes_on(settled: Run, alice: Person) -> None:

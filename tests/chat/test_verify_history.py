@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from django.db.models import F, ForeignObjectRel, Model
 from django.utils import timezone
 
-from chat import chain, integrity
+from chat import chain, copies, integrity
 from chat.models import Chat, Message, Replay, Replayed
 from retrieval.models import Collection, CollectionState
 from tests.scripted import add_model
@@ -40,7 +40,8 @@ ROUTES = '{"routes": [{"condition": "default", "model": "plain"}], "fallback": "
 class History:
     """A chat of two answers, of the workspace's own prompt and of a persona; the second read a collection."""
 
-    def __init__(self, alice: Person) -> None:
+    def __init__(self, alice: Person, bob: Person) -> None:
+        self.alice, self.bob = alice, bob
         ensure_defaults()
         model = add_model("plain", price="1").current
         assert model and model.provider.current
@@ -52,6 +53,7 @@ class History:
         own = PromptTemplate.objects.get(name="default").current
         persona = personas.keep(alice, None, title="Teacher", about="", system="Teach {person}.", variables={})
         assert own and persona.current
+        self.critic = PromptTemplate.objects.create(name="critic", title="Critic")
         collection = Collection.objects.create(name="Town", owner=alice)
         documents = [{"id": "d", "digest": sha256("Masons")}]
         self.state = CollectionState.objects.create(
@@ -59,9 +61,9 @@ class History:
         )
         read = {"id": str(collection.pk), "name": "Town", "state": 1, "digest": self.state.digest}
         self.chat = Chat.objects.create(owner=alice)
-        self.question = self._add(None, "Which bridge?", variables={"audience": "all"})
-        self.answer = self._add(self.question, "The old one.", self._run(own))
-        self.below = self._add(self.answer, "Who built it?")
+        self.question = self._add(None, "Which bridge?", variables={"audience": "all"}, author=bob)
+        self.answer = self._add(self.question, "The old one.", self._run(own), author_name="carol")
+        self.below = self._add(self.answer, "Who built it?", persona=self.critic, origin=self.question)
         self.last = self._add(self.below, "Masons [1].", self._run(persona.current, collections=[read]))
         self.rows = {**self.named, "prompt template": own, "persona": persona.current, "collection": self.state}
 
@@ -88,7 +90,7 @@ class History:
                 evidence=made["evidence"], decision=made["decision"], model_version_id=made["model_version"],
                 router_version_id=made["decision"]["configuration"],
                 template_version_id=made["prompt_template_version"], reasoning="Hm.", tokens_input=12, tokens_output=30,
-                cost="0.00001234", first_token_s=0.125, total_s=1.5, settled=timezone.now(),
+                person=self.bob, cost="0.00001234", first_token_s=0.125, total_s=1.5, settled=timezone.now(),
             )  # fmt: skip
         parts = [{"kind": "text", "text": text}]
         one = Message.objects.create(
@@ -100,8 +102,8 @@ class History:
 
 
 @pytest.fixture
-def history(alice: Person) -> History:
-    found = History(alice)
+def history(alice: Person, bob: Person) -> History:
+    found = History(alice, bob)
     assert faults() == [], "the premise: as it was written, all of it fits"
     frozen.lift()
     _lift_messages()
@@ -185,6 +187,8 @@ TEXT = "the text of its run was altered"
 VERSION, ANOTHER = "the version of the", "that its run names is another one"
 WORDS = "its words are not those of its run"
 BARE = "its manifest is missing"
+DEPTH = "it stands deeper or higher than below what it follows"
+AUTHOR, PERSONA, ORIGIN, PERSON = (f"its {one} was altered" for one in ("author", "persona", "origin", "run's person"))
 
 
 def _message(which: str, **fields: Any) -> Forge:
@@ -193,6 +197,15 @@ def _message(which: str, **fields: Any) -> Forge:
 
 def _made(**fields: Any) -> Forge:
     return lambda history: Run.objects.filter(pk=history.answer.run_id).update(**fields)
+
+
+def _given(which: str, **named: str) -> Forge:
+    """To somebody else, whom the history knows by this name."""
+    return lambda history: _message(which, **{name: getattr(history, one) for name, one in named.items()})(history)
+
+
+def _other_persona(history: History) -> None:
+    Message.objects.filter(pk=history.below.pk).update(persona=PromptTemplate.objects.get(name="default"))
 
 
 def _version(name: str) -> Forge:
@@ -253,7 +266,22 @@ def _added(history: History) -> None:
         pytest.param(_message("below", grounding={"web": True}), "below", [LINK], id="what it was to be read from"),
         pytest.param(_message("below", created=F("created") + timedelta(days=1)), "below", [LINK], id="its time"),
         pytest.param(_message("below", chain="0" * 64), "", ["", LINK, LOST], id="its link"),
-        pytest.param(_message("below", parent=None, depth=0), "below", [LINK], id="what it follows"),
+        pytest.param(_message("last", depth=7), "last", [DEPTH], id="how deep it stands"),
+        pytest.param(_message("below", parent=None), "below", [DEPTH, LINK], id="what it follows"),
+        pytest.param(_given("question", author="alice"), "question", [AUTHOR], id="its author"),
+        pytest.param(_message("question", author=None), "question", [AUTHOR], id="no author"),
+        pytest.param(_given("below", author="bob"), "below", [AUTHOR], id="an author where there was none"),
+        pytest.param(_message("answer", author_name="dave"), "answer", [LINK], id="the name of its author"),
+        pytest.param(_other_persona, "below", [PERSONA], id="its persona"),
+        pytest.param(_message("below", persona=None), "below", [PERSONA], id="no persona"),
+        pytest.param(_message("question", persona_name="Critic"), "question", [LINK], id="the name of its persona"),
+        pytest.param(_given("below", origin="answer"), "below", [ORIGIN], id="what it was copied from"),
+        pytest.param(_message("below", origin=None), "below", [ORIGIN], id="that it was copied"),
+        pytest.param(_given("last", origin="answer"), "last", [ORIGIN], id="a copy of nothing"),
+        pytest.param(_message("last", whose={}), "last", [PERSON, LINK], id="what its link has of whose it is"),
+        pytest.param(_message("last", whose=None), "last", [LINK], id="that its link has it"),
+        pytest.param(_made(person=None), "answer", [PERSON], id="that somebody had it written"),
+        pytest.param(lambda history: _made(person=history.alice)(history), "answer", [PERSON], id="who had it written"),
         pytest.param(_made(text="Another one."), "answer", [WORDS, TEXT], id="the run's text"),
         pytest.param(_made(evidence=[]), "answer", ["the evidence of its run was altered"], id="the run's evidence"),
         pytest.param(_made(decision=None), "answer", ["the decision of its run was altered"], id="the run's decision"),
@@ -333,13 +361,47 @@ def test_what_settles_while_one_looks_is_no_fault(history: History, monkeypatch:
     assert faults() == [("None", LOST)], "what is wrong stays so"
 
 
+def test_people_and_personas_may_go_and_so_may_what_was_copied(history: History) -> None:
+    """What they said, and the copies, stay."""
+    copy = copies.fork(history.chat, history.alice, history.last, history.alice)
+    assert faults() == [], "the premise"
+    history.bob.delete()
+    history.critic.delete()
+    history.chat.delete()
+    assert set(Message.objects.values_list("chat", "author", "persona", "origin")) == {(copy.pk, None, None, None)}
+    assert faults() == []
+
+
+def test_links_of_before_hold_as_they_are(history: History) -> None:
+    """Those that say nothing of whose a message is, between those that do."""
+    total = above = ""
+    for one in Message.objects.filter(chat=history.chat).select_related("run").order_by("depth"):
+        one.whose = None if one.depth < 2 else one.whose
+        one.chain = above = chain.link(one, above)
+        one.save(update_fields=["whose", "chain"])
+        total = chain.add(total, above)
+    Chat.objects.update(sum=total)
+    assert faults() == []
+    Message.objects.filter(pk=history.question.pk).update(variables={})
+    Message.objects.filter(pk=history.below.pk).update(author=history.alice)
+    assert faults() == [(str(history.question.pk), LINK), (str(history.below.pk), AUTHOR)]
+
+
+def test_every_column_of_a_message_is_in_the_matrix_or_may_change() -> None:
+    sealed = {"role", "author_name", "grounding", "reasoning", "persona_name", "variables", "created", "whose", "chain"}
+    told = {"parts", "digest", "settled", "author", "persona", "origin"}
+    place = {"id", "chat", "parent", "run", "depth"}  # by the link, the chat's sum, and the manifest
+    sent = {"client_id"}  # by which a browser knows that it was
+    assert {field.name for field in Message._meta.concrete_fields} == sealed | told | place | sent
+
+
 def test_every_column_of_a_run_is_in_the_matrix_or_may_change() -> None:
     """A new one is sealed too, or says here why not."""
     sealed = {"state", "failure", "reasoning", "tokens_input", "tokens_output", "cost", "first_token_s", "total_s"}
     told = {"manifest", "text", "evidence", "decision", "created", "settled"}
     named = {"model_version", "router_version", "template_version"}  # the manifest has them, and their digests
     moving = {"reserved", "seq", "withheld", "owner", "heartbeat"}  # while it runs, or until a vote
-    where = {"id", "person", "imported"}  # whose it is: people may go
+    where = {"id", "person", "imported"}  # whose it is: told of the message; of a replay's, people may go
     assert {field.name for field in Run._meta.concrete_fields} == sealed | told | named | moving | where
 
 
@@ -353,7 +415,7 @@ def test_links_of_before_become_links_of_now_and_what_was_altered_stays_so(histo
         when = one.created.astimezone(UTC).isoformat()
         words = (above[one.parent_id], str(one.pk), one.role, when, one.digest, canonical(asked).decode(), manifest)
         above[one.pk] = sha256("\n".join(words))
-        Message.objects.filter(pk=one.pk).update(chain=above[one.pk])
+        Message.objects.filter(pk=one.pk).update(chain=above[one.pk], whose=None)
         total = chain.add(total, above[one.pk])
     Chat.objects.update(sum=total)
     assert [what for _, what in faults()] == [LINK, LINK], "the premise: of the answers, whose links tell less"

@@ -46,15 +46,16 @@ MOST = 10_000_000
 BEGAN = datetime(2025, 5, 1, 12, 30, 0, 123456, UTC)
 
 
-def grow(person: Person, texts: list[tuple[int, str]], *, title: str = "Tree") -> Chat:
-    """A chat of so many turns; each follows the answer with the number it names (modulo what there is), or none."""
+def grow(person: Person, texts: list[tuple[int, str]], *, title: str = "Tree", again: Person | None = None) -> Chat:
+    """A chat of so many turns; each follows the answer with the number it names (modulo what there is), or none. Where
+    a question is answered twice, the second time is for who asked ``again``."""
     chat = Chat.objects.create(owner=person, title=title)
     answers: list[Message] = []
     for at, (under, text) in enumerate(texts):
         parent = answers[under % (len(answers) + 1) - 1] if answers and under % (len(answers) + 1) else None
         question = say(chat, person, parent, text, at)
         for number in range(1 + under % 2):
-            answers.append(answer(chat, person, question, f"{text} {number}", at))
+            answers.append(answer(chat, again if again and number else person, question, f"{text} {number}", at))
     return chat
 
 

@@ -92,9 +92,17 @@ def test_a_long_line_leaves_whole(alice: Person, monkeypatch: pytest.MonkeyPatch
 def test_the_page_of_links_reads_no_answer(alice: Person) -> None:
     client = signed_in(alice)
     chat = grow(alice, [(0, "Turn 0")])
+    link(client, chat)
+    revoke = f"/c/{chat.pk}/links/{ShareLink.objects.get().pk}/revoke/"
     with CaptureQueriesContext(connection) as few:
-        client.get(f"/c/{chat.pk}/links/")
+        page = client.get(f"/c/{chat.pk}/links/").content.decode()
     assert not any('"manifest"' in one["sql"] for one in few), "it tells how many messages, and none of them"
+    assert "<b>2 messages</b>" in page
+    with CaptureQueriesContext(connection) as more:
+        client.post(revoke)
+    counted = 'ARRAY_LENGTH("chat_sharelink"."snapshot")'
+    told = [one["sql"].replace(counted, "") for one in (*few, *more)]
+    assert not any('"snapshot"' in one for one in told), "nor what a link shows"
 
 
 def test_an_archive_is_brought_in_whole_and_what_was_left_of_it_is_named(alice: Person) -> None:

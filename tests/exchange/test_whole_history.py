@@ -34,13 +34,12 @@ class Lived:
 
     def __init__(self, alice: Person, bob: Person) -> None:
         self.alice, self.bob = alice, bob
-        self.chat = grow(alice, [(1, "What is tea?"), (1, "And milk?")])
+        self.chat = grow(alice, [(1, "What is tea?"), (1, "And milk?")], again=bob)
         self.chat.shares.create(person=bob, may_write=True)
         self.questions = list(self.chat.messages.filter(role="person").order_by("pk"))
         self.answers = list(self.chat.messages.filter(role="model").select_related("run").order_by("pk"))
         first, second, third, _ = self.answers
-        assert second.run
-        Run.objects.filter(pk=second.run_id).update(person=bob)  # who tried again
+        assert second.run and second.run.person == bob
         Judgement.objects.create(
             run=second.run, model="atlas-long", verdicts=[[0, 4, "weak"], [5, 7, "supported"]], cost="0.00002"
         )

@@ -16,8 +16,8 @@ from chat.models import Message
 
 class Command(BaseCommand):
     help = (
-        "Checks every settled message of every chat against its digest, its manifest and what is above it. Ends with 1 "
-        "when one is wrong. A chat that was deleted whole does not show."
+        "Checks each settled message of every chat against its digest, its manifest, whose it is and what is above it. "
+        "Ends with 1 when one is wrong. A chat that was deleted whole does not show."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
