@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 from channels.db import database_sync_to_async
+from django.contrib.auth.models import Group
 from django.test import Client
 
 from retrieval.support import FOUND, RIGHT
@@ -17,6 +18,7 @@ from tests.scripted import Scripted, add_model
 from workspace.accounts.models import Person
 from workspace.measurement import agreement, importing, judge_benchmark, judging, measuring, starting
 from workspace.measurement import tasks as measurement_tasks
+from workspace.measurement.importing import NotTaken
 from workspace.measurement.marked import Marked
 from workspace.measurement.models import Judge, Judgement, Measurement
 from workspace.measurement.report import report
@@ -104,6 +106,16 @@ async def test_a_judge_is_asked_in_both_orders_and_counts_where_they_agree(alice
     assert len(systems) == 4, "each question in either order"
     assert not any("witness" in call.system + text_of(call.messages[-1].parts) for call in Court.asked)
     assert [(part.part, part.done, part.of) for part in found.progress][-1] == ("verdicts", 4 * ITEMS, 4 * ITEMS)
+
+
+async def test_a_judge_that_only_a_group_may_use_judges_for_its_people(alice: Person) -> None:
+    await database_sync_to_async(add_model)("magistrate", groups=["bench"])
+    with pytest.raises(NotTaken, match="There is no model “magistrate”"):
+        await begun(alice, lines(2), judge="magistrate")
+    await alice.groups.aadd(await Group.objects.aget(name="bench"))
+    measurement = await begun(alice, lines(2), judge="magistrate")
+    await measuring.measure(measurement.pk)
+    assert len(Court.asked) == 8 == await Judgement.objects.exclude(run__state="failed").acount()
 
 
 async def test_an_open_question_is_right_where_the_judge_says_so(alice: Person) -> None:

@@ -11,7 +11,6 @@ import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from uuid import UUID
 
 from workspace.measurement import abstaining, asking
 from workspace.measurement.metrics import Cell
@@ -183,7 +182,7 @@ async def judge(measurement: Measurement, unit: Unit, by: Judge, may_ask: asking
         unit.asks, question=item.question, answer=unit.outcome.text, evidence=evidence, gold=gold_of(item),
         rubric=item.rubric,
     )  # fmt: skip
-    request = asked(by, told, order=unit.order, person=measurement.owner_id)
+    request = asked(by, told, order=unit.order, **await asking.asker(measurement))
 
     def keep(outcome: Settled) -> None:
         Judgement.objects.get_or_create(
@@ -197,10 +196,10 @@ async def judge(measurement: Measurement, unit: Unit, by: Judge, may_ask: asking
     return await asking.run(measurement, request, keep, may_ask)
 
 
-def asked(judge: Judge, told: str, *, order: int = 0, person: UUID | int | None = None) -> Request:
+def asked(judge: Judge, told: str, *, order: int = 0, **asker: Any) -> Request:
     """What the router is asked for a verdict."""
     return Request(
-        messages=(PromptMessage(role="person", parts=(text_part(told),)),), person_id=str(person or ""),
-        model=judge.model, parameters=judge.parameters, system=judge.system(order), alone=True,
+        messages=(PromptMessage(role="person", parts=(text_part(told),)),), **asker, model=judge.model,
+        parameters=judge.parameters, system=judge.system(order), alone=True,
         model_version=judge.model_version, provider_version=judge.provider_version,
     )  # fmt: skip

@@ -101,5 +101,5 @@ async def prefer(measurement: Measurement, unit: Unit, judge: Judge, may_ask: as
             },
         )  # fmt: skip
 
-    request = judging.asked(judge, told, person=measurement.owner_id)
+    request = judging.asked(judge, told, **await asking.asker(measurement))
     return await asking.run(measurement, request, keep, may_ask)
