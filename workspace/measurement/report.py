@@ -152,7 +152,7 @@ class Report:
 
 def report(measurement: Measurement) -> Report:
     """Counted anew when something has been added, and kept else: a page that is looked at costs nothing."""
-    key = (measurement.pk, measurement.timed.count(), *progress.counts(measurement))
+    key = (measurement.pk, *progress.counts(measurement))
     found = _kept.get(key)  # another thread may drop it at any time
     if found is None:
         while len(_kept) >= KEPT:
@@ -186,7 +186,7 @@ def _counted(measurement: Measurement) -> Report:
         likenesses=consistency.likenesses(labels, [by_lane[at] for at in shown]),
         differing=differing[:MOST_DIFFERENT],
         differ=len(differing),
-        failures=_failures(measurement, rows),
+        failures=[*_failures(measurement, rows), *verdicts.failures(measurement)],
         progress=progress.progress(measurement),
         cost=progress.spent(measurement),
     )

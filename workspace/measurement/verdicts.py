@@ -5,6 +5,7 @@ Where length alone tells a judge's verdicts apart (an area of 1, or of 0), nothi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ Verdict = Callable[[Outcome], bool | None]
 LEAST_OF_A_KIND = 5  # verdicts of each kind that an area is told from
 NO_GOLD = "RAGTruth holds no gold answers, so this rule can’t be held against its labels."
 NOT_MEASURED = "Not measured yet: run manage.py judge_benchmark with this model."
+SAID_NOTHING = "It named none of its choices."
 FORMULAS = {
     "gold match": "answers that name a gold answer, word by word, / answers to answerable questions",
     "support by the evidence": "answers of which no sentence is unsupported by its passages / answers that claim "
@@ -128,6 +130,16 @@ def _said(measurement: Measurement, asks: str) -> tuple[str, dict[int, bool | No
     rows = Judgement.objects.filter(outcome__measurement=measurement, judge=judge).order_by("order")
     said = judging.in_both_orders(rows.values_list("outcome_id", "verdict"))
     return judge.digest[:12], {outcome: judging.agreed(two) for outcome, two in said.items()}
+
+
+def failures(measurement: Measurement) -> list[tuple[str, str, int]]:
+    """Why verdicts are missing: which judge, cause, how many."""
+    found = []
+    for asks, judge in judging.pinned(measurement).items():
+        rows = Judgement.objects.filter(outcome__measurement=measurement, judge=judge, verdict="")
+        causes = Counter(cause or SAID_NOTHING for cause in rows.values_list("run__failure__cause", flat=True))
+        found += [(_named(measurement, asks), cause, count) for cause, count in causes.most_common(6)]
+    return found
 
 
 def _named(measurement: Measurement, asks: str) -> str:
