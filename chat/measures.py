@@ -19,7 +19,7 @@ from chat.frames import MAX_SYSTEM, PARAMETERS
 from chat.views import index, usable_models
 from workspace.accounts.models import Person
 from workspace.accounts.rights import may_chat, person_of
-from workspace.measurement import corpus, importing, progress, starting, taking, tasks
+from workspace.measurement import corpus, failures, importing, progress, starting, taking, tasks
 from workspace.measurement.access import measurement_to_rule, measurements_of, suites_of
 from workspace.measurement.importing import NotTaken
 from workspace.measurement.models import Measurement, Schedule, Suite
@@ -89,7 +89,7 @@ def change(request: HttpRequest, id: UUID) -> HttpResponse:
         case "pause":
             taking.pause(measurement)
         case "again":
-            if taking.ask_again(measurement):
+            if failures.ask_again(measurement):
                 tasks.queue(id)
         case "note" if measurement.drift:
             measurement.drift = {**measurement.drift, "noted": True}

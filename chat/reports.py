@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 
 from chat.views import index
 from workspace.accounts.rights import person_of
-from workspace.measurement import agreement, drift, exports, judging, plots, preferences, progress, verdicts
+from workspace.measurement import agreement, drift, exports, failures, judging, plots, preferences, progress, verdicts
 from workspace.measurement.access import measurement_for, measurements_of
 from workspace.measurement.metrics import Cell
 from workspace.measurement.models import GOING, Item, Measurement, Outcome
@@ -45,7 +45,7 @@ def measure(request: HttpRequest, id: UUID) -> HttpResponse:
         **_going(measurement),
         "others": others[:20],
         "before": others.filter(created__lt=measurement.created, state=Measurement.State.DONE).first(),
-        "failed": progress.failed(measurement),
+        "failed": failures.words(measurement),
     }
     return render(request, "measurement/measure.html", context)
 

@@ -118,7 +118,7 @@ async def test_when_everything_fails_it_pauses_and_what_failed_is_asked_again(al
     Clerk.down = True
     await measuring.measure(measurement.pk)
     paused = await Measurement.objects.aget(pk=measurement.pk)
-    assert paused.state == "paused" and f"{MOST_FAILED} answers in a row failed" in paused.why
+    assert paused.state == "paused" and f"{MOST_FAILED} calls in a row failed" in paused.why
     assert await Outcome.objects.filter(cell=Cell.UNSCORED).acount() == MOST_FAILED
     Clerk.down = False
     assert await database_sync_to_async(click)(alice, measurement, "again") == 302
@@ -197,7 +197,7 @@ async def test_drift_is_looked_for_while_others_go_on_writing(alice: Person, mon
 def click(person: Person, measurement: Measurement, to: str) -> int:
     client = Client()
     client.force_login(person)
-    assert "Ask the 10 that failed again" in client.get(f"/measure/{measurement.pk}/").content.decode()
+    assert "Ask again for the 10 answers that failed" in client.get(f"/measure/{measurement.pk}/").content.decode()
     return client.post(f"/measure/{measurement.pk}/change/", {"to": to}).status_code
 
 

@@ -7,12 +7,12 @@ from collections import Counter
 import pytest
 from channels.db import database_sync_to_async
 
+from tests.measurement import test_judging
 from tests.measurement.test_going_on import ITEMS, Clerk, asked, begun, clerk  # noqa: F401
 from workspace.accounts.models import Person
 from workspace.measurement import measuring
 from workspace.measurement.models import Measurement, Outcome
 from workspace.measurement.report import report
-from workspace.providers.models import LanguageModel, LanguageModelVersion
 from workspace.router import catalog
 from workspace.router.models import PromptTemplate, PromptTemplateVersion
 from workspace.types import text_of
@@ -27,12 +27,7 @@ pytestmark = [
 @database_sync_to_async
 def renewed(system: str) -> None:
     """The admin saves another version of the model, and another template."""
-    model = LanguageModel.objects.get(name="clerk")
-    assert model.current
-    model.current = LanguageModelVersion.objects.create(
-        model=model, number=2, provider=model.current.provider, upstream="another"
-    )
-    model.save()
+    test_judging.renewed("clerk")
     template, _ = PromptTemplate.objects.get_or_create(name=catalog.ACTIVE)
     number = template.versions.count() + 1
     template.current = PromptTemplateVersion.objects.create(template=template, number=number, system=system)

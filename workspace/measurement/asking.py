@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from channels.db import database_sync_to_async
 from django.db.models import F
 
 from retrieval import support
@@ -239,9 +238,7 @@ async def _request(
     asked = measurement.lanes[lane]
     return Request(
         messages=messages,
-        person_id=str(measurement.owner_id),
-        user=measurement.owner.username,
-        groups=await database_sync_to_async(_groups)(measurement),
+        **await asker(measurement),
         model=asked["model"],
         parameters={**(asked.get("parameters") or {}), **parameters},
         system=await _system(measurement, asked),
@@ -253,6 +250,13 @@ async def _request(
         provider_version=asked.get("provider_version"),
         alone=True,
     )
+
+
+async def asker(measurement: Measurement) -> dict[str, Any]:
+    """Whose request it is, to whoever asks what they may use."""
+    names = measurement.owner.groups.values_list("name", flat=True)
+    groups = tuple([name async for name in names])
+    return {"person_id": str(measurement.owner_id), "user": measurement.owner.username, "groups": groups}
 
 
 async def _system(measurement: Measurement, lane: dict[str, Any]) -> str | None:
@@ -277,7 +281,3 @@ def _given(number: int, passage: dict[str, str]) -> Evidence:
         number=number, chunk_id="", document_id="", title=passage["title"] or f"Passage {number}", text=text,
         digest=sha256(text), score=1.0, end=len(text),
     )  # fmt: skip
-
-
-def _groups(measurement: Measurement) -> tuple[str, ...]:
-    return tuple(measurement.owner.groups.values_list("name", flat=True))

@@ -152,12 +152,11 @@ def _preferences(measurement: Measurement) -> Table:
     """Every two answers that are judged, with what was said in either order and the runs that said it."""
     yield PREFERENCES
     labels = [lane["label"] for lane in measurement.lanes]
-    judges = Judge.objects.in_bulk(set(measurement.preferences.values_list("judge", flat=True)))
-    every = preferences.judgements(measurement) if measurement.pairwise else {}
+    judge = judging.pinned(measurement).get(judging.BETTER)
+    every = preferences.judgements(measurement) if judge else {}
     for (first, second), pairs in every.items():
         for one in pairs:
-            judge = judges[one.said[0].judge_id] if one.said else None
-            yield _preference(one, (labels[first], labels[second]), judge)
+            yield _preference(one, (labels[first], labels[second]), judge if one.said else None)
 
 
 def _preference(one: Judged, labels: tuple[str, str], judge: Judge | None) -> Sequence[Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from workspace.measurement import abstaining, agreement, judging, marked
 from workspace.measurement.agreement import Measured
 from workspace.measurement.marked import Marked
+from workspace.measurement.models import Judge
 from workspace.router.execute import Execution
 from workspace.types import Delta, Evidence, Finished
 
@@ -56,22 +57,20 @@ def by_abstention(folder: Path) -> Measured:
 async def by_model(rows: Sequence[Marked], model: str, told: Callable[[int], None]) -> Measured:
     """A language model, asked as a measurement asks it; where its two orders differ, it is unscored."""
     flagged: list[bool | None] = []
+    judge = await asyncio.to_thread(judging.judge_of, model, judging.SUPPORTED)
     for row in rows:
         passage = replace(row.evidence, title="Passages")
-        said = [await _verdict(model, order, row, passage) for order in judging.ORDERS]
+        said = [await _verdict(judge, order, row, passage) for order in judging.ORDERS]
         verdict = judging.agreed(said)
         flagged.append(None if verdict is None else not verdict)
         told(len(flagged))
-    judge = await asyncio.to_thread(judging.judge_of, model, judging.SUPPORTED)
     return _measured(f"model {model}", judge.digest[:12], flagged, rows)
 
 
-async def _verdict(model: str, order: int, row: Marked, passage: Evidence) -> str:
-    system, told = judging.prompt(
-        judging.SUPPORTED, order, question=row.question, answer=row.answer, evidence=[passage]
-    )
+async def _verdict(judge: Judge, order: int, row: Marked, passage: Evidence) -> str:
+    told = judging.prompt(judging.SUPPORTED, question=row.question, answer=row.answer, evidence=[passage])
     text, failure = "", None
-    async for event in Execution(judging.asked(model, system, told)).events():
+    async for event in Execution(judging.asked(judge, told, order=order)).events():
         if isinstance(event, Delta):
             text += event.text
         elif isinstance(event, Finished):

@@ -1,8 +1,8 @@
 """A language model as judge, asked through the router like any other.
 
 It is asked twice about each answer, with its choices named in either order: a verdict counts when both agree, and is
-unsure else. It is never told which model answered. Its model's version and the words it is asked with make a judge; a
-change of either makes another.
+unsure else. It is never told which model answered. Its model's version, its settings and the words it is asked with
+make a judge; a change of any makes another. A measurement keeps the judges that it began with.
 """
 
 from __future__ import annotations
@@ -11,9 +11,6 @@ import re
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
-from uuid import UUID
-
-from django.db.models import Q
 
 from workspace.measurement import abstaining, asking
 from workspace.measurement.metrics import Cell
@@ -46,6 +43,7 @@ CHOICES = {
     SUPPORTED: ("YES if every claim stands there", "NO if any claim does not"),
     BETTER: ("FIRST if the first answer does", "SECOND if the second answer does", "TIE if neither does"),
 }
+PARAMETERS = {"temperature": 0}
 _VERDICT = re.compile(r"^\W*(yes|no|first|second|tie)\b", re.IGNORECASE)
 
 
@@ -60,57 +58,63 @@ class Unit:
 
 def judge_of(model: str, asks: str) -> Judge:
     """The row of the judge as it is now."""
-    fields = _as_now(model, asks)
-    return Judge.objects.get_or_create(digest=fields["digest"], defaults=fields)[0]
-
-
-def digest_of(model: str, asks: str) -> str:
-    """Of the judge as it is now, whether it has judged or not."""
-    return str(_as_now(model, asks)["digest"])
-
-
-def _as_now(model: str, asks: str) -> dict[str, Any]:
     candidate = catalog.load_sync().candidates.get(model)
-    version = candidate.version_id if candidate else None
-    words = canonical([PROMPTS[asks], CHOICES[asks]]).decode()
-    digest = sha256(canonical([model, version, asks, words]))
-    return {"model": model, "model_version": version, "asks": asks, "prompt": words, "digest": digest}
+    fields = {
+        "model": model, "model_version": candidate.version_id if candidate else None,
+        "provider_version": candidate.provider_version_id if candidate else None, "parameters": PARAMETERS,
+        "asks": asks, "prompt": canonical([PROMPTS[asks], CHOICES[asks]]).decode(),
+    }  # fmt: skip
+    return Judge.objects.get_or_create(digest=sha256(canonical(fields)), defaults=fields)[0]
 
 
-def of_one_judge(said: Iterable[tuple[Of, int, Said]]) -> tuple[int | None, dict[Of, list[Said]]]:
-    """Of what judges said (of what, which judge, and its words, in the order of its questions): one judge, and what it
-    said where it was asked in both orders. It is the one that has judged most so, the newest of equals: another model
-    or other words are another judge, and a figure of both would be of neither."""
-    told: dict[int, dict[Of, list[Said]]] = {}
-    for of, judge, words in said:
-        told.setdefault(judge, {}).setdefault(of, []).append(words)
-    whole = {judge: {of: two for of, two in by.items() if len(two) == len(ORDERS)} for judge, by in told.items()}
-    most = max(whole, key=lambda judge: (len(whole[judge]), judge), default=None)
-    return (most, whole[most]) if most is not None and whole[most] else (None, {})
+def pin(measurement: Measurement) -> None:
+    """Keep the judges as they are now, for good: versions that come later are not who judges."""
+    asks = {*ASKS, *([BETTER] if measurement.pairwise else [])} if measurement.judge else set()
+    measurement.judges.add(*(judge_of(measurement.judge, one) for one in asks - set(pinned(measurement))))
+
+
+def pinned(measurement: Measurement) -> dict[str, Judge]:
+    """Who judges, by what is asked, in the order in which they are asked; nobody before the first answer."""
+    found = {one.asks: one for one in measurement.judges.all()}
+    return {asks: found[asks] for asks in PROMPTS if asks in found}
+
+
+def held(measurement: Measurement) -> dict[str, str]:
+    """Who judges, how it is set, and with which words, as a report tells it."""
+    judges = pinned(measurement)
+    one = judges[RIGHT]
+    settings = ", ".join(f"{name} {value:g}" for name, value in one.parameters.items())
+    words = ", ".join(f"{asks} {sha256(judge.prompt.encode())[:8]}" for asks, judge in judges.items())
+    return {
+        "judge": f"{one.model} v{one.model_version}, provider v{one.provider_version}, {settings}, both orders",
+        "judge’s words": f"digests {words}",
+    }
+
+
+def in_both_orders(said: Iterable[tuple[Of, Said]]) -> dict[Of, list[Said]]:
+    """What a judge said, by what it was asked of, where it was asked in both orders; ``said`` is in that order."""
+    told: dict[Of, list[Said]] = {}
+    for of, words in said:
+        told.setdefault(of, []).append(words)
+    return {of: two for of, two in told.items() if len(two) == len(ORDERS)}
 
 
 def prompt(
     asks: str,
-    order: int,
     *,
     question: str,
     answer: str,
     evidence: Sequence[Evidence] = (),
     gold: Sequence[str] = (),
     rubric: str = "",
-) -> tuple[str, str]:
-    """The system prompt, and what is to be judged."""
-    choices = CHOICES[asks][:: -1 if order else 1]
+) -> str:
+    """What is to be judged."""
     told = [marked("question", question)]
     if asks == SUPPORTED:
         told.append(quote(evidence))
     else:
         told += known(gold, rubric)
-    return system_of(asks, choices), "\n\n".join([*told, marked("answer", answer)])
-
-
-def system_of(asks: str, choices: Sequence[str]) -> str:
-    return PROMPTS[asks].format(choices=f"Write {'; write '.join(choices)}.")
+    return "\n\n".join([*told, marked("answer", answer)])
 
 
 def known(gold: Sequence[str], rubric: str) -> list[str]:
@@ -147,15 +151,11 @@ def agreed(verdicts: Iterable[str]) -> bool | None:
 
 
 def left(measurement: Measurement) -> list[Unit]:
-    """Every question to the judge that has no answer yet; of one that is done, none, whatever the judge is by now."""
+    """Every question to the judge that has no answer yet; of a measurement that is done, none."""
     if not measurement.judge or measurement.state == Measurement.State.DONE:
         return []
-    digests = [digest_of(measurement.judge, asks) for asks in ASKS]
-    done = set(
-        Judgement.objects.filter(Q(outcome__measurement=measurement), judge__digest__in=digests).values_list(
-            "outcome_id", "judge__asks", "order"
-        )
-    )
+    judged = Judgement.objects.filter(outcome__measurement=measurement, judge__in=measurement.judges.all())
+    done = set(judged.values_list("outcome_id", "judge__asks", "order"))
     rows = measurement.outcomes.exclude(cell=Cell.UNSCORED).select_related("item").order_by("pk")
     gathered = set(measurement.gathered.exclude(evidence=[]).values_list("item_id", flat=True))
     return [
@@ -174,19 +174,19 @@ def asked_of(row: Outcome, lane: Mapping[str, Any], *, grounded: bool) -> list[s
     return [RIGHT] * knows(row.item) + [SUPPORTED] * (grounded and not lane.get("closed"))
 
 
-async def judge(measurement: Measurement, unit: Unit, judges: Mapping[str, Judge], may_ask: asking.MayAsk) -> RunState:
+async def judge(measurement: Measurement, unit: Unit, by: Judge, may_ask: asking.MayAsk) -> RunState:
     kept = await Gathered.objects.filter(measurement=measurement, item=unit.outcome.item).afirst()
     evidence = [Evidence(**one) for one in kept.evidence] if kept else []
     item = unit.outcome.item
-    system, told = prompt(
-        unit.asks, unit.order, question=item.question, answer=unit.outcome.text, evidence=evidence,
-        gold=gold_of(item), rubric=item.rubric,
+    told = prompt(
+        unit.asks, question=item.question, answer=unit.outcome.text, evidence=evidence, gold=gold_of(item),
+        rubric=item.rubric,
     )  # fmt: skip
-    request = asked(measurement.judge, system, told, person=measurement.owner_id)
+    request = asked(by, told, order=unit.order, **await asking.asker(measurement))
 
     def keep(outcome: Settled) -> None:
         Judgement.objects.get_or_create(
-            outcome=unit.outcome, judge=judges[unit.asks], order=unit.order,
+            outcome=unit.outcome, judge=by, order=unit.order,
             defaults={
                 "verdict": "" if outcome.failure else verdict_of(outcome.text),
                 "run_id": outcome.run_id, "cost": outcome.manifest.cost,
@@ -196,9 +196,10 @@ async def judge(measurement: Measurement, unit: Unit, judges: Mapping[str, Judge
     return await asking.run(measurement, request, keep, may_ask)
 
 
-def asked(model: str, system: str, told: str, *, person: UUID | int | None = None) -> Request:
+def asked(judge: Judge, told: str, *, order: int = 0, **asker: Any) -> Request:
     """What the router is asked for a verdict."""
     return Request(
-        messages=(PromptMessage(role="person", parts=(text_part(told),)),), person_id=str(person or ""), model=model,
-        parameters={"temperature": 0}, system=system, alone=True,
+        messages=(PromptMessage(role="person", parts=(text_part(told),)),), **asker, model=judge.model,
+        parameters=judge.parameters, system=judge.system(order), alone=True,
+        model_version=judge.model_version, provider_version=judge.provider_version,
     )  # fmt: skip

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator
-from functools import partial
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -43,7 +42,7 @@ async def measure(measurement_id: UUID) -> None:
     while the last answer before a pause is still being written waits for it: else it would be asked for twice."""
     turn = _turns.setdefault(measurement_id, asyncio.Lock())
     async with turn:
-        measurement = await writer.submit(lambda: taking.take(measurement_id))
+        measurement = await writer.submit(lambda: _taken(measurement_id))
         if measurement is None:
             return
         beating = asyncio.create_task(taking.keep_beating(measurement_id))
@@ -51,6 +50,14 @@ async def measure(measurement_id: UUID) -> None:
             await _go_on(measurement)
         finally:
             beating.cancel()
+
+
+def _taken(id: UUID) -> Measurement | None:
+    """In one transaction, which no other process can be in."""
+    measurement = taking.take(id)
+    if measurement is not None:
+        judging.pin(measurement)
+    return measurement
 
 
 async def _go_on(measurement: Measurement) -> None:
@@ -97,9 +104,9 @@ async def _verdicts(measurement: Measurement, pace: Pace) -> bool:
     left = await database_sync_to_async(judging.left)(measurement)
     if not left:
         return True
-    judges = {a: await writer.submit(partial(judging.judge_of, measurement.judge, a)) for a in judging.ASKS}
+    judges = await database_sync_to_async(judging.pinned)(measurement)
     for unit in left:
-        if not await pace.goes_on(await judging.judge(measurement, unit, judges, pace.may_ask)):
+        if not await pace.goes_on(await judging.judge(measurement, unit, judges[unit.asks], pace.may_ask)):
             return False
     return True
 
@@ -108,7 +115,7 @@ async def _preferences(measurement: Measurement, pace: Pace) -> bool:
     left = await database_sync_to_async(preferring.left)(measurement)
     if not left:
         return True
-    judge = await writer.submit(partial(judging.judge_of, measurement.judge, judging.BETTER))
+    judge = (await database_sync_to_async(judging.pinned)(measurement))[judging.BETTER]
     for unit in left:
         if not await pace.goes_on(await preferring.prefer(measurement, unit, judge, pace.may_ask)):
             return False
@@ -166,9 +173,7 @@ async def _hold(measurement: Measurement) -> None:
         "models": {lane["label"]: known.candidates[lane["model"]].version_id for lane in lanes},
     }
     if measurement.judge:
-        asks = [*judging.ASKS, *([judging.BETTER] if measurement.pairwise else [])]
-        judges = [await writer.submit(partial(judging.judge_of, measurement.judge, a)) for a in asks]
-        held["judge"] = f"{measurement.judge}, both orders, digest {', '.join(one.digest[:8] for one in judges)}"
+        held |= await database_sync_to_async(judging.held)(measurement)
     row = Measurement.objects.filter(pk=measurement.pk)
     await writer.submit(lambda: row.update(held=held, lanes=measurement.lanes))
 

@@ -3,6 +3,8 @@ suite."""
 
 from __future__ import annotations
 
+import json
+
 from django.conf import settings
 from django.db import models
 
@@ -69,6 +71,25 @@ class Item(models.Model):
         return self.cluster or self.key
 
 
+class Judge(models.Model):
+    """A model, how it is set, and the words it is asked with. Another version of any of them is another judge."""
+
+    model = models.CharField(max_length=200)
+    model_version = models.PositiveBigIntegerField(null=True)
+    provider_version = models.PositiveBigIntegerField(null=True)
+    parameters = models.JSONField(default=dict)
+    asks = models.CharField(max_length=9)
+    prompt = models.TextField()
+    digest = models.CharField(max_length=64, unique=True)
+    created = models.DateTimeField(auto_now_add=True)
+
+    def system(self, order: int = 0) -> str:
+        """The system prompt, with its choices in one of two orders."""
+        words, choices = json.loads(self.prompt)
+        named: str = words.format(choices=f"Write {'; write '.join(choices[:: -1 if order else 1])}.")
+        return named
+
+
 class Schedule(models.Model):
     """A measurement begun again every so many hours, to be told when models drift. ``options`` are those of
     ``starting.begin``."""
@@ -90,8 +111,8 @@ class Schedule(models.Model):
 class Measurement(models.Model):
     """One run of a suite over several lanes: ``lanes`` is a list of ``label``, ``model`` and, where given,
     ``parameters``, ``system`` and ``closed``: asked without passages. From the first answer on a lane names the
-    ``version`` of its model, the ``provider_version`` and the ``template`` (0 is the built-in one) that it keeps. What
-    was held equal stands in ``held``;
+    ``version`` of its model, the ``provider_version`` and the ``template`` (0 is the built-in one) that it keeps, and
+    ``judges`` are whom the measurement keeps, one for each thing that is asked. What was held equal stands in ``held``;
     ``drift`` says how it differs from the one that its schedule began before."""
 
     class State(models.TextChoices):
@@ -124,6 +145,7 @@ class Measurement(models.Model):
     per_minute = models.PositiveIntegerField(null=True, help_text="Answers of one model, at most.")
     completions = models.PositiveSmallIntegerField(default=0, help_text="Timed completions of 256 tokens, a lane.")
     judge = models.CharField(max_length=200, blank=True, help_text="The model that judges.")
+    judges = models.ManyToManyField(Judge, related_name="+")
     pairwise = models.BooleanField(default=False, help_text="It says which of two answers is better, too.")
     schedule = models.ForeignKey(Schedule, null=True, on_delete=models.SET_NULL, related_name="measurements")
     drift = models.JSONField(null=True)
@@ -207,17 +229,6 @@ class Completion(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["measurement", "lane", "number"], name="completion_once")]
-
-
-class Judge(models.Model):
-    """A model and the words it is asked with. Another version of either is another judge."""
-
-    model = models.CharField(max_length=200)
-    model_version = models.PositiveBigIntegerField(null=True)
-    asks = models.CharField(max_length=9)
-    prompt = models.TextField()
-    digest = models.CharField(max_length=64, unique=True)
-    created = models.DateTimeField(auto_now_add=True)
 
 
 class Judgement(models.Model):

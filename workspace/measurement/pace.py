@@ -56,5 +56,5 @@ def _may_go_on(id: UUID) -> bool:
 def _pause(id: UUID) -> None:
     if measurement := taking.mine(id).first():
         taking.pause(
-            measurement, f"{MOST_FAILED} answers in a row failed. See why, then go on, or ask the failed ones again."
+            measurement, f"{MOST_FAILED} calls in a row failed. See why, then go on, or ask the failed ones again."
         )

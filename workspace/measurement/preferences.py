@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from django.db.models import QuerySet
+
 from workspace.measurement import judging, preferring, statistics
 from workspace.measurement.metrics import Cell
 from workspace.measurement.models import Item, Measurement, Outcome, Preference
@@ -93,17 +95,17 @@ class Judged:
 
 def preferences(measurement: Measurement) -> Preferences | None:
     """As far as they are; ``None`` where no two answers are judged."""
-    if not (measurement.judge and measurement.pairwise):
+    judge = judging.pinned(measurement).get(judging.BETTER)
+    if judge is None:
         return None
     judged = judgements(measurement)
     every = [one for rows in judged.values() for one in rows]
     if not every:
         return None
-    asked = next((one.said[0] for one in every if one.said), None)
-    failed = measurement.preferences.filter(prefers="").values_list("failure__cause", flat=True)
+    failed = _said(measurement).filter(prefers="").values_list("failure__cause", flat=True)
     return Preferences(
-        judge=measurement.judge,
-        version=(asked.judge.digest if asked else judging.digest_of(measurement.judge, judging.BETTER))[:12],
+        judge=judge.model,
+        version=judge.digest[:12],
         pairs=_pairs(measurement, judged),
         flips=_flips(every),
         longer=_sided(every, [one.longer for one in every]),
@@ -114,13 +116,17 @@ def preferences(measurement: Measurement) -> Preferences | None:
 
 def judgements(measurement: Measurement, item: Item | None = None) -> dict[tuple[int, int], list[Judged]]:
     """What was judged, by two lanes; of one item alone where it is given."""
-    rows = measurement.preferences.select_related("judge").order_by("order")
-    _, said = judging.of_one_judge(((row.item_id, row.first, row.second), row.judge_id, row) for row in rows)
+    rows = _said(measurement).order_by("order")
+    said = judging.in_both_orders(((row.item_id, row.first, row.second), row) for row in rows)
     found: dict[tuple[int, int], list[Judged]] = {}
     for first, second in preferring.pairs(measurement, item):
         if one := _judged(first, second, said.get((first.item_id, first.lane, second.lane), ())):
             found.setdefault((first.lane, second.lane), []).append(one)
     return found
+
+
+def _said(measurement: Measurement) -> QuerySet[Preference]:
+    return measurement.preferences.filter(judge__in=measurement.judges.all())
 
 
 def _judged(first: Outcome, second: Outcome, said: Sequence[Preference]) -> Judged | None:

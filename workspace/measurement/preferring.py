@@ -51,7 +51,7 @@ def left(measurement: Measurement) -> list[Unit]:
     """Every question to the judge that has no answer yet; of a measurement that is done, none."""
     if not (measurement.judge and measurement.pairwise) or measurement.state == Measurement.State.DONE:
         return []
-    rows = measurement.preferences.filter(judge__digest=judging.digest_of(measurement.judge, judging.BETTER))
+    rows = measurement.preferences.filter(judge__in=measurement.judges.all())
     done = set(rows.values_list("item_id", "first", "second", "order"))
     return [
         Unit(first, second, order)
@@ -64,14 +64,14 @@ def left(measurement: Measurement) -> list[Unit]:
 
 def prompt(
     order: int, question: str, answers: Sequence[str], *, evidence: Sequence[Evidence], gold: Sequence[str], rubric: str
-) -> tuple[str, str]:
-    """The system prompt, and what is to be judged: the question, what is known, and both answers in their order."""
+) -> str:
+    """What is to be judged: the question, what is known, and both answers in their order."""
     shown = answers[:: -1 if order else 1]
     told = [marked("question", question), *judging.known(gold, rubric)]
     if evidence:
         told.append(quote(evidence))
     told += [marked(name, text) for name, text in zip(("first", "second"), shown, strict=True)]
-    return judging.system_of(judging.BETTER, judging.CHOICES[judging.BETTER]), "\n\n".join(told)
+    return "\n\n".join(told)
 
 
 def preferred(said: str, order: int) -> str:
@@ -83,7 +83,7 @@ def preferred(said: str, order: int) -> str:
 async def prefer(measurement: Measurement, unit: Unit, judge: Judge, may_ask: asking.MayAsk) -> RunState:
     item = unit.first.item
     kept = await Gathered.objects.filter(measurement=measurement, item=item).afirst()
-    system, told = prompt(
+    told = prompt(
         unit.order, item.question, (unit.first.text, unit.second.text),
         evidence=[Evidence(**one) for one in kept.evidence] if kept else [], gold=judging.gold_of(item),
         rubric=item.rubric,
@@ -101,5 +101,5 @@ async def prefer(measurement: Measurement, unit: Unit, judge: Judge, may_ask: as
             },
         )  # fmt: skip
 
-    request = judging.asked(measurement.judge, system, told, person=measurement.owner_id)
+    request = judging.asked(judge, told, **await asking.asker(measurement))
     return await asking.run(measurement, request, keep, may_ask)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Max, QuerySet, Sum
+from django.db.models import Count, Max, QuerySet, Sum
 
 from retrieval.claims import FINAL
 from retrieval.models import Document
 from workspace.measurement import judging, preferring
-from workspace.measurement.metrics import Cell
-from workspace.measurement.models import Agreement, Completion, Item, Judgement, Measurement, Outcome, Preference
+from workspace.measurement.models import Agreement, Item, Judgement, Measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ def progress(measurement: Measurement) -> list[Progress]:
 
 
 def counts(measurement: Measurement) -> tuple[Any, ...]:
-    """Answers, verdicts, preferences and the newest agreement: when they are as they were, so is the report."""
-    verdicts = Judgement.objects.filter(outcome__measurement=measurement).count()
+    """How many answers, completions, verdicts and preferences there are, and the newest of each and of all agreements:
+    when they are as they were, so is the report. What is asked for again is as many as before, and newer."""
     newest = Agreement.objects.aggregate(newest=Max("created"))["newest"]
-    return measurement.outcomes.count(), verdicts, measurement.preferences.count(), newest
+    return newest, *(tuple(rows.aggregate(many=Count("pk"), newest=Max("pk")).values()) for rows in _paid(measurement))
 
 
 def indexing(measurement: Measurement) -> Progress | None:
@@ -68,18 +68,13 @@ def answers_of(measurement: Measurement) -> int:
 def spent(measurement: Measurement) -> Decimal:
     """US dollars, where a price is known: of answers, completions, verdicts and preferences, and of calls that count
     for nothing."""
-    judgements = Judgement.objects.filter(outcome__measurement=measurement)
-    parts: tuple[QuerySet[Outcome] | QuerySet[Completion] | QuerySet[Judgement] | QuerySet[Preference], ...] = (
-        measurement.outcomes.all(), measurement.timed.all(), judgements, measurement.preferences.all(),
-    )  # fmt: skip
     aside = Measurement.objects.values_list("aside", flat=True).get(pk=measurement.pk)
-    return sum((rows.aggregate(all=Sum("cost"))["all"] or Decimal(0) for rows in parts), aside)
+    return sum((rows.aggregate(all=Sum("cost"))["all"] or Decimal(0) for rows in _paid(measurement)), aside)
 
 
-def failed(measurement: Measurement) -> int:
-    """Answers and timed completions that can be asked for again."""
-    answers = measurement.outcomes.filter(cell=Cell.UNSCORED)
-    return answers.count() + measurement.timed.exclude(failure=None).count()
+def _paid(measurement: Measurement) -> Sequence[QuerySet[Any]]:
+    judgements = Judgement.objects.filter(outcome__measurement=measurement)
+    return measurement.outcomes.all(), measurement.timed.all(), judgements, measurement.preferences.all()
 
 
 def timed_lanes(measurement: Measurement) -> list[int]:

@@ -21,7 +21,7 @@ from workspace.measurement.preferences import Preferences
 from workspace.measurement.progress import Progress
 from workspace.measurement.speed import Completed, Speed
 from workspace.measurement.statistics import Interval, Pair
-from workspace.measurement.verdicts import JudgeReport
+from workspace.measurement.verdicts import Asked, JudgeReport
 from workspace.router import catalog
 from workspace.types import plain
 
@@ -131,6 +131,7 @@ class Report:
     pairs: Sequence[PairReport]
     topics: Sequence[Topic]
     judges: Sequence[JudgeReport]
+    asked: Sequence[Asked]
     preferences: Preferences | None
     likenesses: Sequence[Likeness]
     differing: Sequence[Differing]
@@ -151,7 +152,7 @@ class Report:
 
 def report(measurement: Measurement) -> Report:
     """Counted anew when something has been added, and kept else: a page that is looked at costs nothing."""
-    key = (measurement.pk, measurement.timed.count(), *progress.counts(measurement))
+    key = (measurement.pk, *progress.counts(measurement))
     found = _kept.get(key)  # another thread may drop it at any time
     if found is None:
         while len(_kept) >= KEPT:
@@ -180,11 +181,12 @@ def _counted(measurement: Measurement) -> Report:
         pairs=pairs,
         topics=_topics([by_lane[at] for at in shown], right),
         judges=verdicts.judges(measurement, [by_lane[at] for at in shown]),
+        asked=verdicts.asked(measurement),
         preferences=preferences.preferences(measurement),
         likenesses=consistency.likenesses(labels, [by_lane[at] for at in shown]),
         differing=differing[:MOST_DIFFERENT],
         differ=len(differing),
-        failures=_failures(measurement, rows),
+        failures=[*_failures(measurement, rows), *verdicts.failures(measurement)],
         progress=progress.progress(measurement),
         cost=progress.spent(measurement),
     )

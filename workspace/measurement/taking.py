@@ -9,12 +9,10 @@ import asyncio
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import F, Q, QuerySet, Sum
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from workspace.hub import PROCESS
-from workspace.measurement.metrics import Cell
 from workspace.measurement.models import GOING, Measurement
 from workspace.writes import writer
 
@@ -73,19 +71,6 @@ def revive() -> list[UUID]:
 def forsake() -> None:
     """The only process of a workspace starts: whoever measured before is dead."""
     Measurement.objects.filter(state=State.RUNNING).exclude(worker=PROCESS).update(heartbeat=None)
-
-
-def ask_again(measurement: Measurement) -> bool:
-    """Whatever failed is to be had again. What it cost stays spent."""
-    failed = measurement.outcomes.filter(cell=Cell.UNSCORED), measurement.timed.exclude(failure=None)
-    with transaction.atomic():
-        lost = sum(rows.aggregate(all=Sum("cost"))["all"] or 0 for rows in failed)
-        halted = Measurement.objects.filter(pk=measurement.pk, state__in=[State.PAUSED, State.DONE])
-        if not halted.update(state=State.QUEUED, why="", finished=None, aside=F("aside") + lost):
-            return False
-        for rows in failed:
-            rows.delete()
-    return True
 
 
 def _dead() -> Q:

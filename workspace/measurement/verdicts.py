@@ -5,15 +5,17 @@ Where length alone tells a judge's verdicts apart (an area of 1, or of 0), nothi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from workspace.measurement import agreement, judging, statistics
 from workspace.measurement.agreement import Measured
 from workspace.measurement.metrics import ATTEMPTED, Cell
-from workspace.measurement.models import Judge, Judgement, Measurement, Outcome
+from workspace.measurement.models import Judgement, Measurement, Outcome
 from workspace.measurement.statistics import Interval
 from workspace.router.measures import auc
 
@@ -21,6 +23,7 @@ Verdict = Callable[[Outcome], bool | None]
 LEAST_OF_A_KIND = 5  # verdicts of each kind that an area is told from
 NO_GOLD = "RAGTruth holds no gold answers, so this rule can’t be held against its labels."
 NOT_MEASURED = "Not measured yet: run manage.py judge_benchmark with this model."
+SAID_NOTHING = "It named none of its choices."
 FORMULAS = {
     "gold match": "answers that name a gold answer, word by word, / answers to answerable questions",
     "support by the evidence": "answers of which no sentence is unsupported by its passages / answers that claim "
@@ -46,6 +49,31 @@ class JudgeReport:
     why_not: str
     length: float | None
     with_gold: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A language model as it judges, from the first answer to the last; ``version`` is of all of it."""
+
+    name: str
+    version: str
+    model: str
+    model_version: int | None
+    provider_version: int | None
+    parameters: Mapping[str, Any]
+    words: str
+
+
+def asked(measurement: Measurement) -> list[Asked]:
+    """Every language model that judges, by what it is asked."""
+    return [
+        Asked(
+            name=_named(measurement, asks), version=judge.digest[:12], model=judge.model,
+            model_version=judge.model_version, provider_version=judge.provider_version, parameters=judge.parameters,
+            words=judge.system(),
+        )
+        for asks, judge in judging.pinned(measurement).items()
+    ]  # fmt: skip
 
 
 def judges(measurement: Measurement, lanes: Sequence[Sequence[Outcome]]) -> list[JudgeReport]:
@@ -82,7 +110,7 @@ def _by_model(measurement: Measurement, asks: str, lanes: Sequence[Sequence[Outc
     def concerns(row: Outcome) -> bool:
         return row.pk in told
 
-    name = f"{measurement.judge} says {asks}"
+    name = _named(measurement, asks)
     if asks == judging.RIGHT:
         return _report(name, "says what is held to be right", version, lanes, verdict, concerns, NO_GOLD)
     key = f"model {measurement.judge}"
@@ -96,10 +124,26 @@ def verdicts(measurement: Measurement, asks: str) -> dict[int, bool | None]:
 
 def _said(measurement: Measurement, asks: str) -> tuple[str, dict[int, bool | None]]:
     """The version of the judge, and its verdicts."""
-    rows = Judgement.objects.filter(outcome__measurement=measurement, judge__asks=asks).order_by("order")
-    judge, said = judging.of_one_judge(rows.values_list("outcome_id", "judge_id", "verdict"))
-    version = Judge.objects.get(pk=judge).digest[:12] if judge else ""
-    return version, {outcome: judging.agreed(two) for outcome, two in said.items()}
+    judge = judging.pinned(measurement).get(asks)
+    if judge is None:
+        return "", {}
+    rows = Judgement.objects.filter(outcome__measurement=measurement, judge=judge).order_by("order")
+    said = judging.in_both_orders(rows.values_list("outcome_id", "verdict"))
+    return judge.digest[:12], {outcome: judging.agreed(two) for outcome, two in said.items()}
+
+
+def failures(measurement: Measurement) -> list[tuple[str, str, int]]:
+    """Why verdicts are missing: which judge, cause, how many."""
+    found = []
+    for asks, judge in judging.pinned(measurement).items():
+        rows = Judgement.objects.filter(outcome__measurement=measurement, judge=judge, verdict="")
+        causes = Counter(cause or SAID_NOTHING for cause in rows.values_list("run__failure__cause", flat=True))
+        found += [(_named(measurement, asks), cause, count) for cause, count in causes.most_common(6)]
+    return found
+
+
+def _named(measurement: Measurement, asks: str) -> str:
+    return f"{measurement.judge} says {asks}"
 
 
 def _report(
