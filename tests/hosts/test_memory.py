@@ -128,9 +128,11 @@ async def test_a_budget_too_small_for_one_precision_takes_the_next_and_says_so(
     later = await answer(call_of(models["large"], "Hello", max_tokens=4, temperature=0))
     lower = {"precision": "bfloat16", "device": "cpu", "context": None, "short": True}
     assert (later.steps, found.ran, later.ran) == ([], [lower], [lower])  # who comes later hears of it as well
-    [row] = (await link.models())["models"]
+    told = await link.models()
+    [row] = told["models"]
     assert (row["state"], row["precision"]) == ("ready", "bfloat16")
     assert await link.free_memory() == int(budget) - row["memory"]
+    assert told["devices"] == [{"device": "cpu", "budget": int(budget), "free": int(budget) - row["memory"]}]
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the kernel of Linux does this")
