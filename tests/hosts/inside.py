@@ -215,8 +215,9 @@ def the_gpu_has_no_memory_left(folder: str) -> dict[str, Any]:
             "steps": [piece.text for _, piece in told if type(piece).__name__ == "Step"],
             "ended": how_it_ended(told, job),
         }
-    moved_picture = seeing.longer({"pixels": torch.ones(1, 3)}, 3, 5, "meta")["pixels"]
-    return {**found, "picture": [str(moved_picture.device), list(moved_picture.shape)]}
+    moved = SimpleNamespace(device="meta", dtype=torch.bfloat16)
+    picture = seeing.given(moved, {"pixels": torch.ones(1, 3)}, 3, 5)["pixels"]
+    return {**found, "picture": [str(picture.device), str(picture.dtype), list(picture.shape)]}
 
 
 def rows_cant_share_its_past(folder: str) -> dict[str, Any]:
@@ -252,6 +253,49 @@ async def the_gpu_refuses_all_further_work(folder: str) -> None:
     engine.add(batch)
     engine.submit(batch, asked(batch, max_tokens=4))
     await asyncio.sleep(60)
+
+
+async def a_picture_takes_long(sees: str, llama: str, place: str) -> dict[str, Any]:
+    """An answer of the same model began before it, one of another model comes meanwhile."""
+    import base64
+
+    from aiohttp.test_utils import TestClient, TestServer
+
+    from tests.hosts.seeing import picture
+    from workspace.hosts import seeing
+    from workspace.hosts.model_host import ModelHost
+
+    began, go_on = threading.Event(), threading.Event()
+    opened = seeing.opened
+
+    def slowly(files: list[bytes]) -> Any:
+        if files:
+            began.set()
+            go_on.wait()
+        return opened(files)
+
+    seeing.opened = slowly
+    host = ModelHost(Path(place), 2**32)
+    image = "data:image/png;base64," + base64.b64encode(picture("red")).decode()
+    async with TestClient(TestServer(host.app())) as client:
+
+        async def answered(model: str, content: Any, begun: asyncio.Event) -> bool:
+            body = {"model": model, "messages": [{"role": "user", "content": content}], "max_tokens": 40,
+                    "ignore_eos": True}  # fmt: skip
+            async with client.post("/v1/chat/completions", json=body) as answer:
+                await answer.content.readuntil(b'"content"')
+                begun.set()
+                return (await answer.read()).endswith(b"data: [DONE]\n\n")
+
+        words = [asyncio.Event() for _ in range(3)]
+        before = asyncio.create_task(answered(sees, WORDS, words[0]))
+        await words[0].wait()
+        parts = [{"type": "text", "text": WORDS}, {"type": "image_url", "image_url": {"url": image}}]
+        looking = asyncio.create_task(answered(sees, parts, words[1]))
+        await asyncio.to_thread(began.wait)
+        found = {"before": await before, "beside": await answered(llama, WORDS, words[2]), "early": words[1].is_set()}
+        go_on.set()
+        return {**found, "after": await looking}
 
 
 async def a_round_takes_long() -> dict[str, Any]:

@@ -129,7 +129,7 @@ class Batch:
             read = columns.lengths[0]
             seen = None
             if job.pictures and read < job.looking:  # their tokens are read in one go, with all before and behind
-                part, seen = tokens, seeing.longer(job.pictures, len(job.prompt), len(tokens), self.loaded.device)
+                part, seen = tokens, seeing.given(self.loaded.model, job.pictures, len(job.prompt), len(tokens))
             else:
                 part = tokens[read : read + left]
             scores = forward(self.loaded.model, columns, [part], seen)

@@ -18,16 +18,18 @@ class TooLong(ValueError):
     """The prompt alone fills the model's window."""
 
 
-def job_of(
-    body: dict[str, Any], loaded: Loaded, hear: Callable[[Piece], None], pictures: Sequence[Any] = (), sight: int = 0
-) -> Job:
-    """``pictures`` are those of the messages, opened; ``sight`` is what tells them from others. Raises ValueError for
-    what can't be asked."""
+def job_of(body: dict[str, Any], loaded: Loaded, hear: Callable[[Piece], None]) -> Job:
+    """Raises ValueError for what can't be asked. A prompt of a model that sees takes its processor alone, and may be
+    made beside the thread that writes, in any one other."""
     messages = _messages(body["messages"])
     made: dict[str, Any] = {}
+    sight = 0
+    shown = seeing.shown(messages)
     if loaded.processor is not None:
-        prompt, made = _looked_at(messages, pictures, loaded)
-    elif pictures:
+        files = seeing.files_of(shown)
+        sight = seeing.sight_of(files)
+        prompt, made = _looked_at(messages, seeing.opened(files), loaded)
+    elif shown:
         raise ValueError("this model takes no pictures")
     else:
         prompt = _tokens([{**message, "content": _text(message["content"])} for message in messages], loaded.tokenizer)
