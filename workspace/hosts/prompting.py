@@ -11,7 +11,9 @@ from workspace.hosts.loading import Loaded
 from workspace.hosts.sampling import sampling_of
 from workspace.hosts.wording import Wording
 
-USUAL = 1024  # tokens of an answer at most, where the request does not say
+# Tokens of an answer at most, where neither chat, route nor program says. Ours: an answer holds room for all it may
+# grow to, so one without a limit would hold the whole window, and none could stand beside it. They are some 700 words.
+USUAL = 1024
 
 
 class TooLong(ValueError):
