@@ -135,6 +135,37 @@ def one_chat_asks_much(folder: str) -> dict[str, Any]:
     return {"order": order}
 
 
+def what_a_crowd_takes(folder: str) -> dict[str, Any]:
+    """Bytes that four answers take at their most, on a thread of their own each, beside what is told before."""
+    import torch
+
+    from workspace.hosts.sizes import Size
+    from workspace.hosts.weights import facts
+
+    torch.set_num_threads(1)
+    size, about = Size(1024, 4), facts(Path(folder))
+    batch, told = batch_of(folder, tokens=size.tokens)
+    with torch.inference_mode():
+        asked(batch, "x", max_tokens=2)
+        while batch.busy:  # what the first answer of all takes is no answer's
+            batch.round()
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: proc(5)
+        before = _of_this_process("VmRSS")
+        jobs = [asked(batch, f"{n}" * 500, max_tokens=500) for n in range(size.answers)]
+        together = 0
+        while batch.busy:
+            batch.round()
+            together = max(together, len(batch.rows))
+    return {"took": _of_this_process("VmHWM") - before, "told": about.beside("float32", size, "cpu"),
+            "cache": about.cache("float32", size), "together": together,
+            "ended": [how_it_ended(told, job) for job in jobs]}  # fmt: skip
+
+
+def _of_this_process(name: str) -> int:
+    rows = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(rows[name].split()[0]) * 1024
+
+
 def a_crowd_of_many_lengths(folder: str) -> dict[str, Any]:
     """How much of the cache was laid out at the most, and how much is left when all have ended."""
     budget = 1300
