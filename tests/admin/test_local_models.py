@@ -17,6 +17,7 @@ from workspace.hosts import link
 from workspace.providers.models import LanguageModel
 
 COMMIT = "c" * 40
+GIB = 2**30
 ESTIMATE = {"bytes": 9_000_000, "precision": "float32", "tokens": 2048}
 
 
@@ -38,6 +39,7 @@ class ScriptedHost:
         self.asked: list[tuple[str, str]] = []
         self.gone = False
         self.restarts = 0
+        self.devices = [{"device": "cpu", "budget": 8 * GIB, "free": 6 * GIB}]
 
     async def models(self, also: list[str]) -> dict[str, Any]:
         if self.gone:
@@ -45,7 +47,7 @@ class ScriptedHost:
         known = [each["model"] for each in self.rows]
         rows = self.rows + [row(name) for name in also if name not in known]
         life = {"memory": 500 * 2**20, "up": 7300.0, "restarts": self.restarts, "ended": "exit status 70"}
-        return {"models": rows, "free": 6 * 2**30, "budget": 8 * 2**30, "offline": False, "host": life}
+        return {"models": rows, "devices": self.devices, "offline": False, "host": life}
 
     async def ask(self, action: str, model: str) -> dict[str, Any]:
         self.asked.append((action, model))
@@ -166,6 +168,13 @@ def test_a_model_for_search_is_no_model_to_chat_with(client: Client, page: str, 
     assert "club/vectors turns texts into vectors and does not chat" in answer.text
     assert not LanguageModel.objects.filter(current__provider__current__kind="local").exists()
     assert "Models that serve search" in answer.text and "Found on this machine" not in answer.text
+
+
+def test_each_device_says_how_much_it_has_left_for_models(client: Client, page: str, host: ScriptedHost) -> None:
+    host.devices.append({"device": "cuda:0", "budget": 24 * GIB, "free": 4 * GIB})
+    text = client.get(page).text.replace("\xa0", " ")
+    assert "6.0 GB of 8.0 GB are free for models on cpu." in text
+    assert "4.0 GB of 24.0 GB are free for models on cuda:0." in text
 
 
 def test_a_host_that_is_away_is_said(client: Client, page: str, host: ScriptedHost) -> None:

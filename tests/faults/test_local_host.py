@@ -43,6 +43,9 @@ for name, folder in zip(sys.argv[1::2], sys.argv[2::2]):
     add_model(local, folder, name=name, parameters={"max_tokens": 300, "temperature": 1.0})
 """
 SLOW = "pace-20-20-400"  # a remote answer of eight seconds
+# Seconds between two pieces with nothing late: a token comes each 20 ms, and what came is told at most each 40 ms.
+# Under this an idle host's p99 says nothing of the machine, and twice of it would ask for less than both clocks make.
+OWN_PACE = 0.06
 ROUTES = '{"routes": [{"condition": "default", "model": "small", "fallbacks": ["echo"]}], "fallback": "echo"}'
 
 
@@ -214,7 +217,7 @@ def keeps_its_pace(own: Local, seconds: float) -> None:
         worker.join(60)
     assert len(busy) > 20
     assert done.kills > before, done
-    assert p99(busy) < 2 * max(p99(quiet), 0.06), (p99(quiet), p99(busy))
+    assert p99(busy) < 2 * max(p99(quiet), OWN_PACE), (p99(quiet), p99(busy))
 
 
 def test_a_remote_answer_keeps_its_pace_while_the_host_loads_writes_and_dies(local: Callable[..., Local]) -> None:

@@ -135,6 +135,37 @@ def one_chat_asks_much(folder: str) -> dict[str, Any]:
     return {"order": order}
 
 
+def what_a_crowd_takes(folder: str) -> dict[str, Any]:
+    """Bytes that four answers take at their most, on a thread of their own each, beside what is told before."""
+    import torch
+
+    from workspace.hosts.sizes import Size
+    from workspace.hosts.weights import facts
+
+    torch.set_num_threads(1)
+    size, about = Size(1024, 4), facts(Path(folder))
+    batch, told = batch_of(folder, tokens=size.tokens)
+    with torch.inference_mode():
+        asked(batch, "x", max_tokens=2)
+        while batch.busy:  # what the first answer of all takes is no answer's
+            batch.round()
+        Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: proc(5)
+        before = _of_this_process("VmRSS")
+        jobs = [asked(batch, f"{n}" * 500, max_tokens=500) for n in range(size.answers)]
+        together = 0
+        while batch.busy:
+            batch.round()
+            together = max(together, len(batch.rows))
+    return {"took": _of_this_process("VmHWM") - before, "told": about.beside("float32", size, "cpu"),
+            "cache": about.cache("float32", size), "together": together,
+            "ended": [how_it_ended(told, job) for job in jobs]}  # fmt: skip
+
+
+def _of_this_process(name: str) -> int:
+    rows = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(rows[name].split()[0]) * 1024
+
+
 def a_crowd_of_many_lengths(folder: str) -> dict[str, Any]:
     """How much of the cache was laid out at the most, and how much is left when all have ended."""
     budget = 1300
@@ -215,8 +246,9 @@ def the_gpu_has_no_memory_left(folder: str) -> dict[str, Any]:
             "steps": [piece.text for _, piece in told if type(piece).__name__ == "Step"],
             "ended": how_it_ended(told, job),
         }
-    moved_picture = seeing.longer({"pixels": torch.ones(1, 3)}, 3, 5, "meta")["pixels"]
-    return {**found, "picture": [str(moved_picture.device), list(moved_picture.shape)]}
+    moved = SimpleNamespace(device="meta", dtype=torch.bfloat16)
+    picture = seeing.given(moved, {"pixels": torch.ones(1, 3)}, 3, 5)["pixels"]
+    return {**found, "picture": [str(picture.device), str(picture.dtype), list(picture.shape)]}
 
 
 def rows_cant_share_its_past(folder: str) -> dict[str, Any]:
@@ -252,6 +284,49 @@ async def the_gpu_refuses_all_further_work(folder: str) -> None:
     engine.add(batch)
     engine.submit(batch, asked(batch, max_tokens=4))
     await asyncio.sleep(60)
+
+
+async def a_picture_takes_long(sees: str, llama: str, place: str) -> dict[str, Any]:
+    """An answer of the same model began before it, one of another model comes meanwhile."""
+    import base64
+
+    from aiohttp.test_utils import TestClient, TestServer
+
+    from tests.hosts.seeing import picture
+    from workspace.hosts import seeing
+    from workspace.hosts.model_host import ModelHost
+
+    began, go_on = threading.Event(), threading.Event()
+    opened = seeing.opened
+
+    def slowly(files: list[bytes]) -> Any:
+        if files:
+            began.set()
+            go_on.wait()
+        return opened(files)
+
+    seeing.opened = slowly
+    host = ModelHost(Path(place), 2**32)
+    image = "data:image/png;base64," + base64.b64encode(picture("red")).decode()
+    async with TestClient(TestServer(host.app())) as client:
+
+        async def answered(model: str, content: Any, begun: asyncio.Event) -> bool:
+            body = {"model": model, "messages": [{"role": "user", "content": content}], "max_tokens": 40,
+                    "ignore_eos": True}  # fmt: skip
+            async with client.post("/v1/chat/completions", json=body) as answer:
+                await answer.content.readuntil(b'"content"')
+                begun.set()
+                return (await answer.read()).endswith(b"data: [DONE]\n\n")
+
+        words = [asyncio.Event() for _ in range(3)]
+        before = asyncio.create_task(answered(sees, WORDS, words[0]))
+        await words[0].wait()
+        parts = [{"type": "text", "text": WORDS}, {"type": "image_url", "image_url": {"url": image}}]
+        looking = asyncio.create_task(answered(sees, parts, words[1]))
+        await asyncio.to_thread(began.wait)
+        found = {"before": await before, "beside": await answered(llama, WORDS, words[2]), "early": words[1].is_set()}
+        go_on.set()
+        return {**found, "after": await looking}
 
 
 async def a_round_takes_long() -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 from workspace.hosts.at_work import AtWork
 from workspace.hosts.ledger import Plan
 from workspace.hosts.references import Shelf
+from workspace.hosts.sizes import Size
 from workspace.hosts.tenants import Tenants
 from workspace.hosts.weights import Facts, facts
 
@@ -30,9 +31,9 @@ def paper_model(folder: Path, name: str, *, mib: int = 100) -> str:
     return str(place)
 
 
-def needs(model: str, precision: str = "float32") -> int:
+def needs(model: str, precision: str = "float32", device: str = "cpu") -> int:
     about = facts(Path(model))
-    return about.weights(precision) + about.cache(precision, about.window)
+    return about.needs(precision, Size(about.window, 1), device)
 
 
 @dataclass

@@ -64,7 +64,7 @@ def test_an_answer_goes_on_without_the_gpu_where_the_cpu_has_room(llama: str) ->
         "steps": [lower, "Out of memory: the model goes on without the GPU"],
         "ended": "length",
     }
-    assert found["picture"] == ["meta", [1, 5]]
+    assert found["picture"] == ["meta", "torch.bfloat16", [1, 5]]
 
 
 def test_a_model_of_another_shape_serves_one_at_a_time(llama: str) -> None:

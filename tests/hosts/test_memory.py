@@ -23,6 +23,7 @@ from django.conf import LazySettings
 from tests.hosts.small import small_models
 from tests.hosts.test_model_host import answer, call_of
 from workspace.hosts import link, machine, supervisor
+from workspace.hosts.sizes import Size
 from workspace.hosts.supervisor import Supervisor
 from workspace.hosts.weights import facts
 from workspace.providers import http
@@ -82,13 +83,15 @@ def test_what_a_model_needs_is_read_from_its_files(models: dict[str, str]) -> No
     assert about.parameters == 31_400_448  # what torch counts
     assert about.weights("float32") == pytest.approx(4 * about.parameters, rel=0.1)
     assert about.weights("bfloat16") * 2 == pytest.approx(about.weights("float32"), rel=0.01)
-    assert about.kv_bytes == 2 * 2 * 8 * 4 * 64  # keys and values, two bytes, layers, heads, size
+    assert about.shape.kept == 2 * 8 * 4 * 64  # keys and values, layers, heads, size
+    assert about.cache("bfloat16", Size(1000, 2)) == 2 * 2000 * about.shape.kept
+    assert about.cache("float32", Size(1000, 2)) == 4 * 2000 * about.shape.kept
 
 
 async def test_models_that_do_not_fit_together_take_turns(host: Host, models: dict[str, str]) -> None:
     one, other = models["llama"], models["gpt2"]
     needs = [facts(Path(model)) for model in (one, other)]
-    sizes = [about.weights("float32") + about.cache("float32", min(about.window, 2048)) for about in needs]
+    sizes = [about.needs("float32", Size(min(about.window, 2048), 1), "cpu") for about in needs]
     await host.start(budget=max(sizes) * 1.05)
     long = asyncio.create_task(answer(call_of(one, "Count.", max_tokens=400, temperature=0)))
     async with asyncio.timeout(30):
@@ -119,7 +122,7 @@ async def test_a_budget_too_small_for_one_precision_takes_the_next_and_says_so(
     host: Host, models: dict[str, str]
 ) -> None:
     about = facts(Path(models["large"]))
-    budget = (about.weights("bfloat16") + about.cache("bfloat16", 2048)) * 1.1
+    budget = about.needs("bfloat16", Size(2048, 1), "cpu") * 1.1
     await host.start(budget=budget)
     assert await link.free_memory() == int(budget)
     found = await answer(call_of(models["large"], "Hello", max_tokens=4, temperature=0))
@@ -128,9 +131,11 @@ async def test_a_budget_too_small_for_one_precision_takes_the_next_and_says_so(
     later = await answer(call_of(models["large"], "Hello", max_tokens=4, temperature=0))
     lower = {"precision": "bfloat16", "device": "cpu", "context": None, "short": True}
     assert (later.steps, found.ran, later.ran) == ([], [lower], [lower])  # who comes later hears of it as well
-    [row] = (await link.models())["models"]
+    told = await link.models()
+    [row] = told["models"]
     assert (row["state"], row["precision"]) == ("ready", "bfloat16")
     assert await link.free_memory() == int(budget) - row["memory"]
+    assert told["devices"] == [{"device": "cpu", "budget": int(budget), "free": int(budget) - row["memory"]}]
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the kernel of Linux does this")

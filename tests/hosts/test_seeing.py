@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from tests.hosts import inside as stories
+from tests.hosts.inside import inside
 from tests.hosts.seeing import picture, seeing_models
 from tests.hosts.small import small_models
 from tests.hosts.test_model_host import Answer, answer, call_of
@@ -15,7 +18,7 @@ from workspace.hosts import link
 from workspace.providers.base import Call, ProviderError
 from workspace.types import Part, text_part
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(180)
 
 FILES = {name: picture(name) for name in ("red", "blue")} | {"broken": b"\x89PNG and nothing more"}
 
@@ -44,6 +47,11 @@ async def test_pictures_reach_a_model_that_sees(models: dict[str, str]) -> None:
         await an_answer_depends_on_the_picture_and_on_nobody_beside_it(models[kind])
     await the_next_question_about_a_picture_goes_on_from_the_last(models["qwen2vl"])
     await pictures_that_can_not_be_looked_at_are_refused_in_words(models)
+
+
+def test_a_picture_that_takes_long_holds_up_nobody_elses_answer(models: dict[str, str], tmp_path: Path) -> None:
+    found = inside(stories.a_picture_takes_long, models["llava"], models["llama"], str(tmp_path))
+    assert found == {"before": True, "beside": True, "early": False, "after": True}
 
 
 async def an_answer_depends_on_the_picture_and_on_nobody_beside_it(model: str) -> None:

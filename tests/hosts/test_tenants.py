@@ -250,7 +250,8 @@ async def test_an_allocation_that_fails_while_it_loads_takes_the_next_rung(tmp_p
 
 async def test_of_two_gpus_the_one_with_room_takes_it_before_anybody_goes(tmp_path: Path, models: list[str]) -> None:
     a, b, c = models
-    loader = PaperLoader(gpus={"cuda:0": needs(a, "bfloat16") + 5 * MIB, "cuda:1": needs(a, "bfloat16") + MIB})
+    enough = needs(a, "bfloat16", "cuda")
+    loader = PaperLoader(gpus={"cuda:0": enough + 5 * MIB, "cuda:1": enough + MIB})
     tenants = tenants_of(tmp_path, loader, budget=GIB)
     for model in (a, b):
         await use(tenants, model)

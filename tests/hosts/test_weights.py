@@ -16,10 +16,11 @@ CONFIG = {
 }  # fmt: skip
 
 
-def shard(path: Path, numbers: int) -> None:
-    """A safetensors file with one tensor of so many numbers."""
-    header = json.dumps({"w": {"dtype": "F32", "shape": [numbers], "data_offsets": [0, 4 * numbers]}}).encode()
-    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(4 * numbers))
+def shard(path: Path, tensors: dict[str, list[int]]) -> None:
+    """A safetensors file that speaks of these tensors, by their shapes, and holds nothing of them."""
+    rows = {name: {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]} for name, shape in tensors.items()}
+    header = json.dumps(rows).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
 
 
 @pytest.fixture
@@ -31,15 +32,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (found / "config.json").write_text(json.dumps(CONFIG))
     names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
     (found / "model.safetensors.index.json").write_text(json.dumps({"weight_map": dict(zip("ab", names, strict=True))}))
-    for name in names:
-        shard(found / name, 1_000)
+    for tensor, name in zip("ab", names, strict=True):
+        shard(found / name, {tensor: [10, 100]})
     return found
 
 
 def test_a_model_of_several_files_is_the_sum_of_them(folder: Path) -> None:
     assert weights.facts(folder).parameters == 2_000
     assert [name for name, _, _ in weights.cached()] == ["club/large"]
-    shard(folder / "consolidated.safetensors", 2_000)
+    shard(folder / "consolidated.safetensors", {"all": [2_000]})
     assert weights.facts(folder).parameters == 2_000, "the same once more, in another layout"
 
 
@@ -74,6 +75,6 @@ def test_a_single_file_counts_once(folder: Path) -> None:
         path.unlink()
     with pytest.raises(weights.NotAModel, match="no weights"):
         weights.facts(folder)
-    shard(folder / "model.safetensors", 500)
-    shard(folder / "consolidated.safetensors", 500)
+    shard(folder / "model.safetensors", {"w": [500]})
+    shard(folder / "consolidated.safetensors", {"w": [500]})
     assert weights.facts(folder).parameters == 500

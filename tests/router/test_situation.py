@@ -193,7 +193,8 @@ async def test_a_local_model_that_can_never_fit_is_passed_by_and_the_trace_says_
 
     async def told(also: list[str]) -> dict[str, Any]:
         asked_for.append(list(also))
-        return {"models": [{"model": "org/huge", "least": 16 * 1024**3}], "budget": 8 * 1024**3, "free": 0}
+        devices = [{"device": device, "budget": 8 * 1024**3, "free": 0} for device in ("cpu", "cuda:0", "cuda:1")]
+        return {"models": [{"model": "org/huge", "least": 16 * 1024**3}], "devices": devices}
 
     def prepare() -> None:
         huge = add_model("huge", at="here")

@@ -16,16 +16,16 @@ from dataclasses import dataclass
 import torch
 
 from workspace.hosts import seeing
-from workspace.hosts.columns import Alone, Columns, Past, forward, rows_for
+from workspace.hosts.columns import Alone, Columns, Past, forward
 from workspace.hosts.jobs import End, Failed, Job, Piece, Ran, Step
 from workspace.hosts.loading import Loaded, lower, to_cpu
 from workspace.hosts.sampling import choose
 from workspace.hosts.shortage import is_out_of_memory
+from workspace.hosts.sizes import PART, PREFIXES, rows_for
 from workspace.hosts.threads import Threads
 
 Tell = Callable[[Job, Piece], None]
 
-PART = {"cpu": 256, "cuda": 4096}  # tokens of prompts that are read between two tokens of the others
 PLACES = {"cpu": 16, "cuda": 128}  # answers at once
 KEPT = 8  # prompts of finished answers that are kept to begin from
 SOON = 5.0  # seconds that need no explanation
@@ -129,7 +129,7 @@ class Batch:
             read = columns.lengths[0]
             seen = None
             if job.pictures and read < job.looking:  # their tokens are read in one go, with all before and behind
-                part, seen = tokens, seeing.longer(job.pictures, len(job.prompt), len(tokens), self.loaded.device)
+                part, seen = tokens, seeing.given(self.loaded.model, job.pictures, len(job.prompt), len(tokens))
             else:
                 part = tokens[read : read + left]
             scores = forward(self.loaded.model, columns, [part], seen)
@@ -272,7 +272,7 @@ class Batch:
         tokens = job.known_as[: past[0][0].shape[2]]
         self._kept = [kept for kept in self._kept if kept.tokens != tokens[: len(kept.tokens)]]
         self._kept.append(Kept(tokens, past, columns.shifts[row]))
-        room = max(0, self.tokens // 4)
+        room = max(0, self.tokens // PREFIXES)
         while len(self._kept) > KEPT or (self._kept and sum(len(kept.tokens) for kept in self._kept) > room):
             self._kept.pop(0)
 

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin, DynamicCache
 
+from workspace.hosts.sizes import rows_for
+
 ROOM = 256  # columns that are added at a time, at least
 
 Past = list[tuple[torch.Tensor, torch.Tensor]]  # for each layer keys and values, [1, heads, tokens, size]
@@ -119,11 +121,6 @@ class Columns(Cache):
             layer.is_initialized = True
         self.end = longest
         self._narrow()
-
-
-def rows_for(rows: int) -> int:
-    """How many rows are laid out for so many: a few more, since each time all of them are copied."""
-    return rows if rows < 3 else -(-rows // 4) * 4
 
 
 class _Layer(CacheLayerMixin):

@@ -63,16 +63,12 @@ class Keeper:
         cached = await asyncio.to_thread(lambda: [f"{name}@{commit}" for name, commit, _ in weights.cached()])
         names = dict.fromkeys([*self._tenants.known, *body.get("models", ()), *self._downloads, *cached])
         rows = [await self._row(name, cached=name in cached) for name in names]
-        budget = sum(self._tenants.ledger.budgets.values())
-        return web.json_response(
-            {
-                "models": rows,
-                "free": self._tenants.free(),
-                "budget": budget,
-                "offline": bool(OFFLINE),
-                "host": life(),
-            }
-        )
+        ledger = self._tenants.ledger
+        devices = [
+            {"device": device, "budget": budget, "free": ledger.free(device)}
+            for device, budget in ledger.budgets.items()
+        ]
+        return web.json_response({"models": rows, "devices": devices, "offline": bool(OFFLINE), "host": life()})
 
     async def _memory(self, request: web.Request) -> web.Response:
         return web.json_response({"free": self._tenants.free()})

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from workspace.hosts.sizes import Size
 from workspace.hosts.weights import Facts
 
 
@@ -29,7 +30,7 @@ class Held:
     plan: Plan
     loaded: Any
     batch: Any  # of models that write
-    tokens: int = 0  # of keys and values that room is kept for
+    size: Size  # that room is kept for
     users: int = 0
     used: float = field(default_factory=time.monotonic)
     leaving: bool = False
@@ -42,7 +43,7 @@ class Held:
 
     @property
     def memory(self) -> int:
-        return int(self.loaded.bytes) + self.facts.cache(self.loaded.precision, self.tokens)
+        return int(self.loaded.bytes) + self.facts.beside(self.loaded.precision, self.size, self.device)
 
     @property
     def lowered(self) -> bool:

@@ -101,7 +101,7 @@ async def entailment(model: str, pairs: Sequence[tuple[str, str]]) -> list[dict[
 
 
 async def models(also: Sequence[str] = ()) -> dict[str, Any]:
-    """Local models: those in memory, those of ``also``, those of the Hugging Face cache; and how much room is left."""
+    """Local models: those in memory, of ``also``, and of the Hugging Face cache; and what each device has left."""
     return await _apost(MODEL_HOST, "/models", {"models": list(also)})
 
 

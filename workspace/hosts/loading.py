@@ -33,7 +33,7 @@ class Loaded:
     precision: str
     layers: int
     window: int
-    processor: Any = None  # of models that see pictures
+    processor: Any = None  # of models that see pictures; its tokenizer is its own, for another thread
     serial: bool = False
     broken: bool = False
 
@@ -59,7 +59,7 @@ def load(folder: Path, *, device: str, precision: str, sees: bool = False) -> Lo
 
         guard()
         processor = processor_of(folder) if sees else None
-        tokenizer = processor.tokenizer if processor else AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         kind = AutoModelForImageTextToText if sees else AutoModelForCausalLM
         model = kind.from_pretrained(folder, dtype=dtype, local_files_only=True).eval()
     if precision == "int8":

@@ -12,7 +12,8 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -33,13 +34,15 @@ BEAT = 10.0  # seconds between two signs of life while nothing else is told
 
 
 class ModelHost:
-    """The door. What it is asked goes to the thread that reads texts, or to the one that writes answers."""
+    """The door. What it is asked goes to the thread that reads texts, to the one that writes answers, or to the one
+    that looks at pictures first."""
 
     def __init__(self, place: Path, budget: int) -> None:
         at_work = AtWork(place / "models_at_work.json", killed=os.environ.get("HOST_ENDED") == KILLED_FOR_MEMORY)
         self._tenants = Tenants(Shelf(place), budget=budget, at_work=at_work)
         self._keeper = Keeper(self._tenants)
         self._reading = Reading(self._tenants)
+        self._looking = ThreadPoolExecutor(1, thread_name_prefix="looking")
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=64 * 2**20)
@@ -136,11 +139,6 @@ class ModelHost:
             told.put_nowait(Failed(500, f"{type(error).__name__}: {error}"))
 
     async def _written(self, held: Held, body: dict[str, Any], told: asyncio.Queue[Piece]) -> None:
-        from workspace.hosts import seeing
-        from workspace.hosts.prompting import job_of
-
-        files = seeing.shown(body["messages"])
-        pictures = await asyncio.to_thread(seeing.opened, files)
         over = asyncio.Event()
 
         def hear(piece: Piece) -> None:
@@ -149,7 +147,7 @@ class ModelHost:
                 over.set()
 
         engine = self._tenants.engine
-        job = await engine.do(lambda: job_of(body, held.loaded, hear, pictures, seeing.sight_of(files)))
+        job = await self._asked(held.loaded, body, hear)
         if held.lowered:
             hear(Step(f"{held.name.partition('@')[0]} runs in {held.loaded.precision} since memory was short"))
         engine.submit(held.batch, job)
@@ -157,6 +155,15 @@ class ModelHost:
             await over.wait()
         finally:
             job.gone.set()
+
+    async def _asked(self, loaded: Any, body: dict[str, Any], hear: Callable[[Piece], None]) -> Any:
+        """Between two tokens, where the one tokenizer is that words are made with. A model that sees has another for
+        its prompts: pictures take long, and nobody's answer waits for them."""
+        from workspace.hosts.prompting import job_of
+
+        if loaded.processor is None:
+            return await self._tenants.engine.do(lambda: job_of(body, loaded, hear))
+        return await asyncio.get_running_loop().run_in_executor(self._looking, job_of, body, loaded, hear)
 
 
 def _joined(pieces: list[Piece]) -> list[Piece]:

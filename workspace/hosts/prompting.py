@@ -11,23 +11,27 @@ from workspace.hosts.loading import Loaded
 from workspace.hosts.sampling import sampling_of
 from workspace.hosts.wording import Wording
 
-USUAL = 1024  # tokens of an answer at most, where the request does not say
+# Tokens of an answer at most, where neither chat, route nor program says. Ours: an answer holds room for all it may
+# grow to, so one without a limit would hold the whole window, and none could stand beside it. They are some 700 words.
+USUAL = 1024
 
 
 class TooLong(ValueError):
     """The prompt alone fills the model's window."""
 
 
-def job_of(
-    body: dict[str, Any], loaded: Loaded, hear: Callable[[Piece], None], pictures: Sequence[Any] = (), sight: int = 0
-) -> Job:
-    """``pictures`` are those of the messages, opened; ``sight`` is what tells them from others. Raises ValueError for
-    what can't be asked."""
+def job_of(body: dict[str, Any], loaded: Loaded, hear: Callable[[Piece], None]) -> Job:
+    """Raises ValueError for what can't be asked. A prompt of a model that sees takes its processor alone, and may be
+    made beside the thread that writes, in any one other."""
     messages = _messages(body["messages"])
     made: dict[str, Any] = {}
+    sight = 0
+    shown = seeing.shown(messages)
     if loaded.processor is not None:
-        prompt, made = _looked_at(messages, pictures, loaded)
-    elif pictures:
+        files = seeing.files_of(shown)
+        sight = seeing.sight_of(files)
+        prompt, made = _looked_at(messages, seeing.opened(files), loaded)
+    elif shown:
         raise ValueError("this model takes no pictures")
     else:
         prompt = _tokens([{**message, "content": _text(message["content"])} for message in messages], loaded.tokenizer)

@@ -43,11 +43,15 @@ def processor_of(folder: Path) -> Any:
     return Still.from_args_and_dict(parts, about)
 
 
-def shown(messages: Any) -> list[bytes]:
-    """The files of all pictures in a request's messages, in order. Raises ValueError."""
-    contents = [message.get("content") for message in messages if isinstance(message, dict)]
-    parts = [part for content in contents if isinstance(content, list) for part in content]
-    return [_file(part["image_url"]["url"]) for part in parts if part.get("type") == "image_url"]
+def shown(messages: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The addresses of all pictures in a request's messages, in order."""
+    parts = [part for message in messages if isinstance(message["content"], list) for part in message["content"]]
+    return [str(part["image_url"]["url"]) for part in parts if part.get("type") == "image_url"]
+
+
+def files_of(urls: Sequence[str]) -> list[bytes]:
+    """Raises ValueError."""
+    return [_file(url) for url in urls]
 
 
 def opened(files: Sequence[bytes]) -> list[Image.Image]:
@@ -62,16 +66,16 @@ def sight_of(files: Sequence[bytes]) -> int:
 
 
 def taken(model: Any, made: Mapping[str, Any]) -> dict[str, Any]:
-    """Of what a processor made that which the model takes beside the tokens, on its device and in its precision."""
+    """Of what a processor made that which the model takes beside the tokens."""
     names = inspect.signature(model.forward).parameters.keys() & made.keys() - {"input_ids", "attention_mask"}
-    return {name: _like(model, made[name]) for name in names}
+    return {name: torch.as_tensor(made[name]) for name in names}
 
 
-def longer(pictures: Mapping[str, Any], had: int, tokens: int, device: str) -> dict[str, Any]:
-    """The same for a prompt to which words were added, on a model that may have moved: what has a number for each token
-    gets zeros for them."""
+def given(model: Any, pictures: Mapping[str, Any], had: int, tokens: int) -> dict[str, Any]:
+    """The same as the model is now, on its device and in its precision, for a prompt of ``had`` tokens to which words
+    were added: what has a number for each token gets zeros for them."""
     return {
-        name: (torch.nn.functional.pad(part, (0, tokens - had)) if part.shape == (1, had) else part).to(device)
+        name: _like(model, torch.nn.functional.pad(part, (0, tokens - had)) if part.shape == (1, had) else part)
         for name, part in pictures.items()
     }
 
@@ -82,13 +86,12 @@ def looked_until(config: Any, tokens: Sequence[int]) -> int:
     return max((n + 1 for n, token in enumerate(tokens) if token in places), default=len(tokens))
 
 
-def _like(model: Any, part: Any) -> torch.Tensor:
-    part = torch.as_tensor(part)
+def _like(model: Any, part: torch.Tensor) -> torch.Tensor:
     return part.to(model.device, model.dtype) if part.is_floating_point() else part.to(model.device)
 
 
 def _file(url: str) -> bytes:
-    head, _, data = str(url).partition(",")
+    head, _, data = url.partition(",")
     if not head.startswith("data:image/") or not head.endswith(";base64"):
         raise ValueError("a picture comes as a data: URL with base64; nothing is fetched")
     try:

@@ -21,15 +21,16 @@ from workspace.hosts.ledger import Held, Ledger, Plan
 from workspace.hosts.loader import Loader
 from workspace.hosts.references import NotHere, Reference, Shelf
 from workspace.hosts.shortage import is_out_of_memory
+from workspace.hosts.sizes import Size
 from workspace.hosts.tenant import Ask, Say, Tenant
 from workspace.hosts.weights import Facts, NotAModel, facts
 
 logger = logging.getLogger(__name__)
 
 GIB = 1024**3
-CONTEXT = 8192  # tokens of one answer that room is made for, and how many such answers
-ANSWERS = 8
-SHARE = 0.25  # of the free memory, at most, for keys and values
+ROOMY = Size(8192, 8)  # what room is made for where there is enough
+FEWEST = 2048  # tokens of one answer that there is room for at the least
+SHARE = 0.25  # of the free memory, at most, for all that is not weights
 LOOK = 5.0  # seconds between two looks for memory that somebody else gave back
 OVER = 60.0  # seconds without an answer after which a shortage is over
 FOR = {"chat": "writes answers", "embedding": "turns texts into vectors", "pairs": "scores pairs of texts"}
@@ -48,7 +49,7 @@ class Unloaded(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """``bytes`` for the weights in a ``precision``, and for keys and values of one answer of so many ``tokens``."""
+    """``bytes`` for the weights in a ``precision``, and for one answer of so many ``tokens``."""
 
     bytes: int
     precision: str
@@ -131,12 +132,13 @@ class Tenants:
 
     def estimate(self, about: Facts) -> Estimate:
         """What loading takes at the precision that is tried first."""
-        precision = (CPU if list(self.ledger.budgets) == ["cpu"] else GPU)[0]
-        return Estimate(_least(about, precision), precision, _fewest(about) if about.task == "chat" else 0)
+        precision, device = (CPU[0], "cpu") if list(self.ledger.budgets) == ["cpu"] else (GPU[0], "cuda")
+        size = _fewest(about)
+        return Estimate(about.needs(precision, size, device), precision, size.context if about.task == "chat" else 0)
 
     def least(self, about: Facts) -> int:
         """Bytes that loading takes at the lowest precision."""
-        return _least(about, CPU[-1])
+        return about.needs(CPU[-1], _fewest(about), "cpu")
 
     def free(self) -> int:
         """Bytes that one more model could take, without another being unloaded."""
@@ -253,7 +255,7 @@ class Tenants:
             self._at_work.note(working | {str(tenant.reference): plan.precision for tenant, plan in begun})
 
     async def _into_memory(self, tenant: Tenant, plan: Plan) -> None:
-        tokens = self._tokens(tenant, plan)
+        size = self._roomy(tenant.facts, plan)
 
         def progress(done: float) -> None:
             tenant.progress = max(tenant.progress, done)
@@ -262,15 +264,16 @@ class Tenants:
         loaded = await self._loader.load(tenant.folder, tenant.facts, plan, progress)
         batch = None
         if tenant.facts.task == "chat":
-            batch = self._loader.batch(loaded, tokens=tokens, room=lambda: self.ledger.free("cpu"), short=plan.short)
-        tenant.held = Held(str(tenant.reference), tenant.facts, plan, loaded, batch, tokens)
+            room, short = (lambda: self.ledger.free("cpu")), plan.short
+            batch = self._loader.batch(loaded, tokens=size.tokens, room=room, short=short)
+        tenant.held = Held(str(tenant.reference), tenant.facts, plan, loaded, batch, size)
         self.ledger.held.append(tenant.held)
 
     async def _make_room(self, tenant: Tenant, devices: list[str], precision: str) -> str:
         """The device with the most room. Where none has enough, others are unloaded, the least recently used first, and
         those that are answering are waited for. Empty when nobody wants the model any more."""
         told = False
-        need = _least(tenant.facts, precision)
+        need = tenant.facts.needs(precision, _fewest(tenant.facts), devices[0])
         while tenant.asks:
             could = [device for device in devices if self.ledger.most(device) >= need]
             if not could:
@@ -300,12 +303,16 @@ class Tenants:
         finally:
             self._short = False
 
-    def _tokens(self, tenant: Tenant, plan: Plan) -> int:
-        """Of keys and values that room is kept for."""
-        room = self.ledger.free(plan.device) - tenant.facts.weights(plan.precision)
-        a_token = tenant.facts.cache(plan.precision, 1) or 1
-        most = min(CONTEXT, tenant.facts.window) * ANSWERS
-        return max(_fewest(tenant.facts), min(most, int(room * SHARE) // a_token))
+    def _roomy(self, about: Facts, plan: Plan) -> Size:
+        """What room is kept for: for half as many answers, then for half as long a one, until it is a share of what is
+        free."""
+        room = (self.ledger.free(plan.device) - about.weights(plan.precision)) * SHARE
+        fewest, size = _fewest(about), Size(min(ROOMY.context, about.window), ROOMY.answers)
+        while size.context > fewest.context or size.answers > 1:
+            if about.beside(plan.precision, size, plan.device) <= room:
+                return size
+            size = size.smaller()
+        return fewest
 
     async def _unload(self, tenant: Tenant) -> None:
         tenant.refuse(Unloaded(f"{tenant.reference.name} was unloaded"))
@@ -333,7 +340,7 @@ class Tenants:
 
     def _too_large(self, tenant: Tenant, precision: str) -> str:
         return (
-            f"out of memory: {tenant.reference.name} needs about {_gib(_least(tenant.facts, precision))} even in "
+            f"out of memory: {tenant.reference.name} needs about {_gib(self.least(tenant.facts))} even in "
             f"{precision}, and local models may take {_gib(self.ledger.most('cpu'))} here. "
             "Choose a smaller model, unpin another, or raise LOCAL_MEMORY_GIB."
         )
@@ -351,12 +358,8 @@ def _is_over(held: Held) -> bool:
     return held.lowered and not held.users and time.monotonic() - held.used > OVER
 
 
-def _fewest(about: Facts) -> int:
-    return min(about.window, 2048)
-
-
-def _least(about: Facts, precision: str) -> int:
-    return about.weights(precision) + about.cache(precision, _fewest(about))
+def _fewest(about: Facts) -> Size:
+    return Size(min(about.window, FEWEST), 1)
 
 
 def _gib(size: int) -> str:

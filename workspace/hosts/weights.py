@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1,
-         "F8_E4M3": 1, "F8_E5M2": 1}  # fmt: skip
+from workspace.hosts.sizes import HIDDEN, Shape, Size, number, part_of, shape_of
+
 WIDTHS = {"float32": 4.0, "bfloat16": 2.0, "int8": 1.1}
 OVERHEAD = 1.08  # what buffers, and the moments of loading, add to the weights
 CHAT = ("ForCausalLM", "LMHeadModel")
@@ -31,45 +31,52 @@ class NotAModel(ValueError):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """``task`` is what it is for: chat, embedding, or pairs (rerankers and entailment). ``images`` says whether it sees
-    pictures. ``kv_bytes`` is what one token takes in the cache, at two bytes a number."""
+    pictures. What it takes in memory is in bytes."""
 
     task: str
     images: bool
     parameters: int
     disk: int
     window: int
-    kv_bytes: int
+    shape: Shape
 
     def weights(self, precision: str) -> int:
-        """Bytes in memory."""
         return int(self.parameters * WIDTHS[precision] * OVERHEAD)
 
-    def cache(self, precision: str, tokens: int) -> int:
-        return int(self.kv_bytes * (2 if precision == "float32" else 1) * tokens)
+    def cache(self, precision: str, size: Size) -> int:
+        """Keys and values of so many answers of such a length."""
+        return self.shape.cache(size) * _a_number(precision)
+
+    def working(self, precision: str, size: Size, device: str) -> int:
+        """What is taken while they are written, at the most; pictures are not counted."""
+        return self.shape.working(size, part=part_of(device)) * _a_number(precision)
+
+    def beside(self, precision: str, size: Size, device: str) -> int:
+        """All but the weights."""
+        return self.cache(precision, size) + self.working(precision, size, device)
+
+    def needs(self, precision: str, size: Size, device: str) -> int:
+        return self.weights(precision) + self.beside(precision, size, device)
 
 
 def facts(folder: Path) -> Facts:
     """Raises NotAModel."""
     config = _json(folder / "config.json")
-    text = config.get("text_config") or config
-    layers = _number(text, "num_hidden_layers", "n_layer")
-    hidden = _number(text, "hidden_size", "n_embd")
-    heads = _number(text, "num_attention_heads", "n_head") or 1
-    size = text.get("head_dim") or hidden // heads
     task = task_of(config, (folder / "modules.json").exists())
+    stored = _stored(folder)
     return Facts(
         task=task,
         images=task == "chat" and sees(config),
-        parameters=_stored(folder),
+        parameters=stored.numbers,
         disk=sum(path.stat().st_size for path in files(folder)),
         window=window_of(config),
-        kv_bytes=2 * 2 * layers * (text.get("num_key_value_heads") or heads) * size if task == "chat" else 0,
+        shape=shape_of(_text(config, stored)) if task == "chat" else Shape(),
     )
 
 
 def window_of(config: dict[str, Any]) -> int:
     """Tokens that it can take, by its config.json."""
-    return _number(config.get("text_config") or config, "max_position_embeddings", "n_positions") or 2048
+    return number(config.get("text_config") or config, "max_position_embeddings", "n_positions") or 2048
 
 
 def sees(config: dict[str, Any]) -> bool:
@@ -175,8 +182,9 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _number(config: dict[str, Any], *names: str) -> int:
-    return next((int(config[name]) for name in names if isinstance(config.get(name), int)), 0)
+def _a_number(precision: str) -> int:
+    """Bytes of one of those that a model works with."""
+    return 4 if precision == "float32" else 2
 
 
 def _weight_files(folder: Path) -> list[Path]:
@@ -193,21 +201,51 @@ def _weight_files(folder: Path) -> list[Path]:
     return []
 
 
-def _stored(folder: Path) -> int:
-    """How many numbers the weights are."""
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """How many numbers the weights are, and the shapes of those that have names."""
+
+    numbers: int
+    tensors: dict[str, list[int]]
+
+
+def _stored(folder: Path) -> Stored:
     found = _weight_files(folder)
     if not found:
         raise NotAModel(f"{folder} holds no weights: no safetensors file and no pytorch_model.bin")
     if missing := sum(not path.exists() for path in found):
         raise NotAModel(f"{missing} of its {len(found)} files of weights are not here. Download it again.")
-    return sum(_numbers(path) if path.suffix == ".safetensors" else path.stat().st_size // 2 for path in found)
+    named = [path for path in found if path.suffix == ".safetensors"]
+    tensors = {name: shape for path in named for name, shape in _tensors(path).items()}
+    others = sum(path.stat().st_size // 2 for path in found if path not in named)
+    return Stored(sum(math.prod(shape) for shape in tensors.values()) + others, tensors)
 
 
-def _numbers(path: Path) -> int:
+def _text(config: dict[str, Any], stored: Stored) -> dict[str, Any]:
+    """What is told of the part that writes. Where that is what its kind has anyhow (LLaVA's Llama), files leave it
+    out, and the weights tell it: how much of a token each layer makes keys, and queries, of."""
+    text = config.get("text_config") or config
+    keys, queries = (
+        [shape for name, shape in stored.tensors.items() if name.endswith(f"{part}_proj.weight") and _writes(name)]
+        for part in "kq"
+    )
+    if number(text, *HIDDEN) or not keys or not queries:
+        return dict(text)
+    heads = queries[0][0] // keys[0][0]
+    told = {"num_hidden_layers": len(keys), "hidden_size": keys[0][1], "head_dim": keys[0][0],
+            "num_attention_heads": heads, "num_key_value_heads": 1}  # fmt: skip
+    return told | text
+
+
+def _writes(name: str) -> bool:
+    return "vision" not in name and "audio" not in name
+
+
+def _tensors(path: Path) -> dict[str, list[int]]:
     try:
         with path.open("rb") as file:
             (size,) = struct.unpack("<Q", file.read(8))
             header: Any = json.loads(file.read(size)) if size < 2**28 else None
-        return sum(math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+        return {name: list(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__"}
     except (OSError, ValueError, struct.error, AttributeError, KeyError, TypeError):
         raise NotAModel(f"{path} is cut off or no safetensors file. Download it again.") from None

@@ -55,7 +55,7 @@ class LocalPages:
             told = async_to_sync(_told)(list(ours))
             missing = ""
         except link.HostUnavailable as error:
-            told, missing = {"models": [], "offline": False, "free": 0, "budget": 0}, str(error)
+            told, missing = {"models": [], "offline": False, "devices": []}, str(error)
         rows = [{**row, "name": ours.get(row["model"], ""), **_shown(row)} for row in told["models"]]
         context = {
             **self.admin_site.each_context(request),  # type: ignore[attr-defined]

@@ -35,7 +35,7 @@ async def too_large(candidates: Iterable[Candidate]) -> Mapping[str, str]:
     except (link.HostUnavailable, TimeoutError):
         return {}
     needs = {row["model"]: row.get("least") or 0 for row in found["models"]}
-    room = found["budget"]
+    room = max((device["budget"] for device in found["devices"]), default=0)  # a model is on one of them
     told = {
         name: f"{name} needs {needs[upstream] / GIB:.1f} GiB at the least, and local models may take "
         f"{room / GIB:.1f} GiB."
