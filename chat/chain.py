@@ -2,8 +2,9 @@
 from, the manifest of its run, and how that run ended and what it took.
 
 Whoever alters a settled message, its run or their order breaks every link below. A chat keeps the sum of its links
-(modulo 2^256: in whatever order they came), so a message that is missing shows too. A chat that is missing as a whole
-does not, nor what was changed together with every link and every sum: for that, note a chat's sum outside this machine.
+(modulo 2^256: in whatever order they came), so a message that is missing shows too; ``ledger.py`` shows a chat that is
+missing as a whole. What was changed together with every link and every sum does not show: for that, note a chat's sum
+outside this machine.
 People, personas and what a message was copied from may go: ``Message.whose`` tells their ids for good. Links of before
 have none, and cover nothing of it; that alone tells the two kinds apart.
 """

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from chat import authority, chain, steps, tree
+from chat import authority, chain, ledger, steps, tree
 from chat.frames import Refused
 from chat.models import Chat, Checkpoint, Message, MessageBlob, Step
 from workspace.accounts.models import Person
@@ -46,7 +46,7 @@ def fork(chat: Chat, person: Person, message: Message, owner: Person) -> Chat:
     """The path to a message as a chat of its own, for oneself or for somebody else, with the flags on it."""
     path = _loaded(tree.ids_above(message, MOST + 1))
     _refuse_open(path)
-    made = Chat.objects.create(owner=owner, title=chat.title, origin=message, made_by=person)
+    made = ledger.begin(owner=owner, title=chat.title, origin=message, made_by=person)
     copies = _write(made, path, None)
     twin = {copy.origin_id: copy for copy in copies}
     for one in Checkpoint.objects.filter(chat=chat, removed=False).select_related("author"):

@@ -1,5 +1,5 @@
-"""What the database itself refuses: a parent in another chat, a message that moves, a settled message that changes, and
-one that becomes somebody else's: a person or a persona may only go.
+"""What the database itself refuses: a parent in another chat, a message that moves, a settled message that changes, one
+that becomes somebody else's: a person or a persona may only go; and an entry of the ledger that changes or goes.
 
 Triggers, because no constraint of Django's spans rows. They are put in place after every migration, as a
 table that SQLite rebuilds loses its triggers. A cycle can't be made: a parent must exist before its child,
@@ -55,6 +55,13 @@ SQLITE = [
     WHEN NEW.origin_id IS NOT NULL AND NEW.origin_id IS NOT OLD.origin_id
     BEGIN SELECT RAISE(ABORT, 'an origin does not change'); END
     """,
+    *(
+        f"""
+        CREATE TRIGGER IF NOT EXISTS ledger_{event.lower()} BEFORE {event} ON chat_ledgerentry
+        BEGIN SELECT RAISE(ABORT, 'an entry of the ledger stays as it is'); END
+        """
+        for event in ("UPDATE", "DELETE")
+    ),
 ]
 
 POSTGRESQL = [
@@ -98,13 +105,23 @@ POSTGRESQL = [
     CREATE OR REPLACE TRIGGER message_guard BEFORE INSERT OR UPDATE ON chat_message
     FOR EACH ROW EXECUTE FUNCTION chat_message_guard()
     """,
+    """
+    CREATE OR REPLACE FUNCTION chat_ledger_guard() RETURNS trigger AS $$
+    BEGIN
+      RAISE EXCEPTION 'an entry of the ledger stays as it is' USING ERRCODE = 'integrity_constraint_violation';
+    END $$ LANGUAGE plpgsql
+    """,
+    """
+    CREATE OR REPLACE TRIGGER ledger_guard BEFORE UPDATE OR DELETE OR TRUNCATE ON chat_ledgerentry
+    FOR EACH STATEMENT EXECUTE FUNCTION chat_ledger_guard()
+    """,
 ]
 
 
 def install(*, using: str, **kwargs: Any) -> None:
     """Put the triggers in place. Connected to ``post_migrate``."""
     connection = connections[using]
-    if "chat_message" not in connection.introspection.table_names():
+    if not {"chat_message", "chat_ledgerentry"} <= set(connection.introspection.table_names()):
         return
     statements = {"sqlite": SQLITE, "postgresql": POSTGRESQL}[connection.vendor]
     with connection.cursor() as cursor:

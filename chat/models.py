@@ -42,6 +42,15 @@ class Chat(models.Model):
         return self.title or "New chat"
 
 
+class LedgerEntry(models.Model):
+    """That a chat began: ``chat/ledger.py``. Rows are only ever added."""
+
+    chat = models.UUIDField(unique=True)
+    told = models.JSONField(help_text="Whose it was, where it came from, and when.")
+    after = models.TextField(help_text="The digests of the entries before it that its own covers.")
+    digest = models.CharField(max_length=64)
+
+
 class ChatShare(Share):
     """A chat shown to somebody besides its owner: to one person, or to everybody in a group."""
 
@@ -60,6 +69,8 @@ class ChatShare(Share):
 class Imported(models.Model):
     """Where a chat came from that was not written here. ``key`` is what the same conversation of the same file would
     have again; it is brought in once for each person."""
+
+    PENDING = "pending"  # what ``source`` begins with until the whole file is in
 
     chat = models.OneToOneField(Chat, on_delete=models.CASCADE, related_name="imported")
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
-from chat import access, authority, chain, requests, tree
+from chat import access, authority, chain, ledger, requests, tree
 from chat.frames import Continue, Frame, Refused, Retry, Send
 from chat.models import Chat, Message, MessageBlob
 from workspace.accounts.models import Person
@@ -191,9 +191,8 @@ def chat_of(person: Person, send: Send) -> Chat:
         Chat.objects.filter(pk=chat.pk).update(touched=timezone.now())
         return chat
     chat_id = uuid.uuid5(person.pk, str(send.client_id))
-    return Chat.objects.filter(pk=chat_id).first() or Chat.objects.create(
-        pk=chat_id, owner=person, title=_title(send.text)
-    )
+    begun = Chat.objects.filter(pk=chat_id).first()
+    return begun or ledger.begin(pk=chat_id, owner=person, title=_title(send.text))
 
 
 def place_question(

@@ -5,19 +5,19 @@ A column that named one is empty then, so what it named is told beside it for go
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from django.db.models import Model
 
 
-def told(row: Model, names: Sequence[str]) -> dict[str, str]:
+def told(row: Model, names: Collection[str]) -> dict[str, str]:
     """What the columns of these names point at, where they do."""
     pointed = {name: getattr(row, f"{name}_id") for name in names}
     return {name: str(key) for name, key in pointed.items() if key is not None}
 
 
-def altered(row: Model, names: Sequence[str], once: Mapping[str, str]) -> Iterator[str]:
+def altered(row: Model, names: Collection[str], once: Mapping[str, str]) -> Iterator[str]:
     """The columns that point elsewhere than they did, or nowhere though what they pointed at is there."""
     now = told(row, names)
     for name in names:

@@ -18,7 +18,7 @@ from django.db import DataError, IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from chat import chain, record, tree
+from chat import chain, ledger, record, tree
 from chat.exchange import pointing, runs
 from chat.exchange.nodes import Conversation, Node, Unreadable
 from chat.exchange.people import named
@@ -35,7 +35,6 @@ from workspace.types import Manifest, canonical, sha256, text_part
 
 BATCH = 500
 ABANDONED = timedelta(hours=1)  # an import that has not ended by then never will
-PENDING = "pending"  # what a chat's source begins with until its whole file is in
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,15 @@ class BroughtIn:
 
 
 def bring_in(
-    person: Person, conversations: Iterable[Conversation], *, name: str = "", again: bool = False
+    person: Person,
+    conversations: Iterable[Conversation],
+    *,
+    name: str = "",
+    again: bool = False,
+    made_by: Person | None = None,
 ) -> BroughtIn:
-    """Raises Unreadable, and then nothing is kept. ``again`` brings in what was here already."""
+    """Raises Unreadable, and then nothing is kept. ``again`` brings in what was here already; ``made_by`` is who had
+    it copied."""
     _sweep(person)
     had = set() if again else set(_kept(person).values_list("key", flat=True))
     made: list[Chat] = []
@@ -61,7 +66,7 @@ def bring_in(
                 known += 1
                 continue
             with transaction.atomic():
-                made.append(_chat(person, one, name))
+                made.append(_chat(person, one, name=name, made_by=made_by))
             had |= {one.key} - {""}
             messages += len(one.nodes)
     except BaseException as broken:
@@ -74,9 +79,11 @@ def bring_in(
         raise
     with transaction.atomic():
         for row in Imported.objects.filter(chat__in=made):
-            row.source = row.source.removeprefix(PENDING)
+            row.source = row.source.removeprefix(Imported.PENDING)
             row.save(update_fields=["source"])
         Chat.objects.filter(pk__in=[chat.pk for chat in made]).update(deleted=None)
+        for chat in made:  # from now on none goes
+            ledger.enter(chat)
     return BroughtIn(made, known, messages)
 
 
@@ -86,7 +93,9 @@ def _kept(person: Person) -> Any:
 
 def _sweep(person: Person) -> None:
     """What an import left that was killed."""
-    left = Imported.objects.filter(person=person, source__startswith=PENDING, created__lt=timezone.now() - ABANDONED)
+    left = Imported.objects.filter(
+        person=person, source__startswith=Imported.PENDING, created__lt=timezone.now() - ABANDONED
+    )
     _drop(list(left.values_list("chat_id", flat=True)))
 
 
@@ -98,12 +107,12 @@ def _drop(chats: list[UUID]) -> None:
         Run.objects.filter(pk__in=made, imported=True).delete()
 
 
-def _chat(person: Person, one: Conversation, name: str) -> Chat:
+def _chat(person: Person, one: Conversation, *, name: str, made_by: Person | None) -> Chat:
     newest = max((node.created for node in one.nodes if node.created), default=None) or timezone.now()
     began = one.created or min((node.created for node in one.nodes if node.created), default=newest)
-    chat = Chat.objects.create(owner=person, title=_title(one), deleted=timezone.now())
+    chat = Chat.objects.create(owner=person, title=_title(one), made_by=made_by, deleted=timezone.now())
     Imported.objects.create(
-        chat=chat, person=person, source=f"{PENDING}{one.source}"[:20], name=name[:255], key=one.key
+        chat=chat, person=person, source=f"{Imported.PENDING}{one.source}"[:20], name=name[:255], key=one.key
     )
     held = {digest for line in one.kept.get("blobs", ()) for digest in _blob(person, line)}
     ids = sorted(new_id() for _ in range(len(one.nodes) + len(one.kept.get("step", ()))))

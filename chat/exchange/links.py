@@ -90,9 +90,8 @@ def fork(link: ShareLink, person: Person) -> Chat:
     digests = {image["digest"] for one in said for image in one.images}
     kept: dict[str, Any] = {"blobs": [{"digest": digest} for digest in sorted(digests)]}
     whole = Conversation(title=link.title, nodes=nodes, source="link", kept=kept, created=timezone.now())
-    [made] = bring_in(person, [whole], name=f"“{link.title}”, which {link.person} shared by link", again=True).chats
-    made.made_by = person
-    made.save(update_fields=["made_by"])
+    name = f"“{link.title}”, which {link.person} shared by link"
+    [made] = bring_in(person, [whole], name=name, again=True, made_by=person).chats
     return made
 
 
