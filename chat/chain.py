@@ -27,6 +27,12 @@ from workspace.router.states import SETTLED
 from workspace.types import Part, canonical, sha256, text_of
 
 _ROOM = 2**256
+_OF_MESSAGE = ("chat_id", "role", "created", "digest", "grounding", "reasoning", "variables", "settled", "chain")
+_OF_RUN = (
+    "manifest", "state", "failure", "reasoning", "tokens_input", "tokens_output", "cost", "first_token_s", "total_s",
+    "created", "settled",
+)  # fmt: skip
+_COVERED = (*_OF_MESSAGE, "parent__chain", *(f"run__{name}" for name in _OF_RUN))
 ALTERED = "its link does not fit: it, what its run took, or what is above it was altered"
 
 
@@ -76,15 +82,25 @@ def above(parent: Message | None) -> str:
 
 
 def settle(message_id: UUID) -> None:
-    """Give a message that has just settled its link, in the transaction that settles it where there is one."""
-    message = Message.objects.select_related("parent", "run").get(pk=message_id)
+    """Give a stored message that has settled its link."""
+    message = covered(message_id)
     if not message.settled or message.chain:
         return
     chain = link(message, above(message.parent))
     with transaction.atomic():
         Message.objects.filter(pk=message_id).update(chain=chain)
-        chat = Chat.objects.select_for_update(no_key=True).only("sum").get(pk=message.chat_id)
-        Chat.objects.filter(pk=chat.pk).update(sum=add(chat.sum, chain))
+        count(message.chat_id, chain)
+
+
+def covered(message_id: UUID) -> Message:
+    """A message with all that its link covers and no more, in one query: it is on the path of every answer."""
+    return Message.objects.select_related("parent", "run").only(*_COVERED).get(pk=message_id)
+
+
+def count(chat_id: UUID, link: str) -> None:
+    """Add a link to its chat's sum, in the transaction that writes the link."""
+    chat = Chat.objects.select_for_update(no_key=True).only("sum").get(pk=chat_id)
+    Chat.objects.filter(pk=chat_id).update(sum=add(chat.sum, link))
 
 
 def add(total: str, chain: str) -> str:
