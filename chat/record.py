@@ -159,8 +159,7 @@ def _write(answer_id: UUID, parts: list[dict[str, Any]], *, settled: bool) -> No
 
 def answer(answer_id: UUID) -> Message:
     """An answer with all that its partial shows."""
-    of_run = ("person", "model_version__model", "router_version", "judgement")
-    related = ("chat", "author", "parent", *(f"run__{name}" for name in of_run))
+    related = ("parent", "lane", "fusion", "run__model_version__model", "run__judgement")
     return Message.objects.select_related(*related).get(pk=answer_id)
 
 
