@@ -31,6 +31,15 @@ from workspace.types import Part, canonical, sha256, text_of
 
 _ROOM = 2**256
 NAMED = ("author", "persona", "origin")
+_OF_MESSAGE = (
+    "chat_id", "role", "created", "digest", "grounding", "reasoning", "variables", "settled", "chain", "whose",
+    "author_name", "persona_name", *NAMED,
+)  # fmt: skip
+_OF_RUN = (
+    "manifest", "state", "failure", "reasoning", "tokens_input", "tokens_output", "cost", "first_token_s", "total_s",
+    "created", "settled", "person",
+)  # fmt: skip
+_COVERED = (*_OF_MESSAGE, "parent__chain", *(f"run__{name}" for name in _OF_RUN))
 ALTERED = "its link does not fit: it, what its run took, or what is above it was altered"
 
 
@@ -92,15 +101,25 @@ def seal(message: Message, parent: Message | None) -> None:
 
 
 def settle(message_id: UUID) -> None:
-    """Give a message that has just settled its link, in the transaction that settles it where there is one."""
-    message = Message.objects.select_related("parent", "run").get(pk=message_id)
+    """Give a stored message that has settled its link."""
+    message = covered(message_id)
     if not message.settled or message.chain:
         return
     seal(message, message.parent)
     with transaction.atomic():
         Message.objects.filter(pk=message_id).update(chain=message.chain, whose=message.whose)
-        chat = Chat.objects.select_for_update(no_key=True).only("sum").get(pk=message.chat_id)
-        Chat.objects.filter(pk=chat.pk).update(sum=add(chat.sum, message.chain))
+        count(message.chat_id, message.chain)
+
+
+def covered(message_id: UUID) -> Message:
+    """A message with all that its link covers and no more, in one query: it is on the path of every answer."""
+    return Message.objects.select_related("parent", "run").only(*_COVERED).get(pk=message_id)
+
+
+def count(chat_id: UUID, link: str) -> None:
+    """Add a link to its chat's sum, in the transaction that writes the link."""
+    chat = Chat.objects.select_for_update(no_key=True).only("sum").get(pk=chat_id)
+    Chat.objects.filter(pk=chat_id).update(sum=add(chat.sum, link))
 
 
 def add(total: str, chain: str) -> str:

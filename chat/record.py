@@ -135,24 +135,32 @@ def stop_queued(answer_id: UUID, run_id: UUID) -> bool:
     """Stop an answer that waits for a worker; False when one writes it."""
     if not run_rows.stop_queued(run_id):
         return False
-    Message.objects.filter(pk=answer_id, settled=False).update(digest=sha256(canonical([])), settled=True)
-    chain.settle(answer_id)
+    _write(answer_id, [], settled=True)
     return True
 
 
 def settle_answer(answer_id: UUID, outcome: Outcome) -> None:
     """The answer becomes immutable, but an interrupted one may still be continued."""
     parts = [plain_part(text_part(outcome.text))] if outcome.text else []
-    Message.objects.filter(pk=answer_id, settled=False).update(
-        parts=parts, digest=sha256(canonical(parts)), settled=outcome.state in SETTLED
+    _write(answer_id, parts, settled=outcome.state in SETTLED)
+
+
+def _write(answer_id: UUID, parts: list[dict[str, Any]], *, settled: bool) -> None:
+    """What an answer says and, once it is settled, its link, at one stroke; its run has settled before."""
+    message = chain.covered(answer_id)
+    message.digest = digest_of(parts)
+    if settled:
+        chain.seal(message, message.parent)
+    changed = Message.objects.filter(pk=answer_id, settled=False).update(
+        parts=parts, digest=message.digest, settled=settled, chain=message.chain, whose=message.whose
     )
-    chain.settle(answer_id)
+    if changed and settled:
+        chain.count(message.chat_id, message.chain)
 
 
 def answer(answer_id: UUID) -> Message:
     """An answer with all that its partial shows."""
-    of_run = ("person", "model_version__model", "router_version", "judgement")
-    related = ("chat", "author", "parent", *(f"run__{name}" for name in of_run))
+    related = ("parent", "lane", "fusion", "run__model_version__model", "run__judgement")
     return Message.objects.select_related(*related).get(pk=answer_id)
 
 
@@ -208,7 +216,7 @@ def place_question(
         for b in blobs
     ]
     parts = [plain_part(part) for part in ([text_part(send.text)] if send.text else []) + images]
-    question = Message.objects.create(
+    question = Message(
         chat=chat,
         parent=parent,
         role=Message.Role.PERSON,
@@ -218,12 +226,14 @@ def place_question(
         reasoning=send.reasoning,
         persona=authority.persona_of(person, send.persona),
         variables=dict(send.variables) if send.persona else {},
-        digest=sha256(canonical(parts)),
+        digest=digest_of(parts),
         depth=parent.depth + 1 if parent else 0,
         client_id=client_id or send.client_id,
         settled=True,
     )
-    chain.settle(question.pk)
+    chain.seal(question, parent)
+    question.save(force_insert=True)
+    chain.count(chat.pk, question.chain)
     if blobs:
         MessageBlob.objects.bulk_create([MessageBlob(message=question, blob=blob) for blob in blobs])
     return question

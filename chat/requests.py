@@ -11,7 +11,7 @@ from uuid import UUID
 from chat import authority, tree
 from chat.models import Chat, Lane, Message
 from chat.tree import Told
-from retrieval.access import collections_of, documents_of
+from retrieval.access import collection_ids_of, documents_of
 from retrieval.citations import without
 from workspace.accounts.models import Person
 from workspace.router.models import Run
@@ -22,7 +22,7 @@ OF_ROWS = ("persona", "configuration")  # a name in their place came in a file, 
 
 
 def request_for(person: Person, chat: Chat, question: Message, *, model: str, so_far: str = "") -> Request:
-    readable = tuple(str(collection.pk) for collection in collections_of(person))
+    readable = tuple(map(str, collection_ids_of(person)))
     named = question.grounding.get("collections")
     chosen = readable if named is None else tuple(one for one in readable if one in named)
     return replace(

@@ -107,8 +107,8 @@ def _open(text: str | None) -> tuple[Part, ...]:
 
 def with_runs(messages: QuerySet[Message]) -> QuerySet[Message]:
     """Messages with all that a page shows of them."""
-    run = ("run__model_version__model", "run__router_version", "run__judgement")
-    return messages.select_related("author", "run", *run, "origin__chat", "origin__author")
+    run = ("run__model_version__model", "run__judgement")
+    return messages.select_related("author", *run, "origin__chat", "origin__author", "lane", "fusion")
 
 
 def siblings(messages: list[Message]) -> dict[UUID, list[UUID]]:

@@ -16,8 +16,12 @@ from workspace.accounts.rights import may_chat
 def collections_of(person: Person) -> list[Collection]:
     """What answers may stand on: the guide, the person's own, and what is shared with them; not their pages of the web,
     which the web's search has."""
-    kept = _seen(person).filter(kind=Collection.Kind.DOCUMENTS).select_related("owner")
-    return list(kept.order_by("-built_in", "name", "pk"))
+    return list(_kept(person).select_related("owner"))
+
+
+def collection_ids_of(person: Person) -> list[UUID]:
+    """The same by their ids alone: every question asks for them."""
+    return list(_kept(person).values_list("pk", flat=True))
 
 
 def shelves_of(person: Person) -> list[Collection]:
@@ -56,6 +60,10 @@ def document_for(person: Person, id: UUID | str) -> Document:
         return documents_of(person).select_related("collection").get(pk=id)
     except (Document.DoesNotExist, ValidationError, ValueError):
         raise Http404 from None
+
+
+def _kept(person: Person) -> QuerySet[Collection]:
+    return _seen(person).filter(kind=Collection.Kind.DOCUMENTS).order_by("-built_in", "name", "pk")
 
 
 def _seen(person: Person) -> QuerySet[Collection]:

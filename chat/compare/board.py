@@ -189,15 +189,14 @@ class Board:
 
 def with_boards(thread: list[Shown], person: Person | None = None) -> list[Shown]:
     """The thread, where each answer that is a lane carries its comparison's board, and one that was made of lanes says
-    of which."""
-    answers = [one.message.pk for one in thread if not one.is_question]
-    lanes = {lane.answer_id: lane for lane in Lane.objects.filter(answer__in=answers)}
-    fusions = {one.answer_id: one for one in Fusion.objects.filter(answer__in=answers).prefetch_related("lanes")}
+    of which. What a message is of both was loaded with it."""
     for one in thread:
-        if lane := lanes.get(one.message.pk):
+        lane: Lane | None = getattr(one.message, "lane", None)
+        fusion: Fusion | None = getattr(one.message, "fusion", None)
+        if lane:
             one.board = _board(lane.comparison_id, one.message.pk, person)
             one.board.is_tip = one is thread[-1]
-        if fusion := fusions.get(one.message.pk):
+        if fusion:
             one.fused = ", ".join(lane.letter for lane in fusion.lanes.all())
             one.instruction = fusion.instruction
     return thread

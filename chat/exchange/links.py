@@ -21,7 +21,7 @@ from chat.exchange.incoming import bring_in
 from chat.exchange.nodes import Conversation, Node, moment
 from chat.exchange.story import Said
 from chat.models import Chat, Message, ShareLink
-from retrieval.access import collections_of, documents_of
+from retrieval.access import collection_ids_of, documents_of
 from retrieval.models import Document
 from workspace.accounts.models import Person
 from workspace.audit.log import record
@@ -84,7 +84,7 @@ def said_to(link: ShareLink, person: Person | None) -> list[Said]:
 def fork(link: ShareLink, person: Person) -> Chat:
     """The branch as a chat of the reader's own, with the manifests of its answers, and where it came from."""
     said = said_to(link, person)
-    readable = {str(one.pk) for one in collections_of(person)}
+    readable = set(map(str, collection_ids_of(person)))
     lines = [one.get("line") for one in link.snapshot]
     nodes = tuple(_node(at, one, line, readable) for at, (one, line) in enumerate(zip(said, lines, strict=True)))
     digests = {image["digest"] for one in said for image in one.images}
