@@ -22,18 +22,15 @@ OF_ROWS = ("persona", "configuration")  # a name in their place came in a file, 
 
 
 def request_for(person: Person, chat: Chat, question: Message, *, model: str, so_far: str = "") -> Request:
-    readable = tuple(map(str, collection_ids_of(person)))
-    named = question.grounding.get("collections")
-    chosen = readable if named is None else tuple(one for one in readable if one in named)
     return replace(
         _asked_by(person),
         messages=conversation(question),
         chat_id=str(chat.pk),
         model=model,
         grounding=Grounding(
-            collections=chosen if question.grounding.get("documents") else (),
+            collections=_collections(person, question),
             attached=_attached(person, question),
-            offered=readable,
+            offered=True,
             web=bool(question.grounding.get("web")),
         ),
         requires_reasoning=question.reasoning,
@@ -50,6 +47,15 @@ def conversation(question: Message) -> tuple[PromptMessage, ...]:
         for told in tree.said(question, HISTORY)
         if (parts := _told_parts(told))
     )
+
+
+def _collections(person: Person, question: Message) -> tuple[str, ...]:
+    """The collections that a question asks for and the person may read; all of those where it names none."""
+    if not question.grounding.get("documents"):
+        return ()
+    readable = map(str, collection_ids_of(person))
+    named = question.grounding.get("collections")
+    return tuple(one for one in readable if named is None or one in named)
 
 
 def _attached(person: Person, question: Message) -> tuple[str, ...]:
@@ -75,7 +81,7 @@ def as_lane(request: Request, answer: Message) -> Request:
     lane = Lane.objects.filter(answer=answer).first()
     if lane is None:
         return request
-    grounding = replace(request.grounding, offered=())  # what is searched is one thing for all lanes
+    grounding = replace(request.grounding, offered=False)  # what is searched is one thing for all lanes
     asked = {name: value for name, value in lane.asked.items() if name not in OF_ROWS or isinstance(value, int)}
     return replace(request, **asked, grounding=grounding, quoted=True, alone=True)
 

@@ -55,12 +55,12 @@ class PromptMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grounding:
-    """Where evidence may come from: ids of collections, of ``attached`` documents, and the web. ``offered`` are the
-    collections that a route may take from when the person asked for none."""
+    """Where evidence may come from: ids of collections, of ``attached`` documents, and the web. ``offered``: when the
+    person asked for none, a route may take from all that they may read."""
 
     collections: tuple[str, ...] = ()
     attached: tuple[str, ...] = ()
-    offered: tuple[str, ...] = ()
+    offered: bool = False
     web: bool = False
 
     @property

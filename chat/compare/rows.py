@@ -173,7 +173,7 @@ def fused(request: Request, fusion: Fusion) -> Request:
         request,
         messages=(*request.messages[:-1], PromptMessage(role=last.role, parts=parts)),
         evidence=evidence,
-        grounding=replace(request.grounding, collections=(), attached=(), offered=(), web=False),
+        grounding=replace(request.grounding, collections=(), attached=(), offered=False, web=False),
         alone=True,
         asked=request.question,
     )

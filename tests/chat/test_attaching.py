@@ -54,7 +54,7 @@ def test_a_file_becomes_a_document_that_the_question_is_asked_with(browser: Clie
     assert document.collection.kind == Collection.Kind.ATTACHED
     opened = asked(alice, "What does it cost?", attached=(document.pk,))
     assert opened.request.grounding.attached == (str(document.pk),)
-    assert opened.request.grounding.collections == () == opened.request.grounding.offered
+    assert opened.request.grounding.collections == ()
     assert opened.question.grounding == {"attached": [str(document.pk)]}
     page = browser.get(f"/c/{opened.chat.pk}/").content.decode()
     assert '<span class="file">prices.txt</span>' in page and 'data-ready="1"' not in page

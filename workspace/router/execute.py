@@ -29,7 +29,7 @@ from workspace.router.catalog import Candidate, Catalog, Template
 from workspace.router.chain import Chain, Next
 from workspace.router.configuration import Route
 from workspace.router.decide import QUOTES, NoModel, decide, still_fit
-from workspace.router.grounding import look_up
+from workspace.router.grounding import look_up, on_route
 from workspace.router.health import health
 from workspace.router.joining import Joiner
 from workspace.router.prompts import Prompt, build, digest_of, variables_of
@@ -209,9 +209,7 @@ class Execution:
         self._route = self._catalog.configuration.route(decision.route)
         self._timings = replace(self._timings, decided=self._elapsed())
         if self._route and not self._request.alone:
-            wanted, given = self._route.grounding, self._grounding
-            collections = given.collections or (given.offered if wanted.get("documents") else ())
-            self._grounding = replace(given, collections=collections, web=given.web or bool(wanted.get("web")))
+            self._grounding = await on_route(self._request, self._route.grounding)
         return decision
 
     @property

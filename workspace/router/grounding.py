@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from channels.db import database_sync_to_async
 
 from retrieval import presets
+from retrieval.access import collection_ids_of
 from retrieval.search import Found, attached, search
 from retrieval.web import looking
+from workspace.accounts.models import Person
 from workspace.router import rewriting
 from workspace.router.rewriting import Whole
-from workspace.types import Evidence, PromptMessage, Request, text_of
+from workspace.types import Evidence, Grounding, PromptMessage, Request, text_of
 
 
 async def look_up(request: Request) -> Found:
@@ -43,6 +46,21 @@ async def look_up(request: Request) -> Found:
         notes.insert(0, f"Searched for “{asked}”")
     states = tuple(state for place in found if isinstance(place, Found) for state in place.collections)
     return Found(_numbered(found), ". ".join(filter(None, dict.fromkeys(notes))), searched, states)
+
+
+async def on_route(request: Request, wanted: Mapping[str, Any]) -> Grounding:
+    """Where evidence may come from on a route that is ``wanted`` to read documents or the web: what the person may
+    read is asked for then, and not for every question."""
+    given = request.grounding
+    collections = given.collections
+    if wanted.get("documents") and given.offered and not collections:
+        collections = await database_sync_to_async(_readable)(request.person_id)
+    return replace(given, collections=collections, web=given.web or bool(wanted.get("web")))
+
+
+def _readable(person_id: str) -> tuple[str, ...]:
+    person = Person.objects.filter(pk=person_id).first()
+    return tuple(map(str, collection_ids_of(person))) if person else ()
 
 
 def _numbered(found: Sequence[Found | looking.Looked]) -> tuple[Evidence, ...]:
