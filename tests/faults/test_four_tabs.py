@@ -1,5 +1,7 @@
 """Two people with two tabs each do to one chat what chance has them do, over real websockets and pages, all at once.
 
+An answer that broke off when the server stopped is gone on with by all four at once, and once.
+
 In the end no message is lost, every tab has heard how every answer on its path ended and shows by that alone what a
 page does that is opened now, both tabs of a person show the same thread, and the chain of digests verifies.
 """
@@ -24,12 +26,17 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.faults.talk import Talk, rows
+from tests.faults.talk import Talk, rows, wait_for_journal
 from tests.serving import ROOT, Served
-from tests.upstream import Upstream
+from tests.upstream import WORDS, Upstream
 
 TURN = re.compile(r'<li class="turn[^>]*id="(m-[0-9a-f-]{36}|board-[0-9a-f-]{36})"[^>]*>')
 AT = re.compile(r'data-at="([0-9a-f-]{36})"')
+OURS = """
+    SELECT id FROM chat_message WHERE role = 'model' AND origin_id IS NULL AND settled
+    AND chat_id NOT IN (SELECT chat_id FROM chat_imported)
+    AND run_id NOT IN (SELECT run_id FROM chat_replayed WHERE run_id IS NOT NULL)
+"""  # answers that were asked for here: what is kept of a replay, or comes as a file or a copy, settles beside the chat
 MESSAGE = re.compile(r'data-message="([0-9a-f-]{36})"')
 
 
@@ -100,6 +107,7 @@ class Tab:
         self.ended: dict[str, str] = {}  # answer -> state
         self.changed = self.followed = 0
         self.tip = ""
+        self.replay = ""  # the address of its report
         self._served, self._key = served, key
         self.browser = httpx.Client(base_url=served.url, cookies={"sessionid": key}, timeout=30)
         self.browser.get("/")
@@ -146,6 +154,10 @@ class Tab:
             "compare",
             "fork",
             "link",
+            "replay",
+            "keep",
+            "continue",
+            "import",
         ]
         deed, one = self.chance.choice(deeds), self.chance.choice(known or [""])
         if not known:  # all of it is pruned: there is nothing to do but to begin again
@@ -172,12 +184,38 @@ class Tab:
                 self.post("fork/", message=one)
             case "link":
                 self.post("links/", message=one, days="7")
+            case "replay":
+                self.make_again(one)
+            case "keep" if self.replay:
+                self.keep()
+            case "continue":
+                self.go_on(one)
+            case "import":
+                self.bring_in()
             case "flag":
                 self.post("checkpoints/", message=one, name=f"Flag {len(self.asked)}")
             case "undo":
                 steps = re.findall(r"/steps/([0-9a-f-]{36})/undo/", self.get("history/?show=steps"))
                 if steps:
                     self.post(f"steps/{self.chance.choice(steps)}/undo/")
+
+    def go_on(self, answer: str) -> None:
+        self.talk.send("continue", chat=self.chat, message=answer)
+
+    def make_again(self, answer: str) -> None:
+        begun = self.post("replay/", refused=400, answer=answer)
+        self.replay = begun.headers.get("location", self.replay)
+
+    def keep(self) -> bool:
+        """Bring what was made again into the chat; False while it is not there."""
+        kept = self.post(self.replay.removeprefix(f"/c/{self.chat}/"), refused=400, keep="0")
+        return kept.status_code == 302
+
+    def bring_in(self) -> None:
+        """The chat as it is now, as one more of their own; the same file comes in once."""
+        files = {"file": ("chat.jsonl", self.get("export/jsonl/").encode(), "application/jsonl")}
+        response = self.browser.post("/import/", files=files, headers=self.headers)
+        assert response.status_code == 200, re.findall(r'role="alert".*', response.text)
 
     def begin_anew(self) -> None:
         """A new beginning of the chat: the other person goes on where they stand."""
@@ -203,10 +241,11 @@ class Tab:
         assert response.status_code == 200, response.text[:500]
         return response.text
 
-    def post(self, address: str, **data: str) -> None:
+    def post(self, address: str, *, refused: int = 404, **data: str) -> httpx.Response:
         """Refused in words where it can't be done, never broken."""
         response = self.browser.post(f"/c/{self.chat}/{address}", data=data, headers=self.headers)
-        assert response.status_code in (200, 302, 403, 404), f"{address} {data}: {response.status_code}"
+        assert response.status_code in (200, 302, 403, 404, refused), f"{address} {data}: {response.status_code}"
+        return response
 
     def _place(self, since: str) -> str:
         """In the ear's thread, beside what the tab does."""
@@ -251,7 +290,7 @@ class Tab:
 @pytest.mark.parametrize(
     ("steps", "seconds"),
     [
-        pytest.param(12, 15, id="15s", marks=pytest.mark.timeout(180)),
+        pytest.param(12, 15, id="15s", marks=pytest.mark.timeout(300)),
         pytest.param(10_000, 120, id="120s", marks=[pytest.mark.soak, pytest.mark.timeout(900)]),
     ],
 )
@@ -266,6 +305,14 @@ def test_no_message_is_lost_and_all_tabs_end_equal(
             talk.ask("Begin", model="counting")
             chat = talk.until("started")["chat"]
             first = talk.until("settled")["answer"]
+            talk.ask("Count", model="gated", chat=chat, parent=first)
+            half = talk.until("started")["answer"]
+            upstream.release(3)
+            wait_for_journal(served, "word3 ")
+            served.stop()
+        served.start()
+        served.start_worker()
+        upstream.release(100_000)  # a replay of it is not held up either
         share(served, keys[0], chat)
         with (
             Tab(served, keys[0], 1) as a,
@@ -276,13 +323,23 @@ def test_no_message_is_lost_and_all_tabs_end_equal(
             tabs = [a, b, c, d]
             for tab in tabs:
                 tab.open(chat)
+            for tab in tabs:
+                tab.go_on(half)
+            until(lambda: all(tab.ended.get(half) == "done" for tab in tabs), 60)
             with ThreadPoolExecutor(4) as pool:
                 list(pool.map(lambda tab: edit(tab, steps, seconds), tabs))
+            for tab in (a, c):  # chance may not have come to these
+                tab.make_again(first)
+                until(tab.keep, 60)
+                tab.bring_in()
             settle(served, tabs, before=first)
             for tab in (a, c):  # last of all what no other frame comes after that would have all tabs look again
                 tab.begin_anew()
                 settle(served, tabs, before=first)
             whole(served, tabs)
+        of = "SELECT text FROM router_run WHERE id = (SELECT run_id FROM chat_message WHERE id = ?)"
+        [(text,)] = rows(served, of, uuid.UUID(half).hex)
+        assert text == "".join(f"word{number} " for number in range(1, WORDS + 1)), "one of them went on, once"
     finally:
         served.end()
 
@@ -301,8 +358,7 @@ def settle(served: Served, tabs: list[Tab], *, before: str) -> None:
     deadline = time.monotonic() + 60
     while True:
         [(live,)] = rows(served, "SELECT COUNT(*) FROM router_run WHERE state IN ('running', 'queued')")
-        sql = "SELECT id FROM chat_message WHERE role = 'model' AND origin_id IS NULL"
-        ended = {str(uuid.UUID(str(id))) for (id,) in rows(served, sql)} - {before}
+        ended = {str(uuid.UUID(str(id))) for (id,) in rows(served, OURS)} - {before}
         answered = all(one in tab.refused or one in heard(tab) for tab in tabs for one in tab.asked)
         missing = [ended - set(tab.ended) for tab in tabs]
         if not live and answered and not any(missing):
@@ -335,7 +391,7 @@ def whole(served: Served, tabs: list[Tab]) -> None:
     threads = [tab.thread() for tab in tabs]
     assert threads[0] == threads[1] and threads[2] == threads[3], "both tabs of a person stand together"
     kinds = {kind for (kind,) in rows(served, "SELECT DISTINCT kind FROM chat_step")}
-    assert len(kinds) >= 4, kinds
+    assert len(kinds) >= 4 and "kept" in kinds, kinds
     said = subprocess.run(
         [sys.executable, "manage.py", "verify_history"],
         cwd=ROOT, env=served.environment, capture_output=True, text=True, check=False,
