@@ -6,14 +6,14 @@ import csv
 import io
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from channels.db import database_sync_to_async
 from django.test import Client
 from django.utils import timezone
 
-from tests.measurement.test_judging import lines, thing
+from tests.measurement.test_judging import lines, renewed, thing
 from tests.scripted import Scripted, add_model
 from workspace.accounts.models import Person, Role
 from workspace.measurement import drift, importing, measuring, starting
@@ -51,8 +51,8 @@ def fickle(scripted: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @database_sync_to_async
-def scheduled(person: Person) -> Schedule:
-    return starting.repeat(person, importing.add(person, "things.jsonl", lines()), ["elephant"], hours=24)
+def scheduled(person: Person, **options: Any) -> Schedule:
+    return starting.repeat(person, importing.add(person, "things.jsonl", lines()), ["elephant"], hours=24, **options)
 
 
 @database_sync_to_async
@@ -113,6 +113,17 @@ def taken_away(client: Client, worse: Measurement) -> None:
     assert values["beside", "elephant", "moved correct now"] == "0.5"
     assert values["beside", "elephant", "moved pair only_second"] == "12"
     assert worse.drift["found"][0] in values.values()
+
+
+async def test_a_drift_says_what_was_not_held_equal(alice: Person) -> None:
+    schedule = await scheduled(alice, judge="elephant")
+    await measuring.measure((await schedule.measurements.aget()).pk)
+    await database_sync_to_async(renewed)("elephant")
+    Fickle.forgets = 12
+    worse = await due(schedule)
+    await measuring.measure(worse.pk)
+    await worse.arefresh_from_db()
+    assert worse.drift and worse.drift["found"][-1] == "Not held equal between the two: models, judge."
 
 
 async def test_none_is_begun_beside_one_that_is_going_or_by_who_may_no_more(alice: Person, bob: Person) -> None:

@@ -19,13 +19,16 @@ from chat import reports
 from tests.measurement.test_judging import lines, thing
 from tests.scripted import Scripted, add_model, broken
 from workspace.accounts.models import Person
-from workspace.measurement import drift, importing, measuring, starting, taking
+from workspace.ids import new_id
+from workspace.measurement import asking, drift, importing, measuring, starting, taking
 from workspace.measurement import tasks as measurement_tasks
 from workspace.measurement.metrics import Cell
 from workspace.measurement.models import Measurement, Outcome
 from workspace.measurement.pace import MOST_FAILED
 from workspace.providers.base import Call, Ended, Said, Sent
+from workspace.router import run_rows
 from workspace.router.models import Run
+from workspace.router.states import RunState
 from workspace.types import Delta, Usage, text_of
 from workspace.writes import writer
 
@@ -98,6 +101,35 @@ async def test_who_is_told_to_go_on_while_an_answer_is_written_asks_nothing_twic
     await asyncio.gather(first, second)
     assert await Outcome.objects.acount() == ITEMS and set(asked().values()) == {1}
     assert (await Measurement.objects.aget(pk=measurement.pk)).state == "done"
+
+
+async def test_nobody_is_asked_once_it_was_paused_however_late(alice: Person) -> None:
+    measurement = await begun(alice)
+    taken = await writer.submit(lambda: taking.take(measurement.pk))
+    assert taken
+
+    async def may_ask(model: str) -> bool:
+        await database_sync_to_async(taking.pause)(measurement)
+        return True
+
+    assert await asking.warm_up(taken, 0, 0, may_ask) is RunState.INTERRUPTED
+    assert not Clerk.asked and not await Run.objects.aexists()
+
+
+async def test_one_asks_at_a_time_and_what_a_dead_process_asked_for_is_spent(alice: Person) -> None:
+    measurement = await begun(alice)
+    taken = await writer.submit(lambda: taking.take(measurement.pk))
+    lost = await Run.objects.acreate(state="running", owner="dead", heartbeat=timezone.now(), person=alice)
+    assert taken and await writer.submit(lambda: taking.claim(taken.pk, lost.pk))
+    assert not await writer.submit(lambda: taking.claim(taken.pk, new_id()))
+    waiting = asyncio.create_task(taking.wait(taken.pk))
+    assert await asyncio.wait({waiting}, timeout=0.2) == (set(), {waiting}), "it lives"
+    long_ago = timezone.now() - timedelta(seconds=run_rows.DEAD_AFTER + 1)
+    await Run.objects.filter(pk=lost.pk).aupdate(heartbeat=long_ago, cost=COST)
+    await waiting
+    await taken.arefresh_from_db()
+    assert taken.asking_id is None and taken.aside == COST
+    assert (await Run.objects.aget(pk=lost.pk)).state == "interrupted"
 
 
 async def test_one_that_is_deleted_while_an_answer_is_written_leaves_its_run_alone(alice: Person) -> None:

@@ -10,12 +10,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django.db.models import F
 
 from retrieval import support
 from workspace.ids import new_id
-from workspace.measurement import abstaining, metrics
+from workspace.measurement import abstaining, metrics, taking
 from workspace.measurement.metrics import Cell
 from workspace.measurement.models import Completion, Gathered, Item, Measurement, Outcome
 from workspace.router import catalog, run_rows
@@ -60,7 +61,7 @@ class Listener:
         self.waits: float | None = None
 
     def settle(self, outcome: Settled) -> None:
-        if not Measurement.objects.filter(pk=self._id).exists():
+        if not taking.release(self._id, outcome.run_id):
             return  # somebody deleted it meanwhile
         if self._patient and outcome.failure and outcome.failure.code in LIMITED:
             self.waits = outcome.failure.retry_after or 0.0
@@ -89,7 +90,8 @@ async def run(
         if not await may_ask(request.model):
             return RunState.INTERRUPTED
         run_id = new_id()
-        await writer.submit(partial(run_rows.open_row, pk=run_id, person_id=measurement.owner_id))
+        if not await writer.submit(partial(_open, measurement, run_id)):
+            return RunState.INTERRUPTED
         listener = Listener(measurement, keep, patient=pause is not None)
         going = await registry().start(run_id, request, listener)
         await asyncio.shield(going.task)
@@ -97,6 +99,14 @@ async def run(
             return listener.state
         await asyncio.sleep(min(LONGEST_PAUSE, max(pause, listener.waits)))
     raise AssertionError("the last try is not patient")
+
+
+def _open(measurement: Measurement, run_id: UUID) -> bool:
+    """In one transaction: it may have been paused, and taken by another, since it was looked at."""
+    if not taking.claim(measurement.pk, run_id):
+        return False
+    run_rows.open_row(pk=run_id, person_id=measurement.owner_id)
+    return True
 
 
 async def warm_up(measurement: Measurement, lane: int, number: int, may_ask: MayAsk) -> RunState:

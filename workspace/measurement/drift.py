@@ -84,6 +84,8 @@ def look(measurement: Measurement) -> None:
     if before is None:
         return
     found = [line for moved in between(measurement, before) for line in _worse(moved)]
+    if found and (names := [name for name, _, _ in unlike(measurement, before)]):
+        found.append(f"Not held equal between the two: {', '.join(names)}.")
     measurement.drift = {"against": str(before.pk), "found": found, "noted": not found}
     measurement.save(update_fields=["drift"])
 

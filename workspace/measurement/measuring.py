@@ -39,7 +39,8 @@ _turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
 
 async def measure(measurement_id: UUID) -> None:
     """Go on with a measurement until it is done or paused; nothing when another process has it. Who is told to go on
-    while the last answer before a pause is still being written waits for it: else it would be asked for twice."""
+    while the last answer before a pause is still being written, here or elsewhere, waits for it: else it would be asked
+    for twice."""
     turn = _turns.setdefault(measurement_id, asyncio.Lock())
     async with turn:
         measurement = await writer.submit(lambda: _taken(measurement_id))
@@ -47,6 +48,7 @@ async def measure(measurement_id: UUID) -> None:
             return
         beating = asyncio.create_task(taking.keep_beating(measurement_id))
         try:
+            await taking.wait(measurement_id)
             await _go_on(measurement)
         finally:
             beating.cancel()
@@ -174,8 +176,7 @@ async def _hold(measurement: Measurement) -> None:
     }
     if measurement.judge:
         held |= await database_sync_to_async(judging.held)(measurement)
-    row = Measurement.objects.filter(pk=measurement.pk)
-    await writer.submit(lambda: row.update(held=held, lanes=measurement.lanes))
+    await writer.submit(lambda: taking.mine(measurement.pk).update(held=held, lanes=measurement.lanes))
 
 
 def _left(measurement: Measurement) -> list[Unit]:

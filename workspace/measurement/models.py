@@ -153,6 +153,9 @@ class Measurement(models.Model):
     why = models.CharField(max_length=300, blank=True, help_text="Why it is paused.")
     worker = models.CharField(max_length=64, blank=True)
     heartbeat = models.DateTimeField(null=True)
+    asking = models.ForeignKey(
+        "router.Run", null=True, on_delete=models.SET_NULL, related_name="+", help_text="Whose end is waited for."
+    )
     created = models.DateTimeField(auto_now_add=True)
     finished = models.DateTimeField(null=True)
 

@@ -160,8 +160,8 @@ def _bill(outcome: Outcome) -> None:
         )
 
 
-def reap(*, all_but: str = "") -> list[UUID]:
-    """Mark runs whose process died as interrupted and move their text into their rows.
+def reap(*, all_but: str = "", only: UUID | None = None) -> list[UUID]:
+    """Mark runs whose process died as interrupted and move their text into their rows; ``only`` looks at one.
 
     ``all_but`` names this process when it is known to be the only one: every live run of another owner is
     then dead. Else a run is dead when its heartbeat is ``DEAD_AFTER`` old.
@@ -170,7 +170,8 @@ def reap(*, all_but: str = "") -> list[UUID]:
     dead = Q(heartbeat__lt=stale) | Q(heartbeat=None)  # a queued run has none and is not dead: it waits
     if all_but:
         dead |= ~Q(owner=all_but)
-    found = list(Run.objects.filter(dead, state=RunState.RUNNING).values_list("pk", "text", "reasoning"))
+    live = Run.objects.filter(state=RunState.RUNNING, **({"pk": only} if only else {}))
+    found = list(live.filter(dead).values_list("pk", "text", "reasoning"))
     return [run_id for run_id, text, reasoning in found if _interrupt(run_id, text, reasoning)]
 
 
