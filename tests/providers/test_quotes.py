@@ -8,7 +8,7 @@ import pytest
 
 from workspace.hosts import link
 from workspace.providers.base import Address, Call, Ended, Sent
-from workspace.providers.quotes import NO_ANSWER, NO_EVIDENCE, Quotes, answer_pieces, candidates
+from workspace.providers.quotes import NO_ANSWER, NO_EVIDENCE, Quotes, answer_pieces, candidates, sentences
 from workspace.types import Delta, Evidence, PromptMessage, Usage, sha256, text_part
 
 BRIDGE = (
@@ -40,6 +40,26 @@ def test_a_question_for_a_time_is_answered_with_one() -> None:
 
 def test_a_question_for_a_person_is_answered_with_a_name() -> None:
     assert answered("Who designed the arches of the bridge?", passages(BRIDGE))[0].startswith("Greta Holm designed")
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        "The bridge was drawn by Greta S. Holm of Linden.", "It is paid for by the U.S. Senate.",
+        "The bridge fell in Holm v. Linden, 12 U.S. 345.", "Visitors ask for Dr. Holm at the gate.",
+        "Mrs. Holm and Gen. Lind opened the bridge.",
+    ],
+)  # fmt: skip
+def test_a_sentence_with_initials_and_titles_is_quoted_whole(whole: str) -> None:
+    assert sentences(f"Rye keeps. {whole} Is it so? Yes! Caraway helps.") == [
+        "Rye keeps.", whole, "Is it so?", "Yes!", "Caraway helps.",
+    ]  # fmt: skip
+
+
+def test_a_sentence_may_end_with_an_initial() -> None:
+    assert sentences("The rocket was the Saturn V. It flew. They live in the U.S. In 1874 they left.") == [
+        "The rocket was the Saturn V.", "It flew.", "They live in the U.S.", "In 1874 they left.",
+    ]  # fmt: skip
 
 
 def test_a_question_the_evidence_does_not_answer_gets_no_citation() -> None:

@@ -48,7 +48,13 @@ STOP = frozenset(
     to was we were what when where which who whom whose why will with would you your about tell give show
     explain happen happens mean means onepane""")
 )
-_SENTENCE = re.compile(r"(?<=[.!?])[\"”’)]*\s+(?=[\"“‘(`*]*[A-Z0-9À-Þ])|\n{2,}|\n(?=\s*(?:[-*+]|\d+\.)\s)")
+# An initial or a title ends no sentence ("Thomas S. Murphy", "the U.S. Senate"), unless one begins behind it.
+_SHORT = r"(?<!\b[A-Z]\.)(?<!\b(?:Dr|Lt|Mr|Ms|St|vs)\.)(?<!\b(?:Col|Gen|Mrs|Rev|Sgt)\.)(?<!\bProf\.)(?<!\bv\.)"
+_BEGINS = r"(?=\s+(?:An?|At|But|He|However|I[nt]|On|She|The|These|They|This)\s)"
+_SENTENCE = re.compile(
+    rf"(?:(?<=[.!?]){_SHORT}|(?<=\.){_BEGINS})[\"”’)]*\s+(?=[\"“‘(`*]*[A-Z0-9À-Þ])"
+    r"|\n{2,}|\n(?=\s*(?:[-*+]|\d+\.)\s)"
+)
 _MONTH = "January|February|March|April|May|June|July|August|September|October|November|December"
 _NUMBER = "one|two|three|four|five|six|seven|eight|nine|ten|dozen|hundred|thousand|million|half|third|several|few"
 _DO = "open|press|choose|click|write|run|set|add|type|start|select|use|drop|paste|go"
