@@ -18,7 +18,9 @@ from workspace.providers.models import LanguageModel
 
 COMMIT = "c" * 40
 GIB = 2**30
-ESTIMATE = {"bytes": 9_000_000, "precision": "float32", "tokens": 2048}
+ESTIMATE = {"device": "cpu", "precision": "float32", "context": 2048, "answers": 1, "weights": 8_000_000,
+            "cache": 600_000, "working": 400_000, "budget": 8 * GIB, "room": 6 * GIB, "turns": [],
+            "fits": True}  # fmt: skip
 
 
 def row(model: str, **values: Any) -> dict[str, Any]:
@@ -116,7 +118,8 @@ def test_every_state_is_shown_with_what_can_be_done(client: Client, page: str, h
         (row(upstream), "on disk", "load"),
         (row(upstream, state="loading", progress=0.42), "loading 42 %", None),
         (row(upstream, state="downloading", progress=0.07), "downloading 7 %", "stop"),
-        (row(upstream), "about 8.6\xa0MB in float32, with one answer of 2048 tokens", "load"),
+        (row(upstream), "about 8.6\xa0MB in float32, with 1 answer of 2048 tokens", "load"),
+        (row(upstream, estimate={**ESTIMATE, "fits": False}), "won't fit: about 8.6\xa0MB", "load"),
         (row(upstream, state="ready", memory=7_000_000, answering=2), "It is at work on 2 requests", "unload"),
         (
             row(f"club/cached@{COMMIT}", state="absent", why="It is not here", disk=0, here=False),

@@ -149,10 +149,17 @@ def _since(seconds: float) -> str:
     return timesince(timezone.now() - timedelta(seconds=seconds))
 
 
+def _takes(estimate: dict[str, Any]) -> int:
+    """Bytes that a model takes in all."""
+    return int(estimate["weights"] + estimate["cache"] + estimate["working"])
+
+
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     name, _, pin = row["model"].partition("@")
     moving = row["state"] in ("downloading", "loading")
+    estimate = row.get("estimate")  # none of what is not here
     return {
+        "takes": _takes(estimate) if estimate else 0,
         "title": name,
         "pin": pin[:12],
         "moving": moving,
