@@ -139,7 +139,7 @@ async def test_a_budget_too_small_for_one_precision_takes_the_next_and_says_so(
 
 
 async def test_room_is_asked_for_before_a_model_is_loaded(host: Host, models: dict[str, str]) -> None:
-    model = models["large"]
+    model = models["llama"]
     about = facts(Path(model))
     await host.start(budget=about.needs("float32", Size(1024, 4), "cpu") * 1.02)
     first = await link.ask("estimate", model, context=1024, answers=4)
@@ -148,11 +148,11 @@ async def test_room_is_asked_for_before_a_model_is_loaded(host: Host, models: di
     }  # fmt: skip
     [fits] = first["tries"]
     assert (fits["fits"], fits["precision"], fits["cache"]) == (True, "float32", about.cache("float32", Size(1024, 4)))
-    [fewer] = (await link.ask("estimate", model, context=2048, answers=4))["tries"]
-    assert (fewer["fits"], fewer["context"], fewer["answers"]) == (True, 2048, 1)
+    tries = (await link.ask("estimate", model, context=2048, answers=4))["tries"]
+    assert [(each["fits"], each["context"], each["answers"]) for each in tries] == [(False, 2048, 4), (True, 2048, 1)]
 
     await link.ask("size", model, context=1024, answers=4)
-    crowd = [call_of(model, f"{n}?", max_tokens=100, temperature=0) for n in range(6)]
+    crowd = [call_of(model, f"{n}?", max_tokens=24, temperature=0) for n in range(6)]
     assert {each.ended for each in await asyncio.gather(*(answer(call) for call in crowd))} <= {"length", "stop"}
     [row] = (await link.models())["models"]
     assert row["memory"] == pytest.approx(sum(fits[name] for name in ("weights", "cache", "working")), rel=0.1)

@@ -53,29 +53,32 @@ def rungs(devices: Iterable[str], about: Facts, asked: Size | None, *, on_cpu: S
 
 
 def estimates(ledger: Ledger, about: Facts, ladder: Iterable[Rung]) -> list[Estimate]:
-    """Rung by rung, until one has room."""
+    """Rung by rung, until one has room: what was asked for, then what has room in its stead."""
     found: list[Estimate] = []
     for rung in ladder:
         size, place = placed(ledger, about, rung)
-        device = place.device if place else max(rung.devices, key=ledger.most)
-        found.append(
-            Estimate(
-                device=device,
-                precision=rung.precision,
-                context=size.context,
-                answers=size.answers,
-                weights=about.weights(rung.precision),
-                cache=about.cache(rung.precision, size),
-                working=about.working(rung.precision, size, device),
-                budget=ledger.budgets[device],
-                room=ledger.most(device),
-                turns=tuple(held.plain for held in place.going) if place else (),
-                fits=place is not None,
-            )
-        )
+        if place is None or size != rung.sizes[0]:
+            found.append(_estimate(ledger, about, rung, rung.sizes[0], None))
         if place:
-            break
+            return [*found, _estimate(ledger, about, rung, size, place)]
     return found
+
+
+def _estimate(ledger: Ledger, about: Facts, rung: Rung, size: Size, place: Place | None) -> Estimate:
+    device = place.device if place else max(rung.devices, key=ledger.most)
+    return Estimate(
+        device=device,
+        precision=rung.precision,
+        context=size.context,
+        answers=size.answers,
+        weights=about.weights(rung.precision),
+        cache=about.cache(rung.precision, size),
+        working=about.working(rung.precision, size, device),
+        budget=ledger.budgets[device],
+        room=ledger.most(device),
+        turns=tuple(held.plain for held in place.going) if place else (),
+        fits=place is not None,
+    )
 
 
 def placed(ledger: Ledger, about: Facts, rung: Rung) -> tuple[Size, Place | None]:
