@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils.html import strip_tags
 
 from workspace.accounts.models import Person
 from workspace.audit.models import AuditEntry
@@ -18,7 +19,9 @@ from workspace.providers.models import LanguageModel
 
 COMMIT = "c" * 40
 GIB = 2**30
-ESTIMATE = {"bytes": 9_000_000, "precision": "float32", "tokens": 2048}
+ESTIMATE = {"device": "cpu", "precision": "float32", "context": 2048, "answers": 1, "weights": 8_000_000,
+            "cache": 600_000, "working": 400_000, "budget": 8 * GIB, "room": 6 * GIB, "turns": [],
+            "fits": True}  # fmt: skip
 
 
 def row(model: str, **values: Any) -> dict[str, Any]:
@@ -37,6 +40,8 @@ class ScriptedHost:
                      "club/seeing": f"club/seeing@{COMMIT}", "club/vectors": f"club/vectors@{COMMIT}"}  # fmt: skip
         self.hub = {"club/remote": f"club/remote@{COMMIT}"}
         self.asked: list[tuple[str, str]] = []
+        self.sizes: list[dict[str, int]] = []
+        self.tries = [ESTIMATE]
         self.gone = False
         self.restarts = 0
         self.devices = [{"device": "cpu", "budget": 8 * GIB, "free": 6 * GIB}]
@@ -49,8 +54,14 @@ class ScriptedHost:
         life = {"memory": 500 * 2**20, "up": 7300.0, "restarts": self.restarts, "ended": "exit status 70"}
         return {"models": rows, "devices": self.devices, "offline": False, "host": life}
 
-    async def ask(self, action: str, model: str) -> dict[str, Any]:
+    async def ask(self, action: str, model: str, **size: int) -> dict[str, Any]:
         self.asked.append((action, model))
+        self.sizes.append(size)
+        if action == "estimate":
+            if size.get("context", 0) > 4096:
+                raise link.Refused(f"{model} takes 1 to 4096 tokens, not {size['context']}.")
+            known = {"window": 4096, "alone": False, "kept": False, "tries": self.tries}
+            return {"context": 4096, "answers": 8, **size, **known}
         places = {"look": self.here, "download": self.hub}.get(action)
         if places is None:
             return {}
@@ -116,7 +127,8 @@ def test_every_state_is_shown_with_what_can_be_done(client: Client, page: str, h
         (row(upstream), "on disk", "load"),
         (row(upstream, state="loading", progress=0.42), "loading 42 %", None),
         (row(upstream, state="downloading", progress=0.07), "downloading 7 %", "stop"),
-        (row(upstream), "about 8.6\xa0MB in float32, with one answer of 2048 tokens", "load"),
+        (row(upstream), "about 8.6\xa0MB in float32, with 1 answer of 2048 tokens", "load"),
+        (row(upstream, estimate={**ESTIMATE, "fits": False}), "won't fit: about 8.6\xa0MB", "load"),
         (row(upstream, state="ready", memory=7_000_000, answering=2), "It is at work on 2 requests", "unload"),
         (
             row(f"club/cached@{COMMIT}", state="absent", why="It is not here", disk=0, here=False),
@@ -168,6 +180,56 @@ def test_a_model_for_search_is_no_model_to_chat_with(client: Client, page: str, 
     assert "club/vectors turns texts into vectors and does not chat" in answer.text
     assert not LanguageModel.objects.filter(current__provider__current__kind="local").exists()
     assert "Models that serve search" in answer.text and "Found on this machine" not in answer.text
+
+
+def plain(answer: Any) -> str:
+    """The text of a page as it is read."""
+    return " ".join(strip_tags(answer.text).split()).replace("\xa0", " ").replace("&#x27;", "'")
+
+
+def test_what_a_model_takes_is_told_for_a_context_and_answers_of_ones_choice(
+    client: Client, page: str, host: ScriptedHost
+) -> None:
+    client.post(page, {"action": "add", "model": "club/cached"})
+    model = f"club/cached@{COMMIT}"
+    host.rows = [row(model)]
+    assert f'?room=club%2Fcached%40{COMMIT}#local-size">Choose room' in client.get(page).text
+    large = {**ESTIMATE, "context": 4096, "answers": 4, "weights": 4 * GIB, "cache": 3 * GIB, "working": 2 * GIB}
+    lower = {**large, "precision": "bfloat16", "weights": 2 * GIB, "cache": 3 * GIB // 2, "working": GIB}
+    asked, no = "4 answers of 4096 tokens", {**large, "fits": False}
+    for tries, said in (
+        ([{**large, "cache": GIB}], f"float32, cpu {asked} 4.0 GB 1.0 GB 2.0 GB 7.0 GB 8.0 GB 6.0 GB to be had fits L"),
+        ([{**large, "room": 8 * GIB, "turns": ["org/b"]}], "9.0 GB 8.0 GB fits once org/b is out: they take turns"),
+        ([no, {**large, "answers": 2}], "won't fit: needs fewer answers float32, cpu 2 answers of 4096 tokens"),
+        ([no, lower], f"won't fit: needs lower precision, bfloat16 bfloat16, cpu {asked} 2.0 GB 1.5 GB 1.0 GB 4.5 GB"),
+        ([{**no, "device": "cuda:0"}, lower], "won't fit: needs the CPU bfloat16, cpu"),
+        ([no, {**large, "context": 2048, "answers": 1}], "won't fit: needs a shorter context float32, cpu 1 answer of"),
+        ([no], "won't fit It counts"),
+    ):
+        host.tries = tries
+        answer = client.get(page, {"room": model, "context": "4096", "answers": "4"})
+        assert said in plain(answer), (tries, plain(answer))
+        assert ("Load it with this room" in answer.text) is (tries[-1]["fits"] and tries[-1]["context"] == 4096)
+    assert host.sizes[-1] == {"context": 4096, "answers": 4}
+
+
+def test_the_room_that_was_chosen_is_kept_and_given_up(client: Client, page: str, host: ScriptedHost) -> None:
+    answer = client.post(
+        page, {"action": "size", "model": "club/cached", "context": "4096", "answers": "4"}, follow=True
+    )
+    assert "club/cached has that room from its next load on." in answer.text
+    assert (host.asked[0], host.sizes[0]) == (("size", "club/cached"), {"context": 4096, "answers": 4})
+    answer = client.post(page, {"action": "usual", "model": "club/cached", "context": "4096"}, follow=True)
+    assert "club/cached has what is free from its next load on." in answer.text
+    assert (host.asked[1], host.sizes[1]) == (("size", "club/cached"), {})
+
+
+@pytest.mark.parametrize("context", ["100000", "", "many", "1" * 40])
+def test_a_room_that_can_not_be_is_said(client: Client, page: str, host: ScriptedHost, context: str) -> None:
+    answer = client.get(page, {"room": "club/cached", "context": context, "answers": "1"})
+    assert answer.status_code == 200
+    assert ("club/cached takes 1 to 4096 tokens, not 100000." in answer.text) is (context == "100000")
+    assert host.sizes[-1] == {"answers": 1} | ({"context": 100_000} if context == "100000" else {})
 
 
 def test_each_device_says_how_much_it_has_left_for_models(client: Client, page: str, host: ScriptedHost) -> None:

@@ -20,12 +20,12 @@ from workspace.hosts.weights import Facts, facts
 MIB = 2**20
 
 
-def paper_model(folder: Path, name: str, *, mib: int = 100) -> str:
+def paper_model(folder: Path, name: str, *, mib: int = 100, window: int = 64, **values: Any) -> str:
     """So many MiB in float32."""
     place = folder / name
     place.mkdir()
-    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": 64}
-    (place / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"], **shape}))
+    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": window}
+    (place / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"], **shape, **values}))
     header = json.dumps({"weight": {"dtype": "F32", "shape": [mib * MIB // 4], "data_offsets": [0, 0]}}).encode()
     (place / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header)
     return str(place)
@@ -51,6 +51,7 @@ class PaperLoader:
     gpus: dict[str, int] = field(default_factory=dict)
     fails: Callable[[str, Plan], Exception | None] = lambda name, plan: None
     loads: list[tuple[str, str, str]] = field(default_factory=list)
+    batches: list[tuple[Size, int | None]] = field(default_factory=list)
     removed: int = 0
     engine: Any = None
 
@@ -70,7 +71,8 @@ class PaperLoader:
             raise error
         return Weights(facts.weights(plan.precision), plan.precision, plan.device)
 
-    def batch(self, loaded: Weights, *, tokens: int, room: Callable[[], int], short: bool) -> object:
+    def batch(self, loaded: Weights, *, size: Size, most: int | None, room: Callable[[], int], short: bool) -> object:
+        self.batches.append((size, most))
         return object()
 
     async def remove(self, batch: object) -> None:

@@ -138,6 +138,38 @@ async def test_a_budget_too_small_for_one_precision_takes_the_next_and_says_so(
     assert told["devices"] == [{"device": "cpu", "budget": int(budget), "free": int(budget) - row["memory"]}]
 
 
+async def test_room_is_asked_for_before_a_model_is_loaded(host: Host, models: dict[str, str]) -> None:
+    model = models["llama"]
+    about = facts(Path(model))
+    await host.start(budget=about.needs("float32", Size(1024, 4), "cpu") * 1.02)
+    first = await link.ask("estimate", model, context=1024, answers=4)
+    assert {name: first[name] for name in ("context", "answers", "window", "alone", "kept")} == {
+        "context": 1024, "answers": 4, "window": 2048, "alone": False, "kept": False,
+    }  # fmt: skip
+    [fits] = first["tries"]
+    assert (fits["fits"], fits["precision"], fits["cache"]) == (True, "float32", about.cache("float32", Size(1024, 4)))
+    tries = (await link.ask("estimate", model, context=2048, answers=4))["tries"]
+    assert [(each["fits"], each["context"], each["answers"]) for each in tries] == [(False, 2048, 4), (True, 2048, 1)]
+
+    await link.ask("size", model, context=1024, answers=4)
+    crowd = [call_of(model, f"{n}?", max_tokens=24, temperature=0) for n in range(6)]
+    assert {each.ended for each in await asyncio.gather(*(answer(call) for call in crowd))} <= {"length", "stop"}
+    [row] = (await link.models())["models"]
+    assert row["memory"] == pytest.approx(sum(fits[name] for name in ("weights", "cache", "working")), rel=0.1)
+    assert (row["estimate"]["context"], row["estimate"]["answers"]) == (1024, 4)
+    assert (await link.ask("estimate", model))["kept"]
+
+    for wrong, why in (
+        ({"context": 4096, "answers": 1}, "takes 1 to 2048 tokens, not 4096"),
+        ({"context": 1024, "answers": 0}, "1 to 128 answers"),
+        ({"context": 1024, "answers": 129}, "1 to 128 answers"),
+    ):
+        with pytest.raises(link.Refused, match=why):
+            await link.ask("size", model, **wrong)
+    await link.ask("size", model)
+    assert not (await link.ask("estimate", model))["kept"]
+
+
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the kernel of Linux does this")
 async def test_an_allocation_that_fails_while_a_model_loads_takes_the_next_precision(
     host: Host, models: dict[str, str], monkeypatch: pytest.MonkeyPatch

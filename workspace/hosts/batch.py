@@ -43,8 +43,9 @@ class Kept:
 
 
 class Batch:
-    """``tokens`` is how many the cache of all answers together may hold, ``room`` tells how many bytes are left on the
-    CPU. ``short`` says that for want of memory another model was loaded than was meant."""
+    """``tokens`` is how many the cache of all answers together may hold, ``most`` how many answers are written at once,
+    ``room`` tells how many bytes are left on the CPU. ``short`` says that for want of memory another model was loaded
+    than was meant."""
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class Batch:
         tell: Tell,
         *,
         tokens: int,
+        most: int | None = None,
         room: Callable[[], int] = lambda: sys.maxsize,
         short: bool = False,
     ) -> None:
@@ -67,7 +69,7 @@ class Batch:
         self._reading: tuple[Job, Columns | Alone] | None = None
         self._kept: list[Kept] = []
         self._next: list[int] = []  # the last chosen token of each row, not yet read
-        self._places = self._most = 1 if loaded.serial else PLACES[loaded.kind]
+        self._places = self._most = 1 if loaded.serial else most or PLACES[loaded.kind]
 
     @property
     def busy(self) -> bool:

@@ -19,7 +19,8 @@ from aiohttp import web
 from workspace.hosts import weights
 from workspace.hosts.child import answering, life
 from workspace.hosts.references import NotHere, Reference
-from workspace.hosts.tenants import Tenant, Tenants
+from workspace.hosts.sizes import MOST_ANSWERS, Size
+from workspace.hosts.tenants import ROOMY, Tenant, Tenants
 
 READ_WITHIN = 60.0  # seconds that whoever adds a folder waits for its digest; reading goes on
 OFFLINE = os.environ.get("HF_HUB_OFFLINE", "")  # as whoever started the server set it
@@ -45,14 +46,15 @@ class Keeper:
     def add_to(self, router: web.UrlDispatcher) -> None:
         router.add_post("/models", answering(self._list))
         router.add_post("/memory", answering(self._memory))
-        for name in ("look", "load", "unload", "pin", "unpin", "download", "stop", "delete"):
+        for name in ("look", "estimate", "size", "load", "unload", "pin", "unpin", "download", "stop", "delete"):
             router.add_post(f"/models/{name}", answering(self._handler(getattr(self, f"_{name}"))))
 
     def _handler(self, work: Any) -> Any:
         async def handle(request: web.Request) -> web.Response:
             body = orjson.loads(await request.read())
+            asked = {name: int(body[name]) for name in ("context", "answers") if name in body}
             try:
-                return web.json_response(await work(Reference.parse(str(body["model"]))))
+                return web.json_response(await work(Reference.parse(str(body["model"])), **asked))
             except (NotHere, OSError) as error:
                 return web.json_response({"error": {"message": str(error), "type": "not_found"}}, status=404)
 
@@ -100,6 +102,27 @@ class Keeper:
                 f"{reference.name} is being read, which takes minutes where it is large. Add it again after that."
             ) from None
         return {"model": str(exact), **self._told(await self._tenants.find(str(exact)))}
+
+    async def _estimate(self, reference: Reference, *, context: int = 0, answers: int = 0) -> dict[str, Any]:
+        """What loading it would try for so many tokens and answers at once; without them, for what was asked for it."""
+        tenant = await self._tenants.find(str(reference))
+        kept = self._tenants.shelf.size(str(reference))
+        usual = kept or Size(min(ROOMY.context, tenant.facts.window), ROOMY.answers)
+        size = _sound(tenant, Size(context or usual.context, answers or usual.answers))
+        tries = [asdict(each) for each in self._tenants.estimates(tenant, size)]
+        alone, window = tenant.facts.shape.alone, tenant.facts.window
+        return {**asdict(size), "window": window, "alone": alone, "kept": kept is not None, "tries": tries}
+
+    async def _size(self, reference: Reference, *, context: int = 0, answers: int = 0) -> dict[str, Any]:
+        """Have it loaded with room for so much from now on; without numbers, for as much as there is."""
+        tenant = await self._tenants.find(str(reference))
+        size = _sound(tenant, Size(context, answers)) if context or answers else None
+        if size:
+            last = self._tenants.estimates(tenant, size)[-1]
+            if not last.fits or last.context < size.context:
+                raise ValueError(f"{reference.name} has no room for an answer of {size.context} tokens here.")
+        self._tenants.shelf.ask(str(reference), size)
+        return {}
 
     def load_pinned(self) -> None:
         """After a start; those that are not there any more are passed by."""
@@ -187,7 +210,7 @@ class Keeper:
             "progress": tenant.progress,
             "disk": about.disk,
             "memory": held.memory if held else 0,
-            "estimate": asdict(self._tenants.estimate(about)),
+            "estimate": asdict(self._tenants.estimates(tenant, self._tenants.shelf.size(str(tenant.reference)))[-1]),
             "least": self._tenants.least(about),
             "window": about.window,
             "task": about.task,
@@ -203,6 +226,18 @@ class Keeper:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _sound(tenant: Tenant, size: Size) -> Size:
+    """Raises ValueError for what no model of this kind does."""
+    name, window = tenant.reference.name, tenant.facts.window
+    if tenant.facts.task != "chat":
+        raise ValueError(f"{name} writes no answers.")
+    if not 1 <= size.context <= window:
+        raise ValueError(f"{name} takes 1 to {window} tokens, not {size.context}.")
+    if not 1 <= size.answers <= MOST_ANSWERS:
+        raise ValueError(f"1 to {MOST_ANSWERS} answers are written at once, not {size.answers}.")
+    return size
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

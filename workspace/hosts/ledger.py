@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,15 @@ class Plan:
     device: str
     precision: str
     short: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a model has room: at once if ``ready``, else when those ``going`` have left, in this order."""
+
+    device: str
+    going: tuple[Held, ...]
+    ready: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -40,6 +49,11 @@ class Held:
     def device(self) -> str:
         """Where it is now: short memory may have moved it."""
         return str(self.loaded.device)
+
+    @property
+    def plain(self) -> str:
+        """Its name without the commit."""
+        return self.name.partition("@")[0]
 
     @property
     def memory(self) -> int:
@@ -88,6 +102,31 @@ class Ledger:
         """What is free when all that may go has gone."""
         going = [held for held in self.held if held.leaving and held.device == device]
         return self.free(device) + sum(held.memory for held in [*going, *self.evictable(device)])
+
+    def place(self, devices: Sequence[str], need: int) -> Place | None:
+        """Where so many bytes have room, once others have gone: those not answering and the least recently used first.
+        ``None`` where they never have."""
+        could = [device for device in devices if self.most(device) >= need]
+        if not could:
+            return None
+        free = {device: self.free(device) for device in could}
+        ready = max(free.values()) >= need
+        others = [held for device in could for held in self.evictable(device)]
+        going = []
+        for held in sorted(others, key=lambda held: (held.users > 0, held.used)):
+            if max(free.values()) >= need:
+                break
+            free[held.device] += held.memory
+            going.append(held)
+        return Place(max(could, key=lambda device: free[device]), tuple(going), ready)
+
+    def without(self, name: str) -> Ledger:
+        """As if this model were in no memory."""
+        gone = [held for held in self.held if held.name == name]
+        given_back = sum(held.memory for held in gone if held.device == "cpu")
+        other = Ledger(0, available=lambda: self._available() + given_back, pinned=self._pinned)
+        other.budgets, other.held = self.budgets, [held for held in self.held if held not in gone]
+        return other
 
     def evictable(self, device: str) -> list[Held]:
         pinned = self._pinned()

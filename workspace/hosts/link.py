@@ -110,11 +110,12 @@ async def free_memory() -> int:
     return int((await _apost(MODEL_HOST, "/memory", {}))["free"])
 
 
-async def ask(action: str, model: str) -> dict[str, Any]:
-    """Have a local model looked at, loaded, unloaded, (un)pinned, downloaded, stopped or deleted. Raises Refused."""
+async def ask(action: str, model: str, **size: int) -> dict[str, Any]:
+    """Have a local model looked at, estimated, sized, loaded, unloaded, (un)pinned, downloaded, stopped or deleted;
+    ``size`` are the tokens of a ``context`` and the ``answers`` at once. Raises Refused."""
     try:
         response = await _aclient(MODEL_HOST).post(
-            f"/models/{action}", content=orjson.dumps({"model": model}), timeout=120.0
+            f"/models/{action}", content=orjson.dumps({"model": model, **size}), timeout=120.0
         )
     except httpx.HTTPError as error:
         raise _unavailable(MODEL_HOST, error) from None

@@ -15,6 +15,7 @@ import psutil
 
 from workspace.hosts.ledger import Plan
 from workspace.hosts.making import LOADING
+from workspace.hosts.sizes import Size
 from workspace.hosts.weights import Facts
 
 OURS = 0.9  # of what is free on a GPU
@@ -41,11 +42,11 @@ class Loader:
         async with _watched(facts.weights(plan.precision), progress):
             return await loop.run_in_executor(self._thread, _loaded, folder, facts, plan)
 
-    def batch(self, loaded: Any, *, tokens: int, room: Callable[[], int], short: bool) -> Any:
-        """A loaded model's answers, written from now on."""
+    def batch(self, loaded: Any, *, size: Size, most: int | None, room: Callable[[], int], short: bool) -> Any:
+        """A loaded model's answers, written from now on, in such a size; ``most`` at once, if that was asked for."""
         from workspace.hosts.batch import Batch
 
-        batch = Batch(loaded, self.engine.tell, tokens=tokens, room=room, short=short)
+        batch = Batch(loaded, self.engine.tell, tokens=size.tokens, most=most, room=room, short=short)
         self.engine.add(batch)
         return batch
 

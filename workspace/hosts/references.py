@@ -1,6 +1,7 @@
 """What a local model is called: ``org/name`` of a hub or ``/a/folder``, with ``@commit`` or ``@digest`` behind it.
 
-Keeps, in one file of the host's own, which models are pinned and the digests of folders that did not change since.
+Keeps, in one file of the host's own, which models are pinned, what room was asked for them, and the digests of folders
+that did not change since.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from workspace.hosts import weights
+from workspace.hosts.sizes import Size
 
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 EMBEDDING = "minilm"  # the embedding model that is installed
@@ -52,7 +54,7 @@ class Shelf:
     def __init__(self, place: Path) -> None:
         self._file = place / "local_models.json"
         self._lock = threading.Lock()  # folders are read in threads
-        self._notes: dict[str, Any] = {"pinned": [], "digests": {}}
+        self._notes: dict[str, Any] = {"pinned": [], "digests": {}, "sizes": {}}
         try:
             self._notes |= json.loads(self._file.read_text())
         except (OSError, ValueError):
@@ -66,6 +68,18 @@ class Shelf:
         with self._lock:
             pinned = [other for other in self.pinned if other != reference]
             self._notes["pinned"] = [*pinned, reference] if on else pinned
+            self._write()
+
+    def size(self, reference: str) -> Size | None:
+        """What somebody asked room for, whenever it is loaded."""
+        asked = self._notes["sizes"].get(reference)
+        return Size(*asked) if asked else None
+
+    def ask(self, reference: str, size: Size | None) -> None:
+        with self._lock:
+            self._notes["sizes"].pop(reference, None)
+            if size:
+                self._notes["sizes"][reference] = [size.context, size.answers]
             self._write()
 
     def folder(self, reference: Reference) -> Path:

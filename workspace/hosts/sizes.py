@@ -11,6 +11,7 @@ from typing import Any
 
 PART = {"cpu": 256, "cuda": 4096}  # tokens of prompts that are read between two tokens of the others
 PREFIXES = 4  # one token in so many is room for what ended answers leave to begin from
+MOST_ANSWERS = 128  # that room can be asked for
 SCORES = 4  # numbers for each word of the vocabulary while a token is chosen: as they come, exact, sorted, their places
 
 HIDDEN = ("hidden_size", "n_embd", "n_embed", "d_model")
@@ -38,6 +39,9 @@ class Size:
     def smaller(self) -> Size:
         """Half as many answers; half as long a one where it is one."""
         return Size(self.context, self.answers // 2) if self.answers > 1 else Size(self.context // 2, 1)
+
+    def __str__(self) -> str:
+        return f"{self.answers} answer{'s' if self.answers > 1 else ''} of {self.context} tokens"
 
 
 def rows_for(rows: int) -> int:

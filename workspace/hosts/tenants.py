@@ -12,11 +12,12 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from workspace.hosts import machine
 from workspace.hosts.at_work import AtWork
+from workspace.hosts.ladder import CPU, Estimate, Rung, estimates, fewest, placed, rungs
 from workspace.hosts.ledger import Held, Ledger, Plan
 from workspace.hosts.loader import Loader
 from workspace.hosts.references import NotHere, Reference, Shelf
@@ -29,14 +30,11 @@ logger = logging.getLogger(__name__)
 
 GIB = 1024**3
 ROOMY = Size(8192, 8)  # what room is made for where there is enough
-FEWEST = 2048  # tokens of one answer that there is room for at the least
 SHARE = 0.25  # of the free memory, at most, for all that is not weights
 LOOK = 5.0  # seconds between two looks for memory that somebody else gave back
 OVER = 60.0  # seconds without an answer after which a shortage is over
 FOR = {"chat": "writes answers", "embedding": "turns texts into vectors", "pairs": "scores pairs of texts"}
 ASKED = {"chat": "chat", "embedding": "make vectors", "pairs": "score pairs of texts"}
-CPU = ("float32", "bfloat16", "int8")  # float32 is the quickest there
-GPU = ("bfloat16", "int8")  # what the makers stored
 
 
 class NoRoom(MemoryError):
@@ -45,15 +43,6 @@ class NoRoom(MemoryError):
 
 class Unloaded(Exception):
     """Somebody took the model out of memory while it was waited for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """``bytes`` for the weights in a ``precision``, and for one answer of so many ``tokens``."""
-
-    bytes: int
-    precision: str
-    tokens: int
 
 
 class Tenants:
@@ -120,6 +109,7 @@ class Tenants:
         while await self.unload(name):
             pass
         self.known.pop(str(Reference.parse(name)), None)
+        self.shelf.ask(name, None)
         self.pin(name, False)
 
     def pin(self, name: str, on: bool) -> None:
@@ -130,15 +120,14 @@ class Tenants:
         """Find the GPUs: until then room is told for the CPU alone."""
         self.ledger.budgets = {**await self._loader.start(), **self.ledger.budgets}
 
-    def estimate(self, about: Facts) -> Estimate:
-        """What loading takes at the precision that is tried first."""
-        precision, device = (CPU[0], "cpu") if list(self.ledger.budgets) == ["cpu"] else (GPU[0], "cuda")
-        size = _fewest(about)
-        return Estimate(about.needs(precision, size, device), precision, size.context if about.task == "chat" else 0)
+    def estimates(self, tenant: Tenant, asked: Size | None) -> list[Estimate]:
+        """What loading it would try now, though it may be in memory already."""
+        ledger = self.ledger.without(str(tenant.reference))
+        return estimates(ledger, tenant.facts, rungs(ledger.budgets, tenant.facts, asked))
 
     def least(self, about: Facts) -> int:
         """Bytes that loading takes at the lowest precision."""
-        return about.needs(CPU[-1], _fewest(about), "cpu")
+        return about.needs(CPU[-1], fewest(about), "cpu")
 
     def free(self) -> int:
         """Bytes that one more model could take, without another being unloaded."""
@@ -210,23 +199,26 @@ class Tenants:
 
     async def _climb(self, tenant: Tenant) -> None:
         """The ladder of loading: the next lower precision, then the CPU, as long as memory is short."""
-        gpus = [name for name in self.ledger.budgets if name != "cpu"]
         on_cpu = self._after_death(tenant)
-        rungs = [*((precision, gpus) for precision in GPU if gpus), *((precision, ["cpu"]) for precision in on_cpu)]
-        for number, (precision, devices) in enumerate(rungs):
-            last = number + 1 == len(rungs)
-            short = number > 0 or (devices == ["cpu"] and on_cpu != CPU)
-            untried = list(devices)
+        asked = self.shelf.size(str(tenant.reference))
+        ladder = rungs(self.ledger.budgets, tenant.facts, asked, on_cpu=on_cpu)
+        for number, rung in enumerate(ladder):
+            last = number + 1 == len(ladder)
+            short = number > 0 or (rung.devices == ["cpu"] and on_cpu != CPU)
+            untried = list(rung.devices)
             while untried:
                 try:
-                    device = await self._make_room(tenant, untried, precision)
-                    if device:
+                    found = await self._make_room(tenant, replace(rung, devices=untried))
+                    if found:
+                        device, size = found
+                        if asked and size != rung.sizes[0]:
+                            tenant.say(f"Room is short: it is made for {size} instead of {rung.sizes[0]}")
                         tenant.say(f"Loading {tenant.reference.name}")
-                        await self._into_memory(tenant, Plan(device, precision, short))
+                        await self._into_memory(tenant, Plan(device, rung.precision, short), size if asked else None)
                     return
                 except NoRoom as error:
                     if last:
-                        raise NoRoom(self._too_large(tenant, precision)) from None
+                        raise NoRoom(self._too_large(tenant, rung.precision)) from None
                     untried, why = [], f"{error}: it"
                 except (MemoryError, RuntimeError) as error:
                     if not is_out_of_memory(error) or (last and untried == [device]):
@@ -234,8 +226,9 @@ class Tenants:
                     untried.remove(device)
                     why = f"Out of memory: {tenant.reference.name}"
                 await self._loader.trim()
-            then, there = rungs[number + 1]
-            tenant.say(f"{why} is loaded in {then}{' on the CPU' if there == ['cpu'] != devices else ''}")
+            then = ladder[number + 1]
+            there = " on the CPU" if then.devices == ["cpu"] != rung.devices else ""
+            tenant.say(f"{why} is loaded in {then.precision}{there}")
 
     def _after_death(self, tenant: Tenant) -> tuple[str, ...]:
         """The precisions to try on the CPU, lower than the one that the last host was killed with."""
@@ -254,8 +247,8 @@ class Tenants:
             working = {held.name: str(held.loaded.precision) for held in self.ledger.held if held.users}
             self._at_work.note(working | {str(tenant.reference): plan.precision for tenant, plan in begun})
 
-    async def _into_memory(self, tenant: Tenant, plan: Plan) -> None:
-        size = self._roomy(tenant.facts, plan)
+    async def _into_memory(self, tenant: Tenant, plan: Plan, asked: Size | None) -> None:
+        size = asked or self._roomy(tenant.facts, plan)
 
         def progress(done: float) -> None:
             tenant.progress = max(tenant.progress, done)
@@ -264,34 +257,33 @@ class Tenants:
         loaded = await self._loader.load(tenant.folder, tenant.facts, plan, progress)
         batch = None
         if tenant.facts.task == "chat":
-            room, short = (lambda: self.ledger.free("cpu")), plan.short
-            batch = self._loader.batch(loaded, tokens=size.tokens, room=room, short=short)
+            most, room = asked.answers if asked else None, (lambda: self.ledger.free("cpu"))
+            batch = self._loader.batch(loaded, size=size, most=most, room=room, short=plan.short)
         tenant.held = Held(str(tenant.reference), tenant.facts, plan, loaded, batch, size)
         self.ledger.held.append(tenant.held)
 
-    async def _make_room(self, tenant: Tenant, devices: list[str], precision: str) -> str:
-        """The device with the most room. Where none has enough, others are unloaded, the least recently used first, and
-        those that are answering are waited for. Empty when nobody wants the model any more."""
+    async def _make_room(self, tenant: Tenant, rung: Rung) -> tuple[str, Size] | None:
+        """The device with the most room, and for what. Where none has enough, others are unloaded, the least recently
+        used first, and those that are answering are waited for. ``None`` when nobody wants the model any more."""
         told = False
-        need = tenant.facts.needs(precision, _fewest(tenant.facts), devices[0])
         while tenant.asks:
-            could = [device for device in devices if self.ledger.most(device) >= need]
-            if not could:
-                most = max(self.ledger.most(device) for device in devices)
-                raise NoRoom(f"{tenant.reference.name} needs {_gib(need)} in {precision} and may take {_gib(most)}")
-            best = max(could, key=self.ledger.free)
-            if self.ledger.free(best) >= need:
-                return best
-            others = [held for device in could for held in self.ledger.evictable(device)]
-            if idle := [held for held in others if not held.users]:
-                await self._let_go(self.known[min(idle, key=lambda held: held.used).name])
+            size, place = placed(self.ledger, tenant.facts, rung)
+            if place is None:
+                need = tenant.facts.needs(rung.precision, rung.sizes[-1], rung.devices[0])
+                most = max(self.ledger.most(device) for device in rung.devices)
+                needs = f"{tenant.reference.name} needs {_gib(need)} in {rung.precision}"
+                raise NoRoom(f"{needs} and may take {_gib(most)}")
+            if place.ready:
+                return place.device, size
+            if place.going and not place.going[0].users:
+                await self._let_go(self.known[place.going[0].name])
                 continue
-            if others and not told:
+            if place.going and not told:
                 told = True
-                names = ", ".join(held.name.partition("@")[0] for held in others)
+                names = ", ".join(held.plain for held in place.going)
                 tenant.say(f"Waiting for {names} to finish: they do not fit into memory together")
             await self._somebody_left()
-        return ""
+        return None
 
     async def _somebody_left(self) -> None:
         self._freed.clear()
@@ -307,12 +299,12 @@ class Tenants:
         """What room is kept for: for half as many answers, then for half as long a one, until it is a share of what is
         free."""
         room = (self.ledger.free(plan.device) - about.weights(plan.precision)) * SHARE
-        fewest, size = _fewest(about), Size(min(ROOMY.context, about.window), ROOMY.answers)
-        while size.context > fewest.context or size.answers > 1:
+        least, size = fewest(about), Size(min(ROOMY.context, about.window), ROOMY.answers)
+        while size.context > least.context or size.answers > 1:
             if about.beside(plan.precision, size, plan.device) <= room:
                 return size
             size = size.smaller()
-        return fewest
+        return least
 
     async def _unload(self, tenant: Tenant) -> None:
         tenant.refuse(Unloaded(f"{tenant.reference.name} was unloaded"))
@@ -356,10 +348,6 @@ class Tenants:
 def _is_over(held: Held) -> bool:
     """Whether what short memory made of it may be made good: nobody uses it, and for a while nobody has."""
     return held.lowered and not held.users and time.monotonic() - held.used > OVER
-
-
-def _fewest(about: Facts) -> Size:
-    return Size(min(about.window, FEWEST), 1)
 
 
 def _gib(size: int) -> str:

@@ -21,12 +21,15 @@ from workspace.audit.log import record
 from workspace.audit.models import Action
 from workspace.hosts import link
 from workspace.providers.adding import add_model
+from workspace.providers.local_room import drawn, size_in, takes
 from workspace.providers.models import LanguageModel, Provider, ProviderVersion
 
 PAGE = "providers_languagemodel_local"
 ACTIONS = {
     "load": "{} is being loaded.",
     "unload": "{} was taken out of memory. Its files stay.",
+    "size": "{} has that room from its next load on.",
+    "usual": "{} has what is free from its next load on.",
     "pin": "{} now stays in memory once it is loaded.",
     "unpin": "{} may be unloaded again when memory is short.",
     "delete": "The files of {} were deleted.",
@@ -64,6 +67,7 @@ class LocalPages:
             "told": told,
             "host_up": _since(told["host"]["up"]) if told.get("host") else "",
             "typed": typed,
+            "room": _room(request) if "room" in request.GET and not missing else None,
             "missing": missing,
             "rows": [row for row in rows if row["name"]],
             "offered": [row for row in rows if not row["name"] and row["task"] == "chat" and row["state"] != "absent"],
@@ -78,7 +82,8 @@ class LocalPages:
             if action == "add":
                 self._add(request, model)
             elif action in ACTIONS:
-                async_to_sync(_ask)(action, model)
+                size = size_in(request.POST) if action == "size" else {}
+                async_to_sync(_ask)("size" if action == "usual" else action, model, **size)
                 done = ACTIONS[action].format(model.partition("@")[0])
                 record(Action.CHANGED, name=model.partition("@")[0], words=done)
                 messages.success(request, done)
@@ -122,11 +127,20 @@ async def _told(names: list[str]) -> dict[str, Any]:
         await link.close()
 
 
-async def _ask(action: str, model: str) -> dict[str, Any]:
+async def _ask(action: str, model: str, **size: int) -> dict[str, Any]:
     try:
-        return await link.ask(action, model)
+        return await link.ask(action, model, **size)
     finally:
         await link.close()
+
+
+def _room(request: HttpRequest) -> dict[str, Any]:
+    """What the model that is asked about takes, or ``why`` that can't be told."""
+    model, size = request.GET["room"], size_in(request.GET)
+    try:
+        return drawn(model, async_to_sync(_ask)("estimate", model, **size))
+    except (link.Refused, link.HostUnavailable) as error:
+        return {"model": model, "title": model.partition("@")[0], **size, "why": str(error)}
 
 
 def _ours() -> dict[str, str]:
@@ -152,7 +166,9 @@ def _since(seconds: float) -> str:
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     name, _, pin = row["model"].partition("@")
     moving = row["state"] in ("downloading", "loading")
+    estimate = row.get("estimate")  # none of what is not here
     return {
+        "takes": takes(estimate) if estimate else 0,
         "title": name,
         "pin": pin[:12],
         "moving": moving,
