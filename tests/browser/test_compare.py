@@ -96,11 +96,31 @@ def test_lanes_are_swiped_on_a_phone_and_fused(page: Page) -> None:
     heights = "() => ['.lanes', '.lane.on'].map((one) => document.querySelector(one).offsetHeight)"
     row, on = page.evaluate(heights)
     assert on <= row < on + 24, "no room is left for a longer answer beside it"
+    for by, letter in ((1, "B"), (1, "A"), (-1, "B")):
+        swipe(page, by)
+        expect(page.get_by_role("tab", selected=True)).to_contain_text(letter)
+        expect(lane(page, letter)).to_be_in_viewport(ratio=0.1)
     for letter in "AB":
         page.get_by_label(f"Lane {letter}", exact=True).last.check()
     page.get_by_role("button", name="Fuse A and B").click()
     page.get_by_role("form", name="Fuse").get_by_role("button", name="Fuse").click()
     expect(page.locator(".turn.answer").last).to_contain_text("Fused from lanes A, B")
+
+
+def swipe(page: Page, by: int) -> None:
+    """A thumb over the lane that is looked at, to the right (1) or to the left (-1)."""
+    on = page.locator(".lane.on").last
+    on.evaluate("(lane) => scrollTo({ top: lane.getBoundingClientRect().top + scrollY - 200, behavior: 'instant' })")
+    box = on.bounding_box()
+    assert box and 100 < box["y"] < 400, "it is not below the page's head"
+    thumb = page.context.new_cdp_session(page)
+    thumb.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    for n in range(9):
+        at = {"x": 195 + by * 35 * (n - 4), "y": box["y"] + 24}
+        thumb.send("Input.dispatchTouchEvent", {"type": "touchMove" if n else "touchStart", "touchPoints": [at]})
+        page.wait_for_timeout(16)
+    thumb.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    thumb.detach()
 
 
 def test_where_lanes_have_no_room_tabs_lead_to_the_last(page: Page) -> None:
