@@ -21,6 +21,7 @@ pytestmark = pytest.mark.django_db
 
 PASSES = "I do not know."
 FAILED = None
+WORDS = '["Is it so? {choices}", ["YES", "NO"]]'
 Answers = Sequence[Sequence[str | None]]  # of one lane, by item; several are repeats
 
 
@@ -55,8 +56,11 @@ def measured(
 
 
 def judge_says(measurement: Measurement, said: Mapping[tuple[int, int], str], *, judge: str, orders: int = 2) -> None:
-    """Verdicts by item and lane, in so many orders."""
-    row, _ = Judge.objects.get_or_create(digest=judge, defaults={"model": "judge", "asks": judging.RIGHT, "prompt": ""})
+    """Verdicts by item and lane, in so many orders. The first one that says any is pinned."""
+    fields = {"model": "judge", "asks": judging.RIGHT, "prompt": WORDS}
+    row, _ = Judge.objects.get_or_create(digest=judge, defaults=fields)
+    if judging.RIGHT not in judging.pinned(measurement):
+        measurement.judges.add(row)
     for (item, lane), verdict in said.items():
         outcome = measurement.outcomes.get(item__position=item, lane=lane)
         for order in range(orders):
@@ -161,19 +165,16 @@ def test_the_best_is_not_said_to_beat_whom_it_never_met(alice: Person) -> None:
     assert found.headline.startswith("plum leads, but between it and fig this run cannot tell.")
 
 
-def test_verdicts_of_two_versions_of_a_judge_are_never_mixed(alice: Person, client: Client) -> None:
-    """The newer one had got to one order of half of the answers when it ended."""
+def test_only_the_judge_that_is_pinned_counts(alice: Person) -> None:
+    """Whatever another one said of the same answers."""
     items = [{"answers": None, "reference": "It is known."}] * 4
     measurement = measured(alice, {"plum": [["Known."]] * 4}, items, judge="judge")
-    judge_says(measurement, {(n, 0): "yes" for n in range(4)}, judge="old")
-    judge_says(measurement, {(n, 0): "no" for n in range(2)}, judge="new", orders=1)
-    assert set(verdicts.verdicts(measurement, judging.RIGHT).values()) == {True}
-    found = report(measurement)
-    [told] = found.judges
-    assert (told.version, told.unscored, value(told.shares[0])) == ("old", [0], 1)
-    judge_says(measurement, {(n, 0): "no" for n in range(4)}, judge="newest")
-    assert report(measurement).judges[0].version == "newest"
-    assert set(verdicts.verdicts(measurement, judging.RIGHT).values()) == {False}
+    judge_says(measurement, {(n, 0): "yes" for n in range(3)}, judge="pinned")
+    judge_says(measurement, {(3, 0): "yes"}, judge="pinned", orders=1)
+    judge_says(measurement, {(n, 0): "no" for n in range(4)}, judge="another")
+    assert list(verdicts.verdicts(measurement, judging.RIGHT).values()) == [True] * 3, "in both orders"
+    [told] = report(measurement).judges
+    assert (told.version, told.unscored, value(told.shares[0])) == ("pinned", [0], 1)
 
 
 def test_looking_at_a_report_makes_no_judge_and_nothing_more_to_do(alice: Person, client: Client) -> None:
@@ -182,7 +183,8 @@ def test_looking_at_a_report_makes_no_judge_and_nothing_more_to_do(alice: Person
         alice, {"plum": [["It is."]], "pear": [["It is so."]]}, gold(1), judge="judge", pairwise=True
     )
     judge_says(measurement, {(0, 0): "yes", (0, 1): "no"}, judge="old")
-    better = Judge.objects.create(digest="better", model="judge", asks=judging.BETTER, prompt="")
+    better = Judge.objects.create(digest="better", model="judge", asks=judging.BETTER, prompt=WORDS)
+    measurement.judges.add(better)
     for order in (0, 1):
         Preference.objects.create(
             measurement=measurement, item=measurement.suite.items.get(), first=0, second=1, judge=better, order=order,
@@ -195,12 +197,7 @@ def test_looking_at_a_report_makes_no_judge_and_nothing_more_to_do(alice: Person
     assert [(one.done, one.of) for one in found.progress] == [(2, 2), (4, 4), (2, 2)]
     assert found.preferences and found.preferences.version == "better"
     Preference.objects.filter(order=1).delete()
-    newer = Judge.objects.create(digest="newer", model="judge", asks=judging.BETTER, prompt="")
-    Preference.objects.create(
-        measurement=measurement, item=measurement.suite.items.get(), first=0, second=1, judge=newer, order=1,
-        prefers="second",
-    )  # fmt: skip
-    assert judgements(measurement) == {}, "one order of each is no verdict of either"
+    assert judgements(measurement) == {}, "one order is no verdict"
 
 
 def test_an_agreement_that_is_measured_again_is_shown(alice: Person) -> None:
