@@ -13,6 +13,7 @@ from tests.hosts.paper import PaperLoader, needs, paper_model, tenants_of
 from workspace.hosts import keeper
 from workspace.hosts.keeper import Keeper
 from workspace.hosts.references import NotHere, Reference
+from workspace.providers.local_room import takes
 
 GIB = 2**30
 
@@ -33,13 +34,14 @@ async def test_an_estimate_says_what_it_is_of(tmp_path: Path) -> None:
     tenants = tenants_of(tmp_path, PaperLoader(gpus={"cuda:0": 50 * GIB}), budget=GIB)
     own = Keeper(tenants)
     row = await own._row(model, cached=False)
-    assert row["estimate"]["precision"] == "float32" and row["estimate"]["bytes"] == needs(model, "float32")
+    assert row["estimate"]["precision"] == "float32" and takes(row["estimate"]) == needs(model, "float32")
     assert row["least"] == needs(model, "int8")
-    assert row["estimate"]["tokens"] == min(2048, row["window"])
+    assert (row["estimate"]["context"], row["estimate"]["answers"]) == (min(2048, row["window"]), 1)
     assert tenants.free() == GIB
     await tenants.prepare()
     row = await own._row(model, cached=False)
-    assert row["estimate"]["precision"] == "bfloat16" and row["estimate"]["bytes"] == needs(model, "bfloat16")
+    assert row["estimate"]["precision"] == "bfloat16"
+    assert takes(row["estimate"]) == needs(model, "bfloat16", "cuda:0")
     assert tenants.free() == 50 * GIB, "a GPU is told of before a model was loaded"
 
 
