@@ -1,6 +1,8 @@
-// Follows the end of the page while the reader is there, and lets go when they scroll up.
+// Follows the end of the page while the reader is there, and lets go when they scroll up. Of a comparison that is over
+// the lanes are the end, where the figures below would push them out of sight.
 
 const NEAR = 64; // px
+const SEEN = 1 / 3; // of the screen, that the lanes of a comparison which is over reach into
 
 export class Follow {
   #button;
@@ -26,6 +28,10 @@ export class Follow {
     this.#held = false;
     this.#button.hidden = true;
     scrollTo({ top: document.scrollingElement.scrollHeight, behavior: "instant" });
+    const lanes = document.querySelector(".turn.board:last-child .lanes");
+    if (lanes?.getBoundingClientRect().bottom < innerHeight * SEEN) {
+      lanes.closest(".turn").scrollIntoView({ behavior: "instant" }); // its figures are longer than the screen
+    }
   }
 
   #scrolled() {

@@ -89,6 +89,9 @@ def test_lanes_are_swiped_on_a_phone_and_fused(page: Page) -> None:
     composer(page).fill("Which is it?")
     page.get_by_role("button", name="Send").click()
     expect(page.get_by_role("region", name="The lanes in figures")).to_be_attached()
+    for _ in ("as they end", "when the page is opened"):
+        expect(lane(page, "A")).to_be_in_viewport()
+        page.reload()
     page.get_by_role("tab", name="C").click()
     expect(lane(page, "C")).to_be_in_viewport(ratio=0.1)
     expect(page.get_by_role("tab", selected=True)).to_contain_text("C")
