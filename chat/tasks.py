@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection
 from uuid import UUID
 
 from celery import shared_task
 from celery.signals import worker_ready
-from kombu.exceptions import OperationalError
 
 from chat import background
 from chat.replay import making
 from workspace import loops
-
-logger = logging.getLogger(__name__)
 
 
 @shared_task
@@ -35,19 +31,12 @@ def make_replay(replay_id: str) -> None:
 
 def queue_replays(replay_ids: Collection[UUID]) -> None:
     for replay_id in replay_ids:
-        try:
-            make_replay.delay(str(replay_id))
-        except OperationalError:
-            logger.warning("The queue does not answer; replay %s waits for the next start.", replay_id)
+        make_replay.delay(str(replay_id))
 
 
 def queue(answer_ids: Collection[UUID]) -> None:
-    """Wake a worker. A broker that is away is no loss: the rows are queued again at the next start."""
     for answer_id in answer_ids:
-        try:
-            write_answer.delay(str(answer_id))
-        except OperationalError:
-            logger.warning("The queue does not answer; %s waits for the next start.", answer_id)
+        write_answer.delay(str(answer_id))
 
 
 def go_on(runs: Collection[UUID] | None = None) -> None:

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from typing import Any
 
-from celery import Celery
+from celery import Celery, Task
 from celery.signals import task_postrun, worker_ready
+from kombu.exceptions import OperationalError
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "workspace.settings")
 
-app = Celery("onepane")
+logger = logging.getLogger(__name__)
+
+
+class Woken(Task):
+    """A task that has its work from rows. A broker that is away is no loss, and no error of whoever asked for it: what
+    waits is queued again when a worker starts."""
+
+    def apply_async(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().apply_async(*args, **kwargs)
+        except OperationalError:
+            logger.warning("The queue does not answer; %s waits for the next start of a worker.", self.name)
+            return None
+
+
+app = Celery("onepane", task_cls=Woken)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 

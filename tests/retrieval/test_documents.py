@@ -15,12 +15,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
+from kombu.exceptions import OperationalError
 
 from retrieval import adding, files, lexical, search, tasks
 from retrieval.models import Chunk, Collection, Document, Posting
 from tests.retrieval.test_parsing import pdf
 from workspace import egress
 from workspace.accounts.models import Person, Role
+from workspace.celery import app
 from workspace.hosts import link
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -77,6 +79,23 @@ def test_the_same_file_again_changes_nothing_and_another_takes_its_place(page: C
     assert Document.objects.get().text.endswith("Black leaves.")
     assert not files.path_of(first.digest).exists()
     assert [e.text for e in find(alice, "leaves")] == ["Black leaves."]
+
+
+def test_a_file_that_no_worker_hears_of_waits_for_one_that_starts(
+    page: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue is away: nothing is lost, and whoever brought the file sees no error."""
+
+    def away(*args: Any, **kwargs: Any) -> None:
+        raise OperationalError("no broker")
+
+    monkeypatch.delattr(tasks.ingest_document, "delay")  # the real one
+    monkeypatch.setattr(app.amqp, "send_task_message", away)
+    add(page, ("a.md", b"# Tea\n\nGreen leaves."))
+    assert Document.objects.get().state == Document.State.QUEUED
+    monkeypatch.setattr(tasks.ingest_document, "delay", tasks.ingest_document)
+    tasks.requeue_unfinished()
+    assert Document.objects.get().state == Document.State.LEXICAL
 
 
 def test_a_file_that_is_refused_keeps_no_other_out(page: Client, settings: Any) -> None:

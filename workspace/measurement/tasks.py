@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 from uuid import UUID
 
 from celery import shared_task
 from celery.signals import worker_ready
 from django.conf import settings
-from kombu.exceptions import OperationalError
 
 from workspace import loops
 from workspace.measurement import measuring, taking
-
-logger = logging.getLogger(__name__)
 
 
 @shared_task
@@ -25,11 +21,7 @@ def go_on(measurement_id: str) -> None:
 
 
 def queue(measurement_id: UUID) -> None:
-    """Wake a worker. A broker that is away is no loss: what waits is queued again at the next start."""
-    try:
-        go_on.delay(str(measurement_id))
-    except OperationalError:
-        logger.warning("The queue does not answer; measurement %s waits for the next start.", measurement_id)
+    go_on.delay(str(measurement_id))
 
 
 def revive() -> None:
