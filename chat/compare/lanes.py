@@ -196,7 +196,8 @@ async def told_elsewhere(run_id: UUID) -> list[bytes]:
     await hub().listen(reply, hear)
     try:
         await hub().tell(_asked(run_id), reply.encode())
-        return (await asyncio.wait_for(told, PATIENCE)).splitlines()
+        async with asyncio.timeout(PATIENCE):
+            return (await told).splitlines()
     except TimeoutError:
         return []
     finally:

@@ -96,7 +96,8 @@ class Keeper:
             looking = self._looks[reference] = self._start(asyncio.to_thread(self._tenants.shelf.exact, reference))
             looking.add_done_callback(lambda _: self._looks.pop(reference, None))
         try:
-            exact = await asyncio.wait_for(asyncio.shield(looking), READ_WITHIN)
+            async with asyncio.timeout(READ_WITHIN):
+                exact = await asyncio.shield(looking)
         except TimeoutError:
             raise NotHere(
                 f"{reference.name} is being read, which takes minutes where it is large. Add it again after that."

@@ -104,7 +104,8 @@ class ModelHost:
         try:
             while True:
                 try:
-                    pieces = [await asyncio.wait_for(told.get(), BEAT)]
+                    async with asyncio.timeout(BEAT):
+                        pieces = [await told.get()]
                 except TimeoutError:
                     yield None
                     continue

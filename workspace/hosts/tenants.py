@@ -289,7 +289,8 @@ class Tenants:
         self._freed.clear()
         self._short = True
         try:
-            await asyncio.wait_for(self._freed.wait(), LOOK)
+            async with asyncio.timeout(LOOK):
+                await self._freed.wait()
         except TimeoutError:
             pass
         finally:
