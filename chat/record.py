@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.utils import timezone
 
 from chat import access, authority, chain, ledger, requests, tree
@@ -145,6 +146,7 @@ def settle_answer(answer_id: UUID, outcome: Outcome) -> None:
     _write(answer_id, parts, settled=outcome.state in SETTLED)
 
 
+@transaction.atomic(savepoint=False)
 def _write(answer_id: UUID, parts: list[dict[str, Any]], *, settled: bool) -> None:
     """What an answer says and, once it is settled, its link, at one stroke; its run has settled before."""
     message = chain.covered(answer_id)
@@ -203,6 +205,7 @@ def chat_of(person: Person, send: Send) -> Chat:
     return begun or ledger.begin(pk=chat_id, owner=person, title=_title(send.text))
 
 
+@transaction.atomic(savepoint=False)
 def place_question(
     person: Person, chat: Chat, parent: Message | None, send: Send, *, client_id: UUID | None = None
 ) -> Message:
