@@ -92,6 +92,8 @@ class Engine:
         try:
             self._rounds()
         except BaseException:
+            if self._loop.is_closed():
+                return  # the process ends already, and there is nobody to tell
             logger.critical("The thread that writes answers broke down: the model host ends.", exc_info=True)
             os._exit(BROKE_DOWN)
 
