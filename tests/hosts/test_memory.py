@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import psutil
@@ -182,12 +183,13 @@ async def test_an_allocation_that_fails_while_a_model_loads_takes_the_next_preci
     now = psutil.Process(pid).memory_info().vms
     resource.prlimit(pid, resource.RLIMIT_AS, (now + 166 * 2**20, resource.RLIM_INFINITY))
     found = await answer(call_of(halved, "Hello", max_tokens=4, temperature=0))
-    assert found.steps == [
-        f"Loading {halved}", f"Out of memory: {halved} is loaded in bfloat16", f"Loading {halved}",
-    ]  # fmt: skip
+    lower = [step.rpartition(" ")[2] for step in found.steps if step.startswith("Out of memory: ")]
+    assert lower in (["bfloat16"], ["bfloat16", "int8"]), "what threads take besides may leave no room for half of it"
+    again = [[f"Out of memory: {halved} is loaded in {each}", f"Loading {halved}"] for each in lower]
+    assert found.steps == [f"Loading {halved}", *chain.from_iterable(again)]
     assert found.ended in ("length", "stop")
     rows = {row["model"]: (row["state"], row["precision"]) for row in (await link.models())["models"]}
-    assert rows == {small: ("ready", "float32"), halved: ("ready", "bfloat16")}
+    assert rows == {small: ("ready", "float32"), halved: ("ready", lower[-1])}
     assert host.pid == pid
 
 
