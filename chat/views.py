@@ -20,6 +20,7 @@ from chat.authority import READS_ONLY
 from chat.live import announce_moved
 from chat.models import Chat, Message
 from chat.thread import Shown
+from chat.uploads import refuse
 from retrieval.access import collections_of
 from retrieval.web import engines
 from workspace.accounts.models import Person
@@ -110,7 +111,7 @@ def rename(request: HttpRequest, id: UUID) -> HttpResponse:
     one = access.chat_to_rule(person_of(request), id)
     title = " ".join(request.POST.get("title", "").split())[:200]
     if not title:
-        return JsonResponse({"cause": "The title is empty.", "action": "Write one."}, status=400)
+        return refuse("The title is empty.", "Write one.")
     one.title = title
     one.save(update_fields=["title"])
     return JsonResponse({"title": title})

@@ -22,6 +22,7 @@ from chat.compare.topics import TOPICS
 from chat.frames import Refused, dump
 from chat.live import announce
 from chat.models import Comparison
+from chat.uploads import refuse
 from chat.views import index
 from workspace.accounts.rights import person_of
 from workspace.wire import Tell
@@ -108,7 +109,7 @@ def _do(change: Callable[[], UUID], chat_id: UUID) -> HttpResponse:
         if refused.failure.code == "not_found":
             raise Http404 from None
         status = 403 if refused.failure.code in ("read_only", "viewer") else 400
-        return JsonResponse({"cause": refused.failure.cause, "action": refused.failure.action}, status=status)
+        return refuse(refused.failure.cause, refused.failure.action, status)
     announce(chat_id, dump(Tell.VOTED, chat=chat_id, comparison=comparison))
     return JsonResponse({"comparison": str(comparison)})
 
