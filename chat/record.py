@@ -7,6 +7,7 @@ return values; nothing here starts a run or tells anybody.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -103,7 +104,7 @@ def open_continue(person_id: UUID, ask: Continue) -> Opened:
         chat=answer.chat,
         answer=answer,
         question=question,
-        request=replace(requests.as_lane(request, answer), evidence=requests.read_before(run)),
+        request=replace(requests.as_answer(request, answer), evidence=requests.read_before(run)),
         is_lane=hasattr(answer, "lane"),
         asked=False,
         seq=run.seq,
@@ -251,21 +252,21 @@ def _grounding(send: Send) -> dict[str, Any]:
     return wanted
 
 
-def place_answer(
-    person: Person, chat: Chat, question: Message, *, client_id: UUID | None = None, withheld: bool = False
-) -> Message:
+def place_answer(person: Person, chat: Chat, question: Message, *, client_id: UUID | None = None) -> Message:
     """The answer's row and its run's, before a word of it."""
-    answer = Message(
-        chat=chat,
-        parent=question,
-        role=Message.Role.MODEL,
-        run=run_rows.open_row(person=person, withheld=withheld),
-        depth=question.depth + 1,
-    )
-    if client_id:
-        answer.client_id = client_id
-    answer.save(force_insert=True)
-    return answer
+    return place_answers(person, chat, [question], **({"client_id": client_id} if client_id else {}))[0]
+
+
+def place_answers(
+    person: Person, chat: Chat, questions: Sequence[Message], *, withheld: bool = False, **fields: Any
+) -> list[Message]:
+    """One answer below each, in two statements however many there are: all lanes wait for them."""
+    runs = run_rows.open_rows(len(questions), person=person, withheld=withheld)
+    answers = [
+        Message(chat=chat, parent=question, role=Message.Role.MODEL, run=run, depth=question.depth + 1, **fields)
+        for question, run in zip(questions, runs, strict=True)
+    ]
+    return Message.objects.bulk_create(answers)
 
 
 def _opened_before(chat: Chat, message: Message) -> Opened:

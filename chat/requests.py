@@ -76,11 +76,14 @@ def _told_parts(told: Told) -> tuple[Part, ...]:
     return tuple(replace(part, text=without(part.text)) for part in texts) if told.grounded else texts
 
 
-def as_lane(request: Request, answer: Message) -> Request:
-    """The request of an answer that is a lane of a comparison: as it was asked there, by nobody else."""
+def as_answer(request: Request, answer: Message) -> Request:
+    """The request of an answer that may be a lane."""
     lane = Lane.objects.filter(answer=answer).first()
-    if lane is None:
-        return request
+    return as_lane(request, lane) if lane else request
+
+
+def as_lane(request: Request, lane: Lane) -> Request:
+    """The request of a lane of a comparison: as it was asked there, by nobody else."""
     grounding = replace(request.grounding, offered=False)  # what is searched is one thing for all lanes
     asked = {name: value for name, value in lane.asked.items() if name not in OF_ROWS or isinstance(value, int)}
     return replace(request, **asked, grounding=grounding, quoted=True, alone=True)

@@ -22,7 +22,7 @@ from chat.record import asked, parts_of
 from chat.rendering import render, split_closed
 from retrieval.models import Document
 from retrieval.support import FOUND, RIGHT, cited_numbers, grounds, sentences
-from workspace.router.models import Judgement, Run, RunEvent
+from workspace.router.models import Judgement, Run
 from workspace.router.states import LIVE, RunState
 from workspace.types import Evidence, Part
 from workspace.wire import RunEventKind
@@ -243,19 +243,19 @@ class _LiveText:
         text, reasoning, step = [run.text], [run.reasoning], ""
         evidence: list[dict[str, Any]] = []
         decision, last = None, run.seq
-        for kind, data, seq in RunEvent.objects.filter(run=run).values_list("kind", "data", "seq"):
-            last = seq
-            match kind:
+        for event in run.events.all():
+            last = event.seq
+            match event.kind:
                 case RunEventKind.DELTA:
-                    text += orjson.loads(data)
+                    text += orjson.loads(event.data)
                 case RunEventKind.REASONING:
-                    reasoning += orjson.loads(data)
+                    reasoning += orjson.loads(event.data)
                 case RunEventKind.STEP:
-                    step = orjson.loads(data)["text"]
+                    step = orjson.loads(event.data)["text"]
                 case RunEventKind.EVIDENCE:
-                    evidence = orjson.loads(data)
+                    evidence = orjson.loads(event.data)
                 case RunEventKind.DECISION:
-                    decision = orjson.loads(data)
+                    decision = orjson.loads(event.data)
         closed, tail = split_closed("".join(text))
         html = render(closed, issued={e["number"] for e in evidence})
         return cls(last, html, tail, "".join(reasoning), step, evidence, decision)

@@ -20,7 +20,7 @@ from chat.compare.lanes import Pace, lane_observer
 from chat.compare.rows import OpenedComparison
 from chat.frames import Compare, Continue, Fuse, Join, Refused, Retry, Send, Stop, dump
 from chat.live import Answer, announce_settled, close, topic_of
-from chat.models import Lane, Message
+from chat.models import Comparison, Lane, Message
 from chat.record import Opened
 from retrieval.search import Found
 from workspace.accounts.sessions import topic_of as topic_of_person
@@ -106,8 +106,8 @@ async def take_up(answer_id: UUID) -> LiveRun | None:
 
 async def compared_frame(opened: OpenedComparison, client_id: UUID) -> bytes:
     """What tabs need to show a comparison before a word of it has come."""
-    answer_id = opened.lanes[0].answer.pk if opened.lanes else await _first_lane(opened.comparison.pk)
-    html = await database_sync_to_async(lambda: board_html(record.answer(answer_id)))()
+    answer = opened.lanes[0].answer if opened.lanes else await _first_answer(opened.comparison)
+    html = await database_sync_to_async(board_html)(answer)
     return dump(
         Tell.COMPARED,
         chat=opened.chat.pk,
@@ -120,9 +120,9 @@ async def compared_frame(opened: OpenedComparison, client_id: UUID) -> bytes:
     )
 
 
-async def _first_lane(comparison_id: UUID) -> UUID:
-    lane = await Lane.objects.aget(comparison=comparison_id, place=0, replaced=False)
-    return lane.answer_id
+async def _first_answer(comparison: Comparison) -> Message:
+    lane = await Lane.objects.select_related("answer").aget(comparison=comparison, place=0, replaced=False)
+    return lane.answer
 
 
 def started_frame(opened: Opened, client_id: UUID | None, *, closed: str = "", tail: str = "") -> bytes:

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from django.db.models import prefetch_related_objects
 from django.template.loader import render_to_string
 
 from chat.compare.masks import mask, names_in
@@ -259,7 +260,9 @@ def _board(comparison_id: UUID, at: UUID, person: Person | None) -> Board:
         if lane.replaced and lane.answer_id == at:
             at = next(one.answer_id for one in lanes if one.place == lane.place)
     withheld = comparison.is_withheld
-    held = withheld and any(lane.answer.run and lane.answer.run.state in LIVE for lane in lanes)
+    live = [lane.answer.run for lane in lanes if lane.answer.run and lane.answer.run.state in LIVE]
+    prefetch_related_objects(live, "events")
+    held = withheld and bool(live)
     votes = Vote.objects.filter(comparison=comparison)
     thumbs = _by_lane(Thumb.objects.filter(lane__in=lanes, person=person)) if person else {}
     return Board(

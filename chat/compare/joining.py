@@ -34,7 +34,7 @@ def open_join(person_id: UUID, ask: Join) -> OpenedComparison:
     question = lane.answer.parent
     assert question is not None
     base = requests.request_for(person, comparison.chat, question, model="")
-    request = requests.as_lane(base, lane.answer)
+    request = requests.as_lane(base, lane)
     opened = OpenedLane(lane=lane, answer=lane.answer, request=reading(comparison, request, of=[lane.answer.pk]))
     return _opened(comparison, (opened,))
 

@@ -69,12 +69,16 @@ def open_compare(person_id: UUID, ask: Compare) -> OpenedComparison:
     first = next(iter(questions.values()))
     comparison = Comparison.objects.create(chat=chat, question=first, person=person, blind=ask.blind)
     bases = {parent: requests.request_for(person, chat, asked, model="") for parent, asked in questions.items()}
-    opened = []
-    for place_, lane in enumerate(lanes):
-        parent = lane.parent or ask.parent
-        answer = record.place_answer(person, chat, questions[parent], withheld=ask.blind)
-        row = Lane.objects.create(comparison=comparison, place=place_, answer=answer, asked=lane.asked)
-        opened.append(OpenedLane(lane=row, answer=answer, request=requests.as_lane(bases[parent], answer)))
+    places = [lane.parent or ask.parent for lane in lanes]
+    answers = record.place_answers(person, chat, [questions[place] for place in places], withheld=ask.blind)
+    rows = Lane.objects.bulk_create(
+        Lane(comparison=comparison, place=number, answer=answer, asked=lane.asked)
+        for number, (answer, lane) in enumerate(zip(answers, lanes, strict=True))
+    )
+    opened = [
+        OpenedLane(lane=row, answer=row.answer, request=requests.as_lane(bases[place], row))
+        for row, place in zip(rows, places, strict=True)
+    ]
     tree.stand(chat, person, opened[0].answer)
     base = next(iter(bases.values()))
     return OpenedComparison(

@@ -135,7 +135,7 @@ def request_of(person: Person, old: Message, change: Change) -> tuple[Request, D
     if run is None or not run.manifest or not run.manifest.get("model") or old.parent is None:
         raise Refused("no_manifest", "That answer has no manifest to repeat.", "Retry it in the chat.")
     manifest = run.manifest
-    base = requests.as_lane(requests.request_for(person, old.chat, old.parent, model=""), old)
+    base = requests.as_answer(requests.request_for(person, old.chat, old.parent, model=""), old)
     if fusion := Fusion.objects.filter(answer=old).first():
         base = fused(base, fusion)
     grounded = bool(run.evidence or manifest.get("collections") or manifest.get("searched"))

@@ -50,7 +50,13 @@ class Outcome:
 
 def open_row(**fields: Any) -> Run:
     """A new run's row, owned by this process. Called inside the transaction that opens a turn."""
-    return Run.objects.create(state=RunState.RUNNING, owner=PROCESS, heartbeat=timezone.now(), **fields)
+    return open_rows(1, **fields)[0]
+
+
+def open_rows(count: int, **fields: Any) -> list[Run]:
+    """So many, all alike, in one statement."""
+    new = [Run(state=RunState.RUNNING, owner=PROCESS, heartbeat=timezone.now(), **fields) for _ in range(count)]
+    return Run.objects.bulk_create(new)
 
 
 def reopen_row(run_id: UUID) -> bool:
