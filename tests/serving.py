@@ -41,6 +41,7 @@ class Served:
     def __init__(self, data: Path, *, local_models: bool = False, cpu: int | None = None, **environment: str) -> None:
         self.data = data
         self.port = free_port()
+        self.command = [sys.executable, "manage.py", "serve"]
         self.link = ""
         self.said: list[str] = []
         self._cpu = cpu
@@ -114,7 +115,7 @@ class Served:
 
     def start(self, *, within: float = 60) -> Served:
         self._process = subprocess.Popen(
-            [sys.executable, "manage.py", "serve"],
+            self.command,
             cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         if self._cpu is not None:

@@ -7,9 +7,12 @@ how these start and stop, and nothing of what they do.
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import gc
 import logging
+import os
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -35,7 +38,8 @@ from workspace.writes import writer
 logger = logging.getLogger(__name__)
 
 BACKLOG = 1024  # Daphne's own 50 refuses connections in a burst
-STOP_WITHIN = 8.0  # seconds from Ctrl-C to the end of the process
+STOP_WITHIN = 8.0  # seconds from Ctrl-C until answers are kept and all parts have ended, or are left
+GIVE_UP_AFTER = 12.0  # seconds from Ctrl-C to the end of the process, whatever holds it
 LOOK_AROUND = 60.0  # seconds between two looks for model servers on this machine
 LEARN = 60.0  # seconds between two looks for new labels of the learned score
 JUDGE = 6 * 3600.0  # seconds between two trials of it on held-out prompts
@@ -110,6 +114,7 @@ class Server:
         gc.freeze()
 
     def _ended(self) -> defer.Deferred[None]:
+        threading.Timer(GIVE_UP_AFTER, _give_up, [asyncio.get_running_loop()]).start()
         return defer.Deferred.fromFuture(asyncio.ensure_future(self._end()))
 
     async def _end(self) -> None:
@@ -135,6 +140,14 @@ class Server:
                 await asyncio.sleep(seconds)
 
         self._tasks.append(asyncio.create_task(repeat(), name=work.__name__.strip("_")))
+
+
+def _give_up(loop: asyncio.AbstractEventLoop) -> None:
+    """Daphne waits for every request and socket, and some library may wait for a peer. Answers are kept by now."""
+    held = [f"{task.get_name()}: {task.get_coro()}" for task in asyncio.all_tasks(loop)]
+    logger.error("Stopped while something still ran: %s", "; ".join(held) or "no task")
+    faulthandler.dump_traceback()
+    os._exit(1)
 
 
 async def _discover() -> None:

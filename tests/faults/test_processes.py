@@ -92,6 +92,30 @@ def test_ctrl_c_ends_within_its_deadline_and_keeps_the_answer(own: Served, upstr
     assert rows(own, "SELECT state, text FROM router_run") == [("interrupted", words(3))]
 
 
+HELD = """
+import asyncio, sys, django
+django.setup()
+from django.core.management import call_command
+from workspace import control, server
+control.close = asyncio.Event().wait
+server.GIVE_UP_AFTER = 1.5
+call_command("serve")
+"""
+
+
+def test_a_part_that_never_ends_does_not_hold_the_server(own: Served, upstream: Upstream) -> None:
+    key = own.people(1, upstream.url)[0]
+    own.command = [sys.executable, "-c", HELD]
+    own.start()
+    with Talk(own, key) as talk:
+        talk.ask("Count.", model="gated")
+        upstream.release(3)
+        wait_for_journal(own, "word3 ")
+        assert own.stop() == 1
+    assert any("Stopped while something still ran" in line and "_end" in line for line in own.said)
+    assert rows(own, "SELECT state, text FROM router_run") == [("interrupted", words(3))]
+
+
 @pytest.mark.parametrize("host", ["model_host", "index_host"])
 def test_a_child_that_is_killed_comes_back_and_goes_with_the_server(tmp_path: Path, host: str) -> None:
     served = Served(tmp_path, local_models=True).start()
