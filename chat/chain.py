@@ -19,6 +19,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Model
+from django.utils import timezone
 
 from chat import whose
 from chat.fits import Told, misfits
@@ -117,9 +118,9 @@ def covered(message_id: UUID) -> Message:
 
 
 def count(chat_id: UUID, link: str) -> None:
-    """Add a link to its chat's sum, in the transaction that writes the link."""
+    """Add a link to its chat's sum, in the transaction that writes the link; that is when a chat was touched last."""
     chat = Chat.objects.select_for_update(no_key=True).only("sum").get(pk=chat_id)
-    Chat.objects.filter(pk=chat_id).update(sum=add(chat.sum, link))
+    Chat.objects.filter(pk=chat_id).update(sum=add(chat.sum, link), touched=timezone.now())
 
 
 def add(total: str, chain: str) -> str:

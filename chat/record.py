@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
 from chat import access, authority, chain, ledger, requests, tree
 from chat.frames import Continue, Frame, Refused, Retry, Send
@@ -198,9 +197,7 @@ def plain_part(part: Part) -> dict[str, Any]:
 def chat_of(person: Person, send: Send) -> Chat:
     """The chat a question goes into. A new one's id follows from the question's, so one sent twice begins one chat."""
     if send.chat is not None:
-        chat = authority.writable_chat(person, send.chat)
-        Chat.objects.filter(pk=chat.pk).update(touched=timezone.now())
-        return chat
+        return authority.writable_chat(person, send.chat)
     chat_id = uuid.uuid5(person.pk, str(send.client_id))
     begun = Chat.objects.filter(pk=chat_id).first()
     return begun or ledger.begin(pk=chat_id, owner=person, title=_title(send.text))
@@ -254,7 +251,8 @@ def _grounding(send: Send) -> dict[str, Any]:
 
 def place_answer(person: Person, chat: Chat, question: Message, *, client_id: UUID | None = None) -> Message:
     """The answer's row and its run's, before a word of it."""
-    return place_answers(person, chat, [question], **({"client_id": client_id} if client_id else {}))[0]
+    fields: dict[str, Any] = {"client_id": client_id} if client_id else {}
+    return place_answers(person, chat, [question], **fields)[0]
 
 
 def place_answers(

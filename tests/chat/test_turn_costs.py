@@ -31,7 +31,7 @@ def _settle(opened: record.Opened) -> None:
 def test_a_turn_asks_the_database_little(alice: Person, django_assert_num_queries: Any) -> None:
     first = _asked(alice)
     _settle(first)
-    with django_assert_num_queries(14):
+    with django_assert_num_queries(12):
         second = _asked(alice, chat=first.chat.pk, parent=first.answer.pk)
     with django_assert_num_queries(6):
         _settle(second)
