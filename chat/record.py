@@ -54,8 +54,8 @@ class Opened:
 
 def open_send(person_id: UUID, send: Send) -> Opened:
     person = authority.author(person_id)
-    chat = chat_of(person, send)
-    if before := Message.objects.filter(chat=chat, client_id=send.client_id).first():
+    chat, is_new = chat_of(person, send)
+    if not is_new and (before := Message.objects.filter(chat=chat, client_id=send.client_id).first()):
         return _opened_before(chat, before)
     question = place_question(person, chat, authority.parent_of(chat, send.parent), send)
     answer = place_answer(person, chat, question)
@@ -194,13 +194,15 @@ def plain_part(part: Part) -> dict[str, Any]:
     return {name: value for name in Part.__slots__ if (value := getattr(part, name))}
 
 
-def chat_of(person: Person, send: Send) -> Chat:
-    """The chat a question goes into. A new one's id follows from the question's, so one sent twice begins one chat."""
+def chat_of(person: Person, send: Send) -> tuple[Chat, bool]:
+    """The chat a question goes into, and whether it begins with it. Its id follows from the question's then, so one
+    sent twice begins one chat."""
     if send.chat is not None:
-        return authority.writable_chat(person, send.chat)
+        return authority.writable_chat(person, send.chat), False
     chat_id = uuid.uuid5(person.pk, str(send.client_id))
-    begun = Chat.objects.filter(pk=chat_id).first()
-    return begun or ledger.begin(pk=chat_id, owner=person, title=_title(send.text))
+    if begun := Chat.objects.filter(pk=chat_id).first():
+        return begun, False
+    return ledger.begin(pk=chat_id, owner=person, title=_title(send.text)), True
 
 
 @transaction.atomic(savepoint=False)

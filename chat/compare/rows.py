@@ -51,9 +51,9 @@ class OpenedComparison:
 def open_compare(person_id: UUID, ask: Compare) -> OpenedComparison:
     """One question under each place that is gone on from, and an answer in each lane: in random order when blind."""
     person = authority.author(person_id)
-    chat = record.chat_of(person, ask)
+    chat, is_new = record.chat_of(person, ask)
     comparisons = Comparison.objects.filter(chat=chat).select_related("question__author")
-    if before := comparisons.filter(question__client_id=ask.client_id).first():
+    if not is_new and (before := comparisons.filter(question__client_id=ask.client_id).first()):
         return OpenedComparison(comparison=before, chat=chat, question=before.question, lanes=(), fresh=False)
     refuse_configurations(person, ask.lanes)
     lanes = list(ask.lanes)
