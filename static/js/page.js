@@ -10,11 +10,7 @@ import { listen } from "./keys.js";
 import { LaneBoard } from "./lane-board.js";
 import { LaneList } from "./lane-list.js";
 import { ModelPicker } from "./model-picker.js";
-import { PassagePreview } from "./passage-preview.js";
-import { PersonaPicker } from "./persona-picker.js";
-import { ShareDialog } from "./share-dialog.js";
 import { Socket } from "./socket.js";
-import * as theme from "./theme.js";
 import { ASK, TELL } from "./wire.js";
 
 customElements.define("lane-board", LaneBoard);
@@ -23,9 +19,6 @@ customElements.define("lane-list", LaneList);
 customElements.define("model-picker", ModelPicker);
 customElements.define("chat-composer", ChatComposer);
 customElements.define("ghost-text", GhostText);
-customElements.define("passage-preview", PassagePreview);
-customElements.define("share-dialog", ShareDialog);
-customElements.define("persona-picker", PersonaPicker);
 
 const thread = document.querySelector("chat-thread");
 const composer = document.querySelector("chat-composer");
@@ -34,13 +27,26 @@ const lanes = document.querySelector("lane-list");
 const ghost = document.querySelector("ghost-text");
 const say = (words) => { const region = document.getElementById("announce"); if (region) region.textContent = words; };
 
-document.addEventListener("click", (event) => {
+// What not every page wants comes when it is wanted.
+const wanted = {
+  "passage-preview": async () => (await import("./passage-preview.js")).PassagePreview,
+  "persona-picker": async () => (await import("./persona-picker.js")).PersonaPicker,
+  "share-dialog": async () => (await import("./share-dialog.js")).ShareDialog,
+};
+const define = async (name) => {
+  const element = await wanted[name]();
+  if (!customElements.get(name)) customElements.define(name, element);
+};
+if (document.querySelector("persona-picker")) await define("persona-picker");
+for (const kind of ["pointerover", "focusin"]) thread?.addEventListener(kind, () => define("passage-preview"), { once: true });
+
+document.addEventListener("click", async (event) => {
   const action = event.target.closest("[data-do]")?.dataset.do;
   if (action === "index") toggleIndex();
-  if (action === "theme") say(`Theme: ${theme.next()}`);
+  if (action === "theme") say(`Theme: ${(await import("./theme.js")).next()}`);
   if (action === "rename") rename();
   if (action === "suggestions") suggestions(event.target.closest("button"));
-  if (action === "share") document.querySelector("share-dialog").open();
+  if (action === "share") define("share-dialog").then(() => document.querySelector("share-dialog").open());
   if (action === "keys") document.getElementById("keys-dialog").showModal();
 });
 document.addEventListener("failed", ({ detail }) => say(detail));

@@ -10,6 +10,7 @@ export class PassagePreview extends HTMLElement {
   #timer = 0;
 
   connectedCallback() {
+    this.#moved(document.querySelector(".cite:is(:hover, :focus)") ?? this); // it may have come for that very number
     document.addEventListener("pointerover", (event) => this.#moved(event.target));
     document.addEventListener("focusin", (event) => this.#moved(event.target));
     document.addEventListener("click", () => this.#hide());
