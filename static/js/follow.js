@@ -7,6 +7,7 @@ const SEEN = 1 / 3; // of the screen, that the lanes of a comparison which is ov
 export class Follow {
   #button;
   #held = false;
+  #seen = 0; // px that the page was high when its end was in sight
 
   constructor(button) {
     this.#button = button;
@@ -20,13 +21,14 @@ export class Follow {
   }
 
   grown() {
-    if (this.#held) this.#button.hidden = false;
-    else this.toEnd();
+    if (!this.#held) this.toEnd();
+    else if (document.scrollingElement.scrollHeight - this.#seen > NEAR) this.#button.hidden = false;
   }
 
   toEnd() {
     this.#held = false;
     this.#button.hidden = true;
+    this.#seen = document.scrollingElement.scrollHeight;
     scrollTo({ top: document.scrollingElement.scrollHeight, behavior: "instant" });
     const lanes = document.querySelector(".turn.board:last-child .lanes");
     if (lanes?.getBoundingClientRect().bottom < innerHeight * SEEN) {
@@ -36,6 +38,8 @@ export class Follow {
 
   #scrolled() {
     this.#held = !this.isNear;
-    if (!this.#held) this.#button.hidden = true;
+    if (this.#held) return;
+    this.#seen = document.scrollingElement.scrollHeight;
+    this.#button.hidden = true;
   }
 }
