@@ -198,7 +198,7 @@ def test_what_a_model_takes_is_told_for_a_context_and_answers_of_ones_choice(
     lower = {**large, "precision": "bfloat16", "weights": 2 * GIB, "cache": 3 * GIB // 2, "working": GIB}
     asked, no = "4 answers of 4096 tokens", {**large, "fits": False}
     for tries, said in (
-        ([{**large, "cache": GIB}], f"float32, cpu {asked} 4.0 GB 1.0 GB 2.0 GB 7.0 GB 8.0 GB 6.0 GB to be had fits L"),
+        ([{**large, "cache": GIB}], f"float32, cpu {asked} 4.0 GB 1.0 GB 2.0 GB 7.0 GB 8.0 GB 6.0 GB to be had fits K"),
         ([{**large, "room": 8 * GIB, "turns": ["org/b"]}], "9.0 GB 8.0 GB fits once org/b is out: they take turns"),
         ([no, {**large, "answers": 2}], "won't fit: needs fewer answers float32, cpu 2 answers of 4096 tokens"),
         ([no, lower], f"won't fit: needs lower precision, bfloat16 bfloat16, cpu {asked} 2.0 GB 1.5 GB 1.0 GB 4.5 GB"),
@@ -209,7 +209,7 @@ def test_what_a_model_takes_is_told_for_a_context_and_answers_of_ones_choice(
         host.tries = tries
         answer = client.get(page, {"room": model, "context": "4096", "answers": "4"})
         assert said in plain(answer), (tries, plain(answer))
-        assert ("Load it with this room" in answer.text) is (tries[-1]["fits"] and tries[-1]["context"] == 4096)
+        assert ("Keep this room" in answer.text) is (tries[-1]["fits"] and tries[-1]["context"] == 4096)
     assert host.sizes[-1] == {"context": 4096, "answers": 4}
 
 
