@@ -13,6 +13,7 @@ from workspace.accounts.models import Person
 from workspace.measurement import agreement, drift, judging, verdicts
 from workspace.measurement.metrics import Cell, cell, f1
 from workspace.measurement.models import Item, Judge, Judgement, Measurement, Outcome, Preference, Suite
+from workspace.measurement.plots import beside
 from workspace.measurement.preferences import judgements
 from workspace.measurement.report import Report, report
 from workspace.measurement.statistics import Interval
@@ -223,3 +224,12 @@ def test_a_lane_that_fails_more_is_told_where_it_is_no_chance(alice: Person, fai
         )  # fmt: skip
     [moved] = drift.between(now, before)
     assert any("fails more" in line for line in drift._worse(moved)) is told
+
+
+@pytest.mark.parametrize("apart", [(10, 0), (14, -6), (0, 16), (-10, 0)])
+def test_a_label_is_nearest_to_its_own_dot(apart: tuple[int, int]) -> None:
+    dots = [(150.0, 115.0), (150.0 + apart[0], 115.0 + apart[1])]
+    labels = beside(["careful", "hasty"], dots)
+    for label, own in zip(labels, dots, strict=True):
+        assert min(dots, key=label.distance) == own
+    assert not labels[0].covers(labels[1])

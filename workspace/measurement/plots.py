@@ -38,6 +38,10 @@ class Label:
     def covers(self, other: Label) -> bool:
         return abs(self.y - other.y) < 13 and self.left < other.right and other.left < self.right
 
+    def distance(self, dot: tuple[float, float]) -> float:
+        across = max(self.left - dot[0], dot[0] - self.right, 0)
+        return math.hypot(across, max(self.y - 11 - dot[1], dot[1] - self.y, 0))
+
     @property
     def left(self) -> float:
         return self.x if self.anchor == "start" else self.x - LETTER * len(self.text)
@@ -173,13 +177,15 @@ def _front(dots: Sequence[tuple[float, float]]) -> str:
 
 
 def beside(texts: Sequence[str], dots: Sequence[tuple[float, float]]) -> list[Label]:
-    """Each beside its dot, at the first place where it covers no other label, no dot, and no edge."""
+    """Each beside its dot, at the first place where it covers no other label, no dot, and no edge, and where no other
+    dot is nearer."""
     found: list[Label] = []
-    for text, (x, y) in zip(texts, dots, strict=True):
-        choices = [Label(text, x + dx, y + dy, anchor) for dx, dy, anchor in PLACES]
+    for text, dot in zip(texts, dots, strict=True):
+        choices = [Label(text, dot[0] + dx, dot[1] + dy, anchor) for dx, dy, anchor in PLACES]
         free = [one for one in choices if one.left >= 0 and one.right <= WIDTH + 16 and 8 <= one.y <= HEIGHT - 2]
         clear = [one for one in free if not any(one.covers(other) for other in found) and not _hides(one, dots)]
-        found.append((clear or free or choices)[0])
+        own = [one for one in clear if all(one.distance(dot) <= one.distance(other) for other in dots)]
+        found.append((own or clear or free or choices)[0])
     return found
 
 
