@@ -19,6 +19,7 @@ from django.db.models.signals import post_migrate
 from django.test import TransactionTestCase
 
 from tests import emptying
+from tests.serving import Served
 from tests.upstream import Upstream
 from workspace.accounts.models import Person, Role
 from workspace.router import frozen
@@ -47,10 +48,10 @@ def upstream() -> Iterator[Upstream]:
         yield upstream
 
 
-@pytest.fixture(scope="session")
-def keys() -> list[str]:
-    """The session keys of people who no test has been yet."""
-    return []
+@pytest.fixture
+def keys(served: Served) -> list[str]:
+    """The session keys of people who no test has been yet, of this folder's own server."""
+    return served.keys
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ class Served:
         self.port = free_port()
         self.command = [sys.executable, "manage.py", "serve"]
         self.link = ""
+        self.keys: list[str] = []  # of sessions, each of somebody who is signed in
         self.said: list[str] = []
         self._cpu = cpu
         self._process: subprocess.Popen[str] | None = None
@@ -83,6 +84,7 @@ class Served:
         )  # fmt: skip
         assert made.returncode == 0, made.stderr
         keys: list[str] = json.loads(made.stdout.splitlines()[-1])
+        self.keys += keys
         return keys
 
     def configure(self, source: str) -> None:

@@ -22,16 +22,16 @@ def shut_gate(upstream: Upstream) -> None:
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream, keys: list[str]) -> Iterator[Served]:
+def served(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Served]:
     served = Served(tmp_path_factory.mktemp("data"), FIRST_TOKEN_DEADLINE="1", IDLE_DEADLINE="1")
-    keys += served.people(2, upstream.url)
+    served.people(2, upstream.url)
     yield served.start()
     served.end()
 
 
 @pytest.fixture(scope="session")
-def token(served: Served, keys: list[str]) -> str:
-    return served.token(keys[0])
+def token(served: Served) -> str:
+    return served.token(served.keys[0])
 
 
 @pytest.fixture(autouse=True)

@@ -21,9 +21,9 @@ PEOPLE = 80  # each test takes the next one, so no test sees the chats of anothe
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream, keys: list[str]) -> Iterator[Served]:
+def served(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Served]:
     served = Served(tmp_path_factory.mktemp("data"))
-    keys += served.people(PEOPLE, upstream.url, (*BOASTS, *FAILING))
+    served.people(PEOPLE, upstream.url, (*BOASTS, *FAILING))
     served.start()
     served.start_worker()
     yield served

@@ -314,7 +314,7 @@ def test_what_a_lane_was_given_is_named_and_names_nothing_here(alice: Person, bo
     assert file_of(made, alice) == data
     lane = Lane.objects.filter(comparison__chat=made).first()
     assert lane and lane.asked == {"model": "plain", "system": "Be brief.", "persona": "teacher"}
-    request = requests.as_lane(Request(messages=()), lane.answer)
+    request = requests.as_lane(Request(messages=()), lane)
     assert (request.model, request.system, request.persona) == ("plain", "Be brief.", None)
 
 

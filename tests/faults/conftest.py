@@ -17,8 +17,8 @@ def shut_gate(upstream: Upstream) -> None:
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream, keys: list[str]) -> Iterator[Served]:
+def served(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Iterator[Served]:
     served = Served(tmp_path_factory.mktemp("data"), FIRST_TOKEN_DEADLINE="1", IDLE_DEADLINE="1")
-    keys += served.people(60, upstream.url)
+    served.people(60, upstream.url)
     yield served.start()
     served.end()
