@@ -123,7 +123,7 @@ tests: dev
 # Five means that no test is marked.
 browser: dev chromium
 	@echo '== browser'
-	@$(VENV)/python -m pytest -q -m 'browser and not soak' || [ $$? -eq 5 ] || { \
+	@$(VENV)/python -m pytest -q -n 2 -m 'browser and not soak' || [ $$? -eq 5 ] || { \
 	  echo 'Browser tests fail. Run one alone: .venv/bin/python -m pytest tests/browser -k NAME'; exit 1; }
 
 soak: dev chromium

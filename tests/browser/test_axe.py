@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -38,6 +39,7 @@ HUT = {
     "mimeType": "text/markdown",
     "buffer": b"# The hut\n\nThe key of the mountain hut hangs behind the third beehive. Wood lies under its eaves.\n",
 }
+ROOM: Any = {"viewport": {"width": 1280, "height": 900}, "bypass_csp": True}
 SIZES = ((1440, 900), (390, 844))  # a wide screen and a phone
 STANDS_OUT = "document.documentElement.scrollWidth - document.documentElement.clientWidth"  # pixels, at the side
 OUTSIDE = ["/sign-in/", "/join/no-such-invitation/", "/sign-in/no-such-link/", "/sign-in/off/"]
@@ -63,23 +65,33 @@ def admin_pages(site: Served) -> list[str]:
     return found
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, bypass_csp=True)
-    context.set_default_timeout(15_000)
-    yield context.new_page()
-    context.close()
-
-
-@pytest.fixture
-def owner(page: Page, site: Served) -> Page:
+@pytest.fixture(scope="module")
+def entered(browser: Browser, site: Served) -> Any:
+    """The owner's cookies, of one sign-in for all."""
     made = subprocess.run(
         [sys.executable, "manage.py", "sign_in_link"],
         cwd=ROOT, env=site.environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    page.goto(made.stdout.strip())
-    expect(composer(page)).to_be_visible()
-    return page
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(made.stdout.strip())
+        expect(composer(page)).to_be_visible()
+        return context.storage_state()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """Of nobody who is signed in."""
+    with browser.new_context(**ROOM) as context:
+        context.set_default_timeout(15_000)
+        yield context.new_page()
+
+
+@pytest.fixture
+def owner(browser: Browser, entered: Any) -> Iterator[Page]:
+    with browser.new_context(**ROOM, storage_state=entered) as context:
+        context.set_default_timeout(15_000)
+        yield context.new_page()
 
 
 def home(site: Served) -> str:
