@@ -27,7 +27,6 @@ class Hub:
     """One for each event loop. Listeners are awaited in turn: they must not wait for anything slow."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._listeners: dict[str, set[Listener]] = {}
         self._relay = _Relay(self._deliver) if settings.REDIS_URL else None
 
@@ -115,12 +114,14 @@ class _Relay:
                     await self._deliver(message["topic"], frame)
 
 
-_hub: Hub | None = None
+_hubs: dict[asyncio.AbstractEventLoop, Hub] = {}
 
 
 def hub() -> Hub:
-    """The hub of the running loop. A new loop (a test, a command) gets a new one."""
-    global _hub
-    if _hub is None or _hub._loop is not asyncio.get_running_loop():
-        _hub = Hub()
-    return _hub
+    """The hub of the running loop. Whoever tells something from a loop of their own does not deafen the server's."""
+    loop = asyncio.get_running_loop()
+    if loop not in _hubs:
+        for closed in [one for one in tuple(_hubs) if one.is_closed()]:
+            _hubs.pop(closed, None)
+        _hubs[loop] = Hub()
+    return _hubs[loop]
