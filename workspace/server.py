@@ -11,9 +11,11 @@ import faulthandler
 import gc
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from types import FrameType
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -87,6 +89,7 @@ class Server:
 
     async def _start(self) -> None:
         loops.settle_in(asyncio.get_running_loop())
+        _bound_the_stop(asyncio.get_running_loop())
         if self._supervisor:
             await self._supervisor.start()
         if self._worker:
@@ -114,7 +117,6 @@ class Server:
         gc.freeze()
 
     def _ended(self) -> defer.Deferred[None]:
-        threading.Timer(GIVE_UP_AFTER, _give_up, [asyncio.get_running_loop()]).start()
         return defer.Deferred.fromFuture(asyncio.ensure_future(self._end()))
 
     async def _end(self) -> None:
@@ -140,6 +142,20 @@ class Server:
                 await asyncio.sleep(seconds)
 
         self._tasks.append(asyncio.create_task(repeat(), name=work.__name__.strip("_")))
+
+
+def _bound_the_stop(loop: asyncio.AbstractEventLoop) -> None:
+    """Count from the signal itself, in a thread: what is stuck may be the loop."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        stop: Any = signal.getsignal(number)
+
+        def told(number: int, frame: FrameType | None, stop: Any = stop) -> None:
+            timer = threading.Timer(GIVE_UP_AFTER, _give_up, [loop])
+            timer.daemon = True
+            timer.start()
+            stop(number, frame)
+
+        signal.signal(number, told)
 
 
 def _give_up(loop: asyncio.AbstractEventLoop) -> None:

@@ -93,19 +93,22 @@ def test_ctrl_c_ends_within_its_deadline_and_keeps_the_answer(own: Served, upstr
 
 
 HELD = """
-import asyncio, sys, django
+import asyncio, time, django
 django.setup()
 from django.core.management import call_command
 from workspace import control, server
-control.close = asyncio.Event().wait
+async def stuck():
+    {held}
+control.close = stuck
 server.GIVE_UP_AFTER = 1.5
 call_command("serve")
 """
 
 
-def test_a_part_that_never_ends_does_not_hold_the_server(own: Served, upstream: Upstream) -> None:
+@pytest.mark.parametrize("held", ["await asyncio.Event().wait()", "time.sleep(60)"], ids=["a part", "the loop"])
+def test_what_never_ends_does_not_hold_the_server(own: Served, upstream: Upstream, held: str) -> None:
     key = own.people(1, upstream.url)[0]
-    own.command = [sys.executable, "-c", HELD]
+    own.command = [sys.executable, "-c", HELD.format(held=held)]
     own.start()
     with Talk(own, key) as talk:
         talk.ask("Count.", model="gated")
