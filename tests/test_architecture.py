@@ -21,7 +21,7 @@ OURS = ("workspace", "chat", "retrieval")
 # that begins its own; the areas stand from the ground up, so imports go down only.
 FLOOR = (
     "workspace.types", "workspace.ids", "workspace.wire", "workspace.blobs", "workspace.sealing", "workspace.tls",
-    "workspace.pictures", "workspace.egress", "workspace.spread",
+    "workspace.pictures", "workspace.egress", "workspace.spread", "workspace.ownership",
 )  # fmt: skip
 PLUMBING = ("workspace.hub", "workspace.loops", "workspace.writes")
 AUDIT = "workspace.audit"

@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import IO
 
+import psutil
+
 
 class OwnedElsewhere(Exception):
     """Another process owns the data. ``owner`` is what it wrote about itself: its process id and address."""
@@ -32,6 +34,16 @@ def take(directory: Path, *, about: str) -> None:
     file.write(f"process {os.getpid()}, {about}\n")
     file.flush()
     _held = file
+
+
+def address(directory: Path) -> str:
+    """Where the server that owns the data is reached; empty where none does."""
+    try:
+        process, _, about = (directory / "owner.lock").read_text(encoding="utf-8").strip().partition(", ")
+    except FileNotFoundError:
+        return ""
+    alive = psutil.pid_exists(int(process.removeprefix("process ") or 0))
+    return about if alive and about.startswith("http") else ""
 
 
 def release() -> None:

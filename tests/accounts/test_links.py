@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
 
 import pytest
+from django.conf import LazySettings
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
@@ -125,3 +128,16 @@ def test_the_command_prints_a_link_that_works(client: Client, alice: Person, bob
         assert signed_in_as(client) == str(person.pk)
     with pytest.raises(CommandError, match="no person named dora"):
         call_command("sign_in_link", "--person", "dora")
+
+
+def test_the_command_names_the_server_that_runs(alice: Person, settings: LazySettings, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path
+    for about, start in (
+        (f"process {os.getpid()}, http://localhost:8123", "http://localhost:8123/sign-in/"),
+        (f"process {os.getpid()}, manage.py ingest", f"http://localhost:{settings.PORT}/sign-in/"),
+        ("process 999999999, http://localhost:8123", f"http://localhost:{settings.PORT}/sign-in/"),
+    ):
+        (tmp_path / "owner.lock").write_text(f"{about}\n")
+        out = StringIO()
+        call_command("sign_in_link", stdout=out)
+        assert out.getvalue().startswith(start), about

@@ -9,6 +9,7 @@ from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from workspace import ownership
 from workspace.accounts import links
 from workspace.accounts.models import Person, Role
 
@@ -31,4 +32,5 @@ class Command(BaseCommand):
             raise CommandError(f"There is no person named {name or 'owner'}. Start the server once: make run.")
         if options["without_second_step"]:
             Authenticator.objects.filter(user=person).delete()
-        self.stdout.write(f"http://localhost:{settings.PORT}/sign-in/{links.make(person)}/")
+        address = ownership.address(settings.DATA_DIR) or f"http://localhost:{settings.PORT}"
+        self.stdout.write(f"{address}/sign-in/{links.make(person)}/")
