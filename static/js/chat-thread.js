@@ -128,6 +128,7 @@ export class ChatThread extends HTMLElement {
     const old = (message && this.#turnOf(message)) || inView(was.filter((turn) => ids.has(turn.id)));
     const top = old?.getBoundingClientRect().top;
     const id = message ? `m-${message}` : old?.id;
+    keepOpen(this, part);
     still(null, () => this.replaceChildren(part));
     const now = id && document.getElementById(id)?.closest(".turn");
     if (now && top !== undefined) scrollBy({ top: now.getBoundingClientRect().top - top, behavior: "instant" });
@@ -158,6 +159,7 @@ export class ChatThread extends HTMLElement {
     const at = old.contains(document.activeElement) && document.activeElement;
     for (const lane of old.querySelectorAll(".lane")) this.#answers.delete(lane.dataset.run);
     const view = old.querySelector("lane-board").view;
+    keepOpen(old, fresh);
     old.replaceWith(fresh);
     fresh.querySelector("lane-board").view = view;
     this.#watchAll(fresh);
@@ -262,6 +264,7 @@ export class ChatThread extends HTMLElement {
     if (!old) return;
     const focused = old.contains(document.activeElement);
     const item = fragment(html).firstElementChild;
+    keepOpen(old, item);
     old.replaceWith(item);
     if (focused) item.focus({ preventScroll: true });
     item.closest("lane-board")?.refresh();
@@ -311,6 +314,16 @@ export class ChatThread extends HTMLElement {
     for (const lit of this.querySelectorAll("[data-passage].on")) lit.classList.remove("on");
     if (!chip) return;
     for (const one of chip.closest(".turn").querySelectorAll(`[data-passage="${chip.dataset.passage}"]`)) one.classList.add("on");
+  }
+}
+
+// What a reader has opened stays open in the part that was drawn anew.
+function keepOpen(old, part) {
+  for (const one of old.querySelectorAll("details[open]")) {
+    const id = one.closest(".lane, .turn")?.id;
+    const place = !id || part.id === id ? part : part.querySelector(`#${CSS.escape(id)}`);
+    const again = [...(place?.querySelectorAll("details") ?? [])].find(({ className }) => className === one.className);
+    if (again) again.open = true;
   }
 }
 

@@ -184,6 +184,8 @@ def test_another_lane_joins_and_a_failed_lane_is_asked_again(page: Page, upstrea
     form.get_by_role("button", name="Add").click()
     expect(form).to_be_hidden()
     expect(lane(page, "C")).to_have_attribute("data-state", "running")
+    earlier = lane(page, "B").locator(".earlier").get_by_role("link", name="failed")
+    expect(earlier).to_be_visible()  # though the board was drawn anew
     upstream.release(WORDS)
     expect(lane(page, "C")).to_contain_text("temperature 0.5 · own instruction")
     expect(lane(page, "C").locator(".prose")).to_contain_text("word1 word2 word3 word4 word5 word6 word7 word8 word9")
