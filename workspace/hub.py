@@ -8,6 +8,7 @@ every connection, so local listeners are called directly and the layer is used w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -78,6 +79,7 @@ class _Relay:
         self._channel: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
+        self._closing = False
 
     async def join(self, topic: str) -> None:
         async with self._opening:
@@ -94,6 +96,13 @@ class _Relay:
         await self._layer.group_send(topic, {"type": "hub", "topic": topic, "origin": PROCESS, "frames": list(frames)})
 
     async def close(self) -> None:
+        """Wake the reader, so that it ends by itself: cancelled while it connects, it would leave its socket open."""
+        self._closing = True
+        if self._task and self._channel and not self._task.done():
+            with contextlib.suppress(OSError, RedisError, TimeoutError):
+                async with asyncio.timeout(1):
+                    await self._layer.send(self._channel, {"type": "hub"})
+                    await asyncio.wait([self._task])
         while self._task and not self._task.done():
             self._task.cancel()  # once may not do: redis-py takes it for a lost connection, and tries again
             await asyncio.wait([self._task], timeout=1)
@@ -109,6 +118,8 @@ class _Relay:
                 logger.warning("Redis does not answer; trying again in a second.")
                 await asyncio.sleep(1)
                 continue
+            if self._closing:
+                return
             if message["origin"] != PROCESS:
                 for frame in message["frames"]:
                     await self._deliver(message["topic"], frame)

@@ -31,10 +31,20 @@ def models(transactional_db: Any) -> None:
 
 
 async def join(page: Tab, begun: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    await wish(page, begun, **fields)
+    return await page.hear("voted", "refused")
+
+
+async def refused(page: Tab, begun: dict[str, Any], **fields: Any) -> str:
+    """Why; that the board is to be drawn anew may be told once more meanwhile."""
+    await wish(page, begun, **fields)
+    return str((await page.hear("refused"))["code"])
+
+
+async def wish(page: Tab, begun: dict[str, Any], **fields: Any) -> None:
     comparison = await Comparison.objects.aget(chat=begun["chat"])
     frame = {"client_id": uuid4(), "chat": begun["chat"], "comparison": comparison.pk, **fields}
     await page.tell("lane", **frame)
-    return await page.hear("voted", "refused")
 
 
 async def two(page: Tab, *words: Any, **fields: Any) -> dict[str, Any]:
@@ -160,13 +170,13 @@ async def test_a_failed_lane_is_asked_again_in_its_place_and_nothing_is_written_
         begun = await two(page, broken("refused", "Out of order."), "Two.")
         found = await stored(begun["chat"])
         failed, fine = sorted(found, key=lambda lane: bool(lane.answer.run and lane.answer.run.text))
-        assert (await join(page, begun, again=fine.answer_id))["code"] == "not_failed"
-        assert (await join(page, begun, again=uuid4()))["code"] == "not_found"
+        assert await refused(page, begun, again=fine.answer_id) == "not_failed"
+        assert await refused(page, begun, again=uuid4()) == "not_found"
         say("At last.")
         await join(page, begun, again=failed.answer_id)
         settled = await over(page)
         assert "At last." in settled["html"] and "Out of order." in settled["html"], "what was before is told"
-        assert (await join(page, begun, again=failed.answer_id))["code"] == "not_found", "it was replaced"
+        assert await refused(page, begun, again=failed.answer_id) == "not_found", "it was replaced"
     old = await Lane.objects.select_related("answer__run").aget(pk=failed.pk)
     new = await Lane.objects.select_related("answer__run").aget(answer=settled["answer"])
     assert (old.replaced, new.replaced, new.place, new.asked) == (True, False, old.place, old.asked)
@@ -202,7 +212,7 @@ async def test_while_a_comparison_is_blind_nobody_joins_it(alice: Person) -> Non
         begun = await two(page, broken("refused", "Out of order."), "Two.", blind=True)
         found = await stored(begun["chat"])
         for fields in ({"model": NAMES[2]}, {"again": found[0].answer_id}, {"again": found[1].answer_id}):
-            assert (await join(page, begun, **fields))["code"] == "withheld"
+            assert await refused(page, begun, **fields) == "withheld"
         assert "Add a lane" not in begun["html"] and "Ask again" not in begun["html"]
         client = await database_sync_to_async(signed_in)(alice)
         reveal = f"/c/{begun['chat']}/comparisons/{found[0].comparison_id}/reveal/"
@@ -225,7 +235,7 @@ async def test_a_comparison_has_eight_lanes_and_the_same_frame_twice_adds_one(al
             await over(page)
             if number == 0:
                 await join(page, begun, model=NAMES[2], client_id=twice)
-        assert (await join(page, begun, model=NAMES[2]))["code"] == "lanes"
+        assert await refused(page, begun, model=NAMES[2]) == "lanes"
         last = (await stored(begun["chat"]))[-1]
         assert "Add a lane" not in await database_sync_to_async(board_html)(last.answer)
     assert [lane.letter for lane in await stored(begun["chat"])] == list("ABCDEFGH")
@@ -245,5 +255,5 @@ async def test_a_comparison_has_eight_lanes_and_the_same_frame_twice_adds_one(al
 async def test_a_lane_that_makes_no_sense_is_refused(alice: Person, fields: dict[str, Any], code: str) -> None:
     async with tab(alice) as page:
         begun = await two(page, "One.", "Two.")
-        assert (await join(page, begun, **{"model": NAMES[2], **fields}))["code"] == code
+        assert await refused(page, begun, **{"model": NAMES[2], **fields}) == code
     assert await Message.objects.filter(chat=begun["chat"]).acount() == 3
