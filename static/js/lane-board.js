@@ -260,6 +260,7 @@ export class LaneBoard extends HTMLElement {
         this.querySelector("form.fuse").hidden = true;
         return this.querySelector("[data-do=lanes-fuse]").focus();
       case "lanes-on":
+        if (this.#kept.length === 1) this.#select(this.#lanes.find(({ dataset }) => dataset.message === this.#kept[0].value)); // now: who asks at once, asks there
         return this.#ask(button.dataset.do, this.#kept);
       case "lanes-diff":
         return this.#ask(button.dataset.do, this.#pair);
