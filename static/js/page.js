@@ -28,17 +28,8 @@ const ghost = document.querySelector("ghost-text");
 const say = (words) => { const region = document.getElementById("announce"); if (region) region.textContent = words; };
 
 // What not every page wants comes when it is wanted.
-const wanted = {
-  "passage-preview": async () => (await import("./passage-preview.js")).PassagePreview,
-  "persona-picker": async () => (await import("./persona-picker.js")).PersonaPicker,
-  "share-dialog": async () => (await import("./share-dialog.js")).ShareDialog,
-};
-const define = async (name) => {
-  const element = await wanted[name]();
-  if (!customElements.get(name)) customElements.define(name, element);
-};
-if (document.querySelector("persona-picker")) await define("persona-picker");
-for (const kind of ["pointerover", "focusin"]) thread?.addEventListener(kind, () => define("passage-preview"), { once: true });
+if (document.querySelector("persona-picker")) await import("./persona-picker.js");
+for (const kind of ["pointerover", "focusin"]) thread?.addEventListener(kind, () => import("./passage-preview.js"), { once: true });
 
 document.addEventListener("click", async (event) => {
   const action = event.target.closest("[data-do]")?.dataset.do;
@@ -46,7 +37,7 @@ document.addEventListener("click", async (event) => {
   if (action === "theme") say(`Theme: ${(await import("./theme.js")).next()}`);
   if (action === "rename") rename();
   if (action === "suggestions") suggestions(event.target.closest("button"));
-  if (action === "share") define("share-dialog").then(() => document.querySelector("share-dialog").open());
+  if (action === "share") import("./share-dialog.js").then(() => document.querySelector("share-dialog").open());
   if (action === "keys") document.getElementById("keys-dialog").showModal();
 });
 document.addEventListener("failed", ({ detail }) => say(detail));

@@ -5,7 +5,7 @@ const AFTER = 120; // ms on a number
 const LEFT = 250; // ms away from it
 const GAP = 6; // px
 
-export class PassagePreview extends HTMLElement {
+class PassagePreview extends HTMLElement {
   #chip = null;
   #timer = 0;
 
@@ -60,6 +60,8 @@ export class PassagePreview extends HTMLElement {
     this.style.left = `${Math.max(GAP, Math.min(chip.left - 24, right - width - GAP))}px`;
   }
 }
+
+customElements.define("passage-preview", PassagePreview);
 
 // In the margin of its answer, or among what all lanes of a comparison were given.
 function passageOf(chip) {

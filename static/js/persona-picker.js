@@ -1,6 +1,6 @@
 // <persona-picker>: what the model is told before the chat, and what its names in braces stand for there.
 
-export class PersonaPicker extends HTMLElement {
+class PersonaPicker extends HTMLElement {
   connectedCallback() {
     this.addEventListener("change", ({ target }) => target.name === "persona" && this.#show());
     document.addEventListener("pointerdown", ({ target }) => this.contains(target) || (this.querySelector("details").open = false));
@@ -30,3 +30,5 @@ export class PersonaPicker extends HTMLElement {
     for (const field of this.#fields) field.hidden = field.dataset.of !== chosen?.value;
   }
 }
+
+customElements.define("persona-picker", PersonaPicker);

@@ -4,7 +4,7 @@
 import { fragment } from "./answer.js";
 import { cookie } from "./cookie.js";
 
-export class ShareDialog extends HTMLElement {
+class ShareDialog extends HTMLElement {
   connectedCallback() {
     this.addEventListener("submit", (event) => this.#submit(event));
     this.addEventListener("change", ({ target }) => {
@@ -47,3 +47,5 @@ export class ShareDialog extends HTMLElement {
     }
   }
 }
+
+customElements.define("share-dialog", ShareDialog);
