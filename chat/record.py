@@ -18,6 +18,7 @@ from chat import access, authority, chain, ledger, requests, tree
 from chat.frames import Continue, Frame, Refused, Retry, Send
 from chat.models import Chat, Message, MessageBlob
 from workspace.accounts.models import Person
+from workspace.ids import new_id
 from workspace.router import run_rows
 from workspace.router.decide import stored
 from workspace.router.run_rows import Outcome
@@ -253,8 +254,7 @@ def _grounding(send: Send) -> dict[str, Any]:
 
 def place_answer(person: Person, chat: Chat, question: Message, *, client_id: UUID | None = None) -> Message:
     """The answer's row and its run's, before a word of it."""
-    fields: dict[str, Any] = {"client_id": client_id} if client_id else {}
-    return place_answers(person, chat, [question], **fields)[0]
+    return place_answers(person, chat, [question], client_id=client_id or new_id())[0]
 
 
 def place_answers(

@@ -132,7 +132,8 @@ def hub() -> Hub:
     """The hub of the running loop. Whoever tells something from a loop of their own does not deafen the server's."""
     loop = asyncio.get_running_loop()
     if loop not in _hubs:
-        for closed in [one for one in tuple(_hubs) if one.is_closed()]:
-            _hubs.pop(closed, None)
+        for other in tuple(_hubs):
+            if other.is_closed():
+                _hubs.pop(other, None)
         _hubs[loop] = Hub()
     return _hubs[loop]

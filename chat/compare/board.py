@@ -214,17 +214,17 @@ def board_html(answer: Message, person: Person | None = None) -> str:
     return render_to_string("chat/_board.html", {"board": board})
 
 
-def lane_html(answer: Message, *, ended: bool = False) -> str:
-    """One lane as its board shows it. One that ``ended`` may be shown, though its blind neighbours still write."""
-    lane = next(lane for lane in board_of(answer).lanes if lane.message.pk == answer.pk)
-    lane.held = lane.held and not ended
+def lane_html(board: Board, answer: Message) -> str:
+    """One lane that has ended as its board shows it: it may be shown, though its blind neighbours still write."""
+    lane = next(lane for lane in board.lanes if lane.message.pk == answer.pk)
+    lane.held = False
     return render_to_string("chat/_lane.html", {"lane": lane})
 
 
 def settled_html(answer: Message) -> str:
     """An answer that has ended, lane or not, as the page shows it."""
     if hasattr(answer, "lane"):
-        return lane_html(answer, ended=True)
+        return lane_html(board_of(answer), answer)
     return render_to_string("chat/_answer.html", {"shown": with_boards(shown([answer]))[0]})
 
 

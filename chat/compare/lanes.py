@@ -255,6 +255,6 @@ def _lane_frame(answer_id: UUID, seq: int | None) -> tuple[bytes, UUID, UUID | N
         seq=seq or run.seq,
         answer=answer_id,
         state=run.state,
-        html=lane_html(message, ended=True),
+        html=lane_html(board, message),
     )
     return frame, message.chat_id, board.comparison.pk if board.is_over else None
