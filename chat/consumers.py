@@ -139,10 +139,10 @@ class WorkspaceConsumer(AsyncWebsocketConsumer):
 
     async def _compare(self, person_id: UUID, frame: Compare) -> None:
         """As with any question: who begins a chat does not listen to it yet, and who asks twice is told again."""
-        opened = await turns.compare(person_id, frame)
+        opened, told = await turns.compare(person_id, frame)
         if opened.fresh and live.topic_of(opened.chat.pk) == self._topic:
             return
-        await self._send(await turns.compared_frame(opened, frame.client_id))
+        await self._send(told)
         seen = {one.answer.run_id: 0 for one in opened.lanes if one.answer.run_id}
         await self._follow(opened.chat.pk, seen, may_write=True)
 

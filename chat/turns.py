@@ -36,18 +36,19 @@ async def send(person_id: UUID, frame: Send, *, waits: bool = False) -> Opened:
     return await _begin(await _open(lambda: record.open_send(person_id, frame), frame), frame.client_id, waits=waits)
 
 
-async def compare(person_id: UUID, frame: Compare) -> OpenedComparison:
-    """All lanes begin at once, and wait for one search."""
+async def compare(person_id: UUID, frame: Compare) -> tuple[OpenedComparison, bytes]:
+    """All lanes begin at once, and wait for one search. With the frame that whoever listens has been told."""
     opened: OpenedComparison = await _open(lambda: rows.open_compare(person_id, frame), frame)
+    told = await compared_frame(opened, frame.client_id)
     if opened.fresh:
-        await hub().tell(topic_of(opened.chat.pk), await compared_frame(opened, frame.client_id))
+        await hub().tell(topic_of(opened.chat.pk), told)
         await _moved(str(person_id), opened.chat.pk, opened.lanes[0].answer.pk)
         looking = asyncio.create_task(look_up(opened.search)) if opened.search else None
         pace = Pace(len(opened.lanes)) if frame.blind else None
         for one in opened.lanes:
             observer = lane_observer(one, opened.chat.pk, pace=pace)
             await registry().start(observer.run_id, one.request, observer, looking=looking)
-    return opened
+    return opened, told
 
 
 async def join(person_id: UUID, frame: Join) -> OpenedComparison:
