@@ -16,7 +16,7 @@ _NAMED = r"(?:(?:passages?|sources?|numbers?|documents?|refs?|citations?)\s+)?"
 _NUMBERS = r"\^?[1-9]\d{0,2}(?:\s*[,;–-]\s*\^?[1-9]\d{0,2})*"
 _WHOLE = re.compile(rf"\[{_NAMED}({_NUMBERS})\]|【{_NAMED}({_NUMBERS})(?:†[^】\n]{{0,80}})?】", re.IGNORECASE)
 _BEGUN = re.compile(r"\[(?:[a-z]{1,9}\s*)?\^?(?:[1-9][\d\s,;^–-]*\]?)?|【[^】\n]{0,90}", re.IGNORECASE)
-_SIGN = re.compile(r" *[\[【]|`+|~+|\n *\n")
+_SIGN = re.compile(r"\[|【|``*|~~*|\n *\n")  # each begins with a letter of its own: re looks for those alone
 _RANGE = re.compile(r"(\d+)\s*[–-]\s*\^?(\d+)|(\d+)")
 MOST_OF_A_RANGE = 20
 
@@ -96,11 +96,12 @@ class Citations:
             inline = 0 < len(self._fence) < 3  # which a blank line ends
             self._move(out, len(self._held) if over else len(self._held.rstrip(" \n" if inline else " ")))
             return False
-        if found.start():
-            return self._move(out, found.start())
-        sign = found[0]
-        if sign[-1] in "[【":
-            return self._bracket(out, len(sign) - 1, over)
+        sign, at = found[0], found.start()
+        start = len(self._held[:at].rstrip(" ")) if sign in "[【" else at
+        if start:
+            return self._move(out, start)
+        if sign in "[【":
+            return self._bracket(out, at, over)
         if found.end() == len(self._held) and sign[0] in "`~" and not over:
             return False  # the run may go on
         self._code(sign)
@@ -141,7 +142,7 @@ class Citations:
 
     def _written(self, text: str) -> None:
         for found in _SIGN.finditer(text):
-            if found[0][-1] not in "[【":
+            if found[0] not in "[【":
                 self._code(found[0])
 
 

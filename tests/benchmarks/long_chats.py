@@ -24,7 +24,7 @@ from tests.serving import ROOT, Served
 from tests.upstream import log_of
 
 SIZES = {10: 1, 100: 5, 1_000: 50, 10_000: 500}  # messages, and how many of its branches leave the line
-WORDS = "The survey gives a heat loss of 41.6 kW at minus nine degrees, so the radiators must run below their rating. "
+WORDS = "The survey gives a heat loss of 41.6 kW at minus nine degrees [1], so radiators must run below their rating. "
 ROUNDS = 40
 WARM = 3  # rounds that do not count
 SMALL = 100  # messages: what a chat is asked adds to it, so one that small is asked once, and then its twin
