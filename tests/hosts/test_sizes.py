@@ -39,8 +39,7 @@ def test_so_many_answers_of_such_a_length_take_what_was_told(monkeypatch: pytest
     monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
     found = inside(stories.what_a_crowd_takes, small_models("llama", size="30m")["llama"])
     assert (found["together"], found["ended"]) == (4, ["length"] * 4)
-    # Of what is told it takes .69 with every layer plain and .93 with all packed; this CPU's choice is between them.
-    assert max(found["cache"], 0.6 * found["told"]) < found["took"] < found["told"], found
+    assert max(found["cache"], 0.7 * found["told"]) < found["took"] < found["told"], found
 
 
 def test_answers_are_counted_as_they_are_laid_out() -> None:
