@@ -4,7 +4,7 @@ Words are stemmed as English ones are. Scripts that put no space between words (
 particles hang on its words, are searched by each two signs that follow each other.
 
 Robertson and Zaragoza, *The Probabilistic Relevance Framework* (2009), with the idf that is never negative. Nothing is
-rebuilt for a query: a term's postings are one row for each document, packed, and are scored all at once.
+rebuilt for a query: a term's postings are packed, mostly one row for each document, and are scored all at once.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ ENTRY = np.dtype(
 )
 _PACK = struct.Struct("<16sIHH").pack
 _MOST = 0xFFFF
+ROW = 80  # entries of a row: PostgreSQL's indexes hold none that is longer than 2,700 bytes
 
 _SAYING_NOTHING = """
 a an and are as at be been but by can could did do does for from had has have how i if in into is it
@@ -136,9 +137,10 @@ def postings(document: Document, passages: Iterable[tuple[Chunk, str]]) -> list[
             entry = _PACK(chunk.pk.bytes, chunk.position, min(count, _MOST), min(chunk.length, _MOST))
             packed.setdefault(term, []).append(entry)
     collection = document.collection_id
+    rows = ((term, e[start : start + ROW]) for term, e in packed.items() for start in range(0, len(e), ROW))
     return [
         Posting(collection_id=collection, document_id=document.pk, term=term, entries=b"".join(entries))
-        for term, entries in packed.items()
+        for term, entries in rows
     ]
 
 

@@ -137,7 +137,8 @@ class Chunk(models.Model):
 
 
 class Posting(models.Model):
-    """Where a stemmed term stands in a document: one entry for each passage (``retrieval/lexical.py``)."""
+    """Where a stemmed term stands in a document: one entry for each passage, so many to a row
+    (``retrieval/lexical.py``)."""
 
     collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="+", db_index=False)
     document = models.ForeignKey(Document, on_delete=models.CASCADE, related_name="postings")
@@ -145,7 +146,8 @@ class Posting(models.Model):
     entries = models.BinaryField()
 
     class Meta:
-        indexes = [models.Index(fields=["collection", "term"], name="postings_of_term")]
+        # A frequent term has a row in every document: read from the index alone they lie side by side.
+        indexes = [models.Index(fields=["collection", "term", "document", "entries"], name="postings_by_term")]
 
 
 class SearchSettings(models.Model):

@@ -104,7 +104,7 @@ class Prose:
 async def _search(size: int) -> dict[str, Any]:
     import numpy as np
 
-    from retrieval import search, spaces
+    from retrieval import presets, search, spaces
     from workspace.hosts import link
     from workspace.hosts.supervisor import Supervisor
 
@@ -124,11 +124,11 @@ async def _search(size: int) -> dict[str, Any]:
         times: dict[str, list[float]] = {"all": [], "words": [], "meaning": []}
         cpu: list[float] = []
         pid = int(host.status()[link.INDEX_HOST]["pid"])
-        preset = await asyncio.to_thread(_preset, collections)
+        preset = await asyncio.to_thread(presets.current, collections)
         for number in range(QUESTIONS + 10):
             asked = " ".join(prose.words(ASKED))
             began, before = time.perf_counter(), _cpu(pid)
-            await search.search(asked, collections=collections, preset=preset)
+            await search.search(asked, collections=collections)
             spent, busy = time.perf_counter() - began, _cpu(pid) - before
             told = await search.stages(asked, collections=collections, preset=preset)
             if number >= 10:  # the first are warm-up
@@ -156,12 +156,6 @@ def _cpu(pid: int) -> float:
     """Seconds that this process and another have computed, whatever else the machine did."""
     other = psutil.Process(pid).cpu_times()
     return time.process_time() + other.user + other.system
-
-
-def _preset(collections: Sequence[str]) -> Any:
-    from retrieval import presets
-
-    return presets.current(collections)
 
 
 def _fill(size: int, prose: Prose) -> list[str]:

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.apps import apps
+from django.db import connection
 
 from retrieval import ingest, lexical
 from retrieval.models import Chunk, Collection, Document, Posting
@@ -56,9 +57,15 @@ def by_formula(question: str, collections: list[str]) -> dict[UUID, float]:
     return scores
 
 
+@pytest.mark.parametrize("row", [lexical.ROW, 3])
 @pytest.mark.parametrize("question", ["word1", "word0 word1 word29", "word3 word12 word25 parts nowhere"])
 @pytest.mark.parametrize("count", [1, 2])
-def test_scores_are_those_of_the_formula_and_the_best_come_first(shelves: list[str], question: str, count: int) -> None:
+def test_scores_are_those_of_the_formula_and_the_best_come_first(
+    shelves: list[str], question: str, count: int, row: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lexical, "ROW", row)
+    for document in Document.objects.all():
+        ingest.write_words(document)
     wanted = by_formula(question, shelves[:count])
     words = lexical.bm25(question, shelves[:count])
     everything = words.best(10_000)
@@ -129,3 +136,23 @@ def test_texts_that_were_there_before_are_found_by_two_signs(
     document.refresh_from_db()
     assert document.terms == Chunk.objects.get(pk=id).length == len(lexical.terms(f"T\n{text}"))
     assert list(Posting.objects.exclude(document=document).order_by("pk").values()) == others
+
+
+def test_rows_that_were_there_before_are_cut_to_what_an_index_holds(
+    shelves: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sections = "\n\n".join(f"## Part {n}\n\nThe harbour, and word{n % 7}." for n in range(200))
+    document = Document.objects.create(collection_id=shelves[0], title="T", name="b.md", digest="b", text=sections)
+    ingest.write_words(document)
+    assert 2 < Posting.objects.filter(document=document, term="harbour").count() < 5
+    before = lexical.bm25("harbour word3", shelves).best(10_000)
+    connection.check_constraints()
+    with monkeypatch.context() as earlier, connection.cursor() as cursor:
+        cursor.execute("DROP INDEX postings_by_term")
+        earlier.setattr(lexical, "ROW", 1_000)
+        ingest.write_words(document)
+    import_module("retrieval.migrations.0014_rows_of_postings").split(apps, None)
+    rows = Posting.objects.filter(document=document).values_list("entries", flat=True)
+    assert max(len(bytes(entries)) for entries in rows) == lexical.ROW * lexical.ENTRY.itemsize
+    after = lexical.bm25("harbour word3", shelves).best(10_000)
+    assert len(before) > 200 and sorted(after.values()) == pytest.approx(sorted(before.values()))
