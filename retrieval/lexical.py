@@ -21,8 +21,8 @@ from uuid import UUID
 
 import numpy as np
 import snowballstemmer
-from django.db import connection
-from django.db.models import QuerySet, Sum
+from django.db.models import CharField, Sum
+from django.db.models.functions import Cast
 from numpy.typing import NDArray
 
 from retrieval.models import Chunk, Document, Posting
@@ -155,16 +155,10 @@ def bm25(question: str, collections: Sequence[str], documents: Sequence[str] = (
     size = sizes.aggregate(passages=Sum("passages"), terms=Sum("terms"))
     if not size["passages"]:
         return NOTHING
-    rows = Posting.objects.filter(term__in=wanted, **inside, **({"document__in": documents} if documents else {}))
-    return _scored(_raw(rows), size["passages"], (size["terms"] or 1) / size["passages"])
-
-
-def _raw(rows: QuerySet[Posting]) -> list[tuple[Any, ...]]:
-    """As the database gives them: making a UUID of each document costs more than scoring it."""
-    sql, parameters = rows.values_list("term", "document_id", "entries").query.sql_with_params()
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        return cursor.fetchall()
+    held = Posting.objects.filter(term__in=wanted, **inside, **({"document__in": documents} if documents else {}))
+    document = Cast("document_id", CharField())  # making a UUID of each costs more than scoring it
+    rows = list(held.values_list("term", document, "entries"))
+    return _scored(rows, size["passages"], (size["terms"] or 1) / size["passages"])
 
 
 def _scored(rows: Sequence[tuple[Any, ...]], total: int, mean: float) -> Words:

@@ -47,10 +47,12 @@ def choose(scores: Mapping[UUID, float], tokens: int, *, neighbours: bool = True
             left_out[chunk.pk] = TOO_FAR
             continue
         new = _new(chunk, kept) if neighbours else chunk.text
-        if not new or any(_same(chunk, other, neighbours=neighbours) for other in kept):
+        if not new:
             left_out[chunk.pk] = SAID
         elif (cost := estimate(new)) > tokens:
             left_out[chunk.pk] = NO_ROOM
+        elif any(_same(chunk, other, neighbours=neighbours) for other in kept):
+            left_out[chunk.pk] = SAID
         else:
             kept.append(chunk)
             tokens -= cost

@@ -12,8 +12,9 @@ from typing import Any
 from uuid import UUID
 
 from channels.db import database_sync_to_async
-from django.db import IntegrityError, connection, transaction
-from django.db.models import OuterRef, Subquery
+from django.db import IntegrityError, transaction
+from django.db.models import CharField, OuterRef, Subquery
+from django.db.models.functions import Cast
 
 from retrieval.models import Collection, CollectionState, Document
 from workspace.types import canonical, sha256
@@ -62,18 +63,15 @@ def _look(collections: Sequence[str]) -> tuple[dict[str, dict[str, Any]], dict[s
 
 def _held(collections: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
     """Ids and digests of the documents of each that a search finds, whatever is being done to them, in order. There may
-    be many thousands: no value is made of a row that nobody looks at."""
+    be many thousands: no UUID is made of a row that nobody looks at."""
     documents = Document.objects.filter(collection__in=collections, passages__gt=0)
-    sql, parameters = documents.values_list("collection_id", "pk", "digest").query.sql_with_params()
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        rows = cursor.fetchall()
-    held: dict[Any, list[tuple[str, str]]] = defaultdict(list)
-    for collection, document, digest in rows:
-        held[collection].append((document if type(document) is str else document.hex, digest))
+    ids = (Cast(name, CharField()) for name in ("collection_id", "pk"))
+    held: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for collection, document, digest in documents.values_list(*ids, "digest"):
+        held[collection].append((document, digest))
     for those in held.values():
         those.sort()
-    return {str(UUID(one) if type(one) is str else one): those for one, those in held.items()}
+    return {str(UUID(collection)): those for collection, those in held.items()}
 
 
 def _digest_of(said: str, documents: Sequence[tuple[str, str]]) -> str:

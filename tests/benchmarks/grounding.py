@@ -124,6 +124,8 @@ async def _search(size: int) -> dict[str, Any]:
         times: dict[str, list[float]] = {"all": [], "words": [], "meaning": []}
         cpu: list[float] = []
         pid = int(host.status()[link.INDEX_HOST]["pid"])
+        gc.collect()
+        gc.freeze()  # as the server does when it has started
         preset = await asyncio.to_thread(presets.current, collections)
         for number in range(QUESTIONS + 10):
             asked = " ".join(prose.words(ASKED))
