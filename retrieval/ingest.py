@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import PurePath
 from uuid import UUID, uuid5
 
@@ -35,6 +36,9 @@ NO_VECTORS = "vectors"  # the code of a failure after which words are searched
 PAGES = ("text/html", "application/xhtml+xml")  # media types
 WEBPAGE = ".webpage"  # how a page of the web is named that is read for what it has to say
 BATCH = 8  # texts embedded at once: a question waits for one batch at most
+ROWS = 500  # of postings written at once
+# Seconds after them. A statement gives Python's lock up too briefly for the server's loop, which waits for it, to wake.
+BREATH = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +176,9 @@ def write_words(
     said = [(chunk, indexed(document.title, chunk.heading, chunk.text)) for chunk in chunks]
     rows = lexical.postings(document, said)
     Chunk.objects.bulk_create(chunks, batch_size=500)
-    Posting.objects.bulk_create(rows, batch_size=500)
+    while some := list(islice(rows, ROWS)):
+        Posting.objects.bulk_create(some)
+        time.sleep(BREATH)
     keep(
         document, state=Document.State.LEXICAL, failure=None, embedded=0,
         passages=len(chunks), terms=sum(chunk.length for chunk in chunks),

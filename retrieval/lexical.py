@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import struct
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -43,7 +43,7 @@ ENTRY = np.dtype(
 )
 _PACK = struct.Struct("<16sIHH").pack
 _MOST = 0xFFFF
-ROW = 80  # entries of a row: PostgreSQL's indexes hold none that is longer than 2,700 bytes
+ROW = 80 * ENTRY.itemsize  # bytes of a row's entries: PostgreSQL's indexes hold no row of more than 2,700
 
 _SAYING_NOTHING = """
 a an and are as at be been but by can could did do does for from had has have how i if in into is it
@@ -127,21 +127,23 @@ def _by_two(word: str) -> Iterator[str]:
             yield from map("".join, pairwise(run))
 
 
-def postings(document: Document, passages: Iterable[tuple[Chunk, str]]) -> list[Posting]:
-    """The rows of a document, of its chunks with the text each is searched by; the chunks' ``length`` is set."""
-    packed: dict[str, list[bytes]] = {}
+def postings(document: Document, passages: Iterable[tuple[Chunk, str]]) -> Iterator[Posting]:
+    """The rows of a document, of its chunks with the text each is searched by; the chunks' ``length`` is set at once.
+    A book has many rows, so each is made when it is asked for."""
+    packed: defaultdict[str, bytearray] = defaultdict(bytearray)
     for chunk, text in passages:
         counts = Counter(terms(text))
         chunk.length = sum(counts.values())
         for term, count in counts.items():
-            entry = _PACK(chunk.pk.bytes, chunk.position, min(count, _MOST), min(chunk.length, _MOST))
-            packed.setdefault(term, []).append(entry)
+            packed[term] += _PACK(chunk.pk.bytes, chunk.position, min(count, _MOST), min(chunk.length, _MOST))
     collection = document.collection_id
-    rows = ((term, e[start : start + ROW]) for term, e in packed.items() for start in range(0, len(e), ROW))
-    return [
-        Posting(collection_id=collection, document_id=document.pk, term=term, entries=b"".join(entries))
-        for term, entries in rows
-    ]
+    return (
+        Posting(
+            collection_id=collection, document_id=document.pk, term=term, entries=bytes(entries[start : start + ROW])
+        )
+        for term, entries in packed.items()
+        for start in range(0, len(entries), ROW)
+    )
 
 
 def bm25(question: str, collections: Sequence[str], documents: Sequence[str] = ()) -> Words:
