@@ -134,6 +134,20 @@ def opened(chat: Chat, client: Client) -> None:
             assert client.get(at).status_code == 200, "wherever one stands"
 
 
+def refused_or_opened(file: bytes, person: Person) -> None:
+    with transaction.atomic():
+        try:
+            chat = again(person, file)
+        except Unreadable:
+            transaction.set_rollback(True)
+            return
+        client = Client()
+        client.force_login(person)
+        opened(chat, client)
+        assert [fault.what for fault in chain.verify() if fault.chat == chat.pk] == []
+        transaction.set_rollback(True)
+
+
 @settings(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture],
     phases=[Phase.reuse, Phase.generate],
@@ -146,18 +160,16 @@ def test_what_was_forged_is_refused_or_opens_and_verifies(
     value = data.draw(VALUES)
     remove = data.draw(st.booleans()) and not isinstance(where[-1], int)
 
-    with transaction.atomic():
-        file = forged(everything, where, put(where, value, remove=remove))
-        try:
-            chat = again(charlie, file)
-        except Unreadable:
-            transaction.set_rollback(True)
-            return
-        client = Client()
-        client.force_login(charlie)
-        opened(chat, client)
-        assert [fault.what for fault in chain.verify() if fault.chat == chat.pk] == []
-        transaction.set_rollback(True)
+    refused_or_opened(forged(everything, where, put(where, value, remove=remove)), charlie)
+
+
+@pytest.mark.parametrize("name", ["model", "model_version", "started", "ended", "steps", "cost"])
+def test_a_call_that_lacks_anything_is_refused_or_opens(
+    everything: list[dict[str, Any]], charlie: Person, name: str
+) -> None:
+    line = next(place for place, line in enumerate(everything) if line.get("run"))
+    where = (line, "run", "manifest", "attempts", 0, name)
+    refused_or_opened(forged(everything, where, put(where, None, remove=True)), charlie)
 
 
 @pytest.fixture

@@ -103,17 +103,18 @@ def brand() -> SafeString:
 
 
 @register.filter
-def seconds(value: float | None) -> str:
-    """0.41 s; under a tenth in milliseconds, so that a fast model is not told as 0."""
-    if value is None:
+def seconds(value: float | str | None) -> str:
+    """0.41 s; under a tenth in milliseconds, so that a fast model is not told as 0. What a row lacks comes as ""."""
+    if value is None or value == "":
         return "unknown"
-    return f"{value * 1000:.0f} ms" if value < 0.1 else f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
+    told = float(value)
+    return f"{told * 1000:.0f} ms" if told < 0.1 else f"{told:.2f} s" if told < 10 else f"{told:.0f} s"
 
 
 @register.filter
 def dollars(value: Decimal | float | str | None) -> str:
     """Enough digits to tell small costs apart; an unknown cost is said to be so, and never 0."""
-    if value is None:
+    if value is None or value == "":
         return "cost unknown"
     amount = Decimal(value)
     if amount == 0:
