@@ -163,7 +163,7 @@ def test_what_was_forged_is_refused_or_opens_and_verifies(
     refused_or_opened(forged(everything, where, put(where, value, remove=remove)), charlie)
 
 
-@pytest.mark.parametrize("name", ["model", "model_version", "started", "ended", "steps", "cost"])
+@pytest.mark.parametrize("name", MADE["attempts"][0])
 def test_a_call_that_lacks_anything_is_refused_or_opens(
     everything: list[dict[str, Any]], charlie: Person, name: str
 ) -> None:
