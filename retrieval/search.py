@@ -1,8 +1,8 @@
 """From a question to evidence: words and meaning searched side by side, joined, bounded by tokens.
 
 The join is a convex combination of scores scaled to 0..1 (Bruch et al., *An Analysis of Fusion Functions*, 2023). What
-either side finds is scored by both: a passage that one side put fifty-first is not worth nothing to it. While the model
-host or the index host starts, words alone are searched, and the note says so.
+either side finds is scored by both: a passage that one side put fifty-first is not worth nothing to it. Where there is
+no vector yet, and while the model host or the index host starts, words alone say how well a passage fits.
 """
 
 from __future__ import annotations
@@ -120,8 +120,9 @@ async def stages(question: str, *, collections: Sequence[str], preset: Preset, d
 def join(
     words: Mapping[UUID, float], meaning: Mapping[UUID, float], *, alpha: float | Mapping[UUID, float] = presets.ALPHA
 ) -> dict[UUID, float]:
-    """One score in 0..1 for every chunk of ``meaning`` and the best of ``words``, which come first in it. Without
-    ``meaning``, words alone. ``alpha`` may be each chunk's own."""
+    """One score in 0..1 for every chunk of ``meaning`` and the best of ``words``, which come first in it. ``alpha`` may
+    be each chunk's own. What meaning did not score has no vector yet, so words alone say how well it fits: a document
+    is found as well before its vectors are made as while the model host starts."""
     best = list(islice(words, DEPTH))
     top = words[best[0]] if best else 0.0
     if not meaning:
@@ -130,7 +131,7 @@ def join(
     ids = {*a, *best}
     shares = dict.fromkeys(ids, alpha) if isinstance(alpha, float) else alpha
     by_words = {id: words.get(id, 0.0) / top if top else 0.0 for id in ids}
-    return {id: shares[id] * a.get(id, 0.0) + (1 - shares[id]) * by_words[id] for id in ids}
+    return {id: shares[id] * a[id] + (1 - shares[id]) * by_words[id] if id in a else by_words[id] for id in ids}
 
 
 def among(words: Words, best: Mapping[UUID, float], meaning: Mapping[UUID, float]) -> dict[UUID, float]:

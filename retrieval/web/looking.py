@@ -98,7 +98,8 @@ async def _ranked(
     chunks = await _kept(_chunks, [document.pk for document in documents])
     words = (await _kept(lexical.bm25, question, [str(collection.pk)])).of(chunks)
     best = [*words, *(id for id in chunks if id not in words)][:RANKED]
-    meaning = await _meaning(question, [chunks[id] for id in best])
+    near = await _meaning(question, [chunks[id] for id in best])
+    meaning = {**dict.fromkeys(words, 0.0), **near} if near else {}  # what was not compared stays behind what was
     scores = search.join(words, meaning, alpha=preset.alpha) if words or meaning else {}
     evidence = await database_sync_to_async(evidence_of)(scores, preset.tokens, neighbours=preset.neighbours)
     read = {str(document.pk): document for document in documents}

@@ -164,7 +164,8 @@ def test_what_points_at_messages_and_pictures_come_along(alice: Person, bob: Per
     assert (other.branches.get().name, other.branches.get().starred) == ("main", True)
     asked = other.comparisons.get().lanes.values_list("place", "replaced")
     assert list(asked) == [(0, True)] * (len(answers) - 1) + [(0, False)] and len(answers) == 2
-    votes = [(one.person, one.person_name, one.choice, one.reasons) for one in other.comparisons.get().votes.all()]
+    cast_there = other.comparisons.get().votes.order_by("pk")
+    votes = [(one.person, one.person_name, one.choice, one.reasons) for one in cast_there]
     assert votes == [(None, "alice", "best", ["clearer"]), (None, "", "tie", [])], "whose Bob's is, Alice's file hides"
     assert [one.up for one in Thumb.objects.filter(lane__comparison__chat=other).order_by("pk")] == [False, True]
     assert Fusion.objects.get(answer__chat=other).lanes.count() == 2

@@ -131,9 +131,39 @@ def test_meaning_finds_what_words_do_not(travel: str, monkeypatch: pytest.Monkey
 
 def test_the_join_is_a_convex_combination_of_scaled_scores() -> None:
     a, b, c = (UUID(int=n) for n in (1, 2, 3))
-    joined = search.join({a: 10.0, b: 5.0}, {b: 0.8, c: 0.4}, alpha=0.5)
+    joined = search.join({a: 10.0, b: 5.0}, {a: 0.0, b: 0.8, c: 0.4}, alpha=0.5)
     assert joined == {a: 0.5, b: pytest.approx(0.75), c: pytest.approx(0.25)}
     assert search.join({}, {}) == {}
+
+
+def test_words_alone_say_how_well_a_passage_without_a_vector_fits() -> None:
+    a, b = UUID(int=1), UUID(int=2)
+    assert search.join({a: 10.0, b: 5.0}, {b: 0.8}, alpha=0.5) == {a: 1.0, b: pytest.approx(0.75)}
+    each = search.join({a: 10.0, b: 5.0}, {b: 0.8}, alpha={a: 0.9, b: 0.5})
+    assert each == {a: 1.0, b: pytest.approx(0.75)}
+
+
+def test_a_passage_is_found_by_its_words_while_others_have_vectors(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A question says almost what forty berths are, and exactly what one is, whose vector is not made yet."""
+    text = "# Berths\n\n" + "\n\n".join(f"## Berth {n}\n\nThe berth {n} lies at the quay." for n in range(100, 140))
+    berths = str(collection_of(alice, {"berths.md": text}).pk)
+    chunks = list(Chunk.objects.filter(document__collection=berths).order_by("position"))
+    assert len(chunks) == 40
+
+    async def embed(texts: Sequence[str]) -> list[list[float]]:
+        return [[1.0, 0.0]]
+
+    async def query(
+        collections: Mapping[str, Sequence[str]], vector: Sequence[float], limit: int, *, documents: Sequence[str] = ()
+    ) -> dict[str, float]:
+        return {str(chunk.pk): 0.8 for chunk in chunks[:30]}
+
+    monkeypatch.setattr(link, "aembed", embed)
+    monkeypatch.setattr(link, "aquery", query)
+    found = find("Which is berth 135?", berths, limit_tokens=10).evidence
+    assert [one.text for one in found] == ["The berth 135 lies at the quay."]
 
 
 def test_what_words_found_is_scored_by_meaning_too(travel: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +178,7 @@ def test_what_words_found_is_scored_by_meaning_too(travel: str, monkeypatch: pyt
         collections: Mapping[str, Sequence[str]], vector: Sequence[float], limit: int, *, documents: Sequence[str] = ()
     ) -> dict[str, float]:
         asked.extend(collections[travel])
-        return {str(train.pk): 0.8, str(ferry.pk): 0.1}
+        return {**dict.fromkeys(collections[travel], 0.05), str(train.pk): 0.8, str(ferry.pk): 0.1}
 
     monkeypatch.setattr(link, "aembed", embed)
     monkeypatch.setattr(link, "aquery", query)
