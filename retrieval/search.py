@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 DEPTH = 50  # candidates of each side
 NEAR = 0.2  # the least cosine that says anything: below it two texts have nothing to do with each other
-WAIT = 1.5  # seconds the dense side may take before words alone answer
+WAIT = 1.5  # seconds each step of the dense side may take before words alone answer
 RERANK_WAIT = 4.0  # seconds, after which the join's own order stands
 NO_HOST = "Searched by words alone: the model host is not ready"
 
@@ -99,13 +99,11 @@ async def stages(question: str, *, collections: Sequence[str], preset: Preset, d
     """One search, step by step."""
     clock = _Clock()
     space = await database_sync_to_async(spaces.current)()
-    (found, best, homes), vector = await asyncio.gather(
+    (found, best, homes), nearest = await asyncio.gather(
         clock.of("words", database_sync_to_async(_by_words)(question, collections, documents)),
-        clock.of("question", _vector(space, question)),
+        _nearest(space, question, collections, documents, clock),
     )
-    meaning = None
-    if vector:
-        meaning = await clock.of("meaning", _dense(space, vector, collections, documents, homes))
+    meaning = await clock.of("meaning", _meaning(space, nearest, homes)) if nearest else None
     notes: tuple[str, ...] = () if meaning is not None else (NO_HOST,)
     words = among(found, best, meaning or {})
     alpha = await _alphas(preset, words, meaning or {})
@@ -166,32 +164,40 @@ def _by_words(
     return words, best, homes
 
 
-async def _vector(space: Space, question: str) -> list[float] | None:
-    try:
-        async with asyncio.timeout(WAIT):
-            return await spaces.question(space, question)
-    except (link.HostUnavailable, TimeoutError) as reason:
-        logger.debug("Dense search is off: %s", reason)
+async def _nearest(
+    space: Space, question: str, collections: Sequence[str], documents: Sequence[str], clock: _Clock
+) -> tuple[list[float], dict[str, float]] | None:
+    """The question's vector and what lies nearest to it, while words are searched; ``None`` when a host does not answer
+    in time."""
+    vector = await clock.of("question", _in_time(spaces.question(space, question)))
+    if vector is None:
         return None
+    asked = {space.index(collection): () for collection in collections}
+    found = await clock.of("meaning", _in_time(link.aquery(asked, vector, DEPTH, documents=documents)))
+    return None if found is None else (vector, found)
 
 
-async def _dense(
-    space: Space,
-    vector: list[float],
-    collections: Sequence[str],
-    documents: Sequence[str],
-    homes: Mapping[str, Sequence[str]],
+async def _meaning(
+    space: Space, nearest: tuple[list[float], dict[str, float]], homes: Mapping[str, Sequence[str]]
 ) -> dict[UUID, float] | None:
-    """``None`` when the index does not answer in time."""
-    asked = {space.index(collection): homes.get(str(collection), ()) for collection in collections}
+    """The cosines that count, also of what words found and does not lie nearest."""
+    vector, found = nearest
+    further = {space.index(home): [id for id in ids if id not in found] for home, ids in homes.items()}
+    if asked := {index: ids for index, ids in further.items() if ids}:
+        others = await _in_time(link.aquery(asked, vector, 0))
+        if others is None:
+            return None
+        found = found | others
+    return near({UUID(id): score for id, score in found.items()}, {UUID(id) for ids in homes.values() for id in ids})
+
+
+async def _in_time(work: Awaitable[T]) -> T | None:
     try:
         async with asyncio.timeout(WAIT):
-            found = await link.aquery(asked, vector, DEPTH, documents=documents)
+            return await work
     except (link.HostUnavailable, TimeoutError) as reason:
         logger.debug("Dense search is off: %s", reason)
         return None
-    also = {UUID(id) for home in homes.values() for id in home}
-    return near({UUID(id): score for id, score in found.items()}, also)
 
 
 async def _alphas(
@@ -260,4 +266,4 @@ class _Clock:
         try:
             return await work
         finally:
-            self.seconds[name] = time.monotonic() - began
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began

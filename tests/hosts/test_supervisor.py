@@ -59,6 +59,7 @@ async def test_a_killed_host_comes_back_with_its_vectors(sockets: Path, monkeypa
         assert found["x"] == pytest.approx(0.995, abs=1e-3)
         one = await link.aquery({A: ["y", "gone"]}, [1.0, 0.1, 0.0], 1)
         assert one == {"x": pytest.approx(0.995, abs=1e-3), "y": pytest.approx(0.0995, abs=1e-3)}
+        assert await link.aquery({A: ["y", "gone"]}, [1.0, 0.1, 0.0], 0) == {"y": one["y"]}, "those alone"
         assert await link.aquery({B: []}, [1.0, 0.0, 0.0], 5) == {}
 
         assert (await asyncio.to_thread(link.ids_of, A)).keys() == {"x", "y"}

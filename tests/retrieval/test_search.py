@@ -178,7 +178,8 @@ def test_what_words_found_is_scored_by_meaning_too(travel: str, monkeypatch: pyt
         collections: Mapping[str, Sequence[str]], vector: Sequence[float], limit: int, *, documents: Sequence[str] = ()
     ) -> dict[str, float]:
         asked.extend(collections[travel])
-        return {**dict.fromkeys(collections[travel], 0.05), str(train.pk): 0.8, str(ferry.pk): 0.1}
+        named = {id: 0.1 if id == str(ferry.pk) else 0.05 for id in collections[travel]}
+        return {str(train.pk): 0.8} if limit else named
 
     monkeypatch.setattr(link, "aembed", embed)
     monkeypatch.setattr(link, "aquery", query)

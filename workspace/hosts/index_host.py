@@ -139,10 +139,12 @@ class Index:
         collection = self._known(id)
         if collection is None:
             return {}
-        where: Any = {"document": {"$in": body["documents"]}} if body["documents"] else None
-        asked: Any = {"query_embeddings": [body["vector"]], "n_results": body["limit"], "include": ["distances"]}
-        found: Any = collection.query(**asked, where=where)
-        scores = dict(zip(found["ids"][0], (1 - distance for distance in found["distances"][0]), strict=True))
+        scores: dict[str, float] = {}
+        if body["limit"]:
+            where: Any = {"document": {"$in": body["documents"]}} if body["documents"] else None
+            asked: Any = {"query_embeddings": [body["vector"]], "n_results": body["limit"], "include": ["distances"]}
+            found: Any = collection.query(**asked, where=where)
+            scores = dict(zip(found["ids"][0], (1 - distance for distance in found["distances"][0]), strict=True))
         if further := [one for one in also if one not in scores]:
             scores |= _cosines(collection.get(ids=further, include=["embeddings"]), np.array(body["vector"]))
         return scores
