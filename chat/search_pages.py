@@ -23,6 +23,7 @@ from retrieval import passages, presets, search, selftest, tasks
 from retrieval.access import collection_to_rule, collections_of, document_for
 from retrieval.chunks import estimate
 from retrieval.models import Chunk, Collection, Label, SelfTest
+from retrieval.passages import Passage
 from retrieval.presets import Preset
 from workspace.accounts.rights import may_chat, person_of
 from workspace.types import Evidence
@@ -35,7 +36,7 @@ TESTS = 6  # of one collection
 class Row:
     """One passage with what each step said of it; ``number`` is what a model would be given it as."""
 
-    chunk: Chunk
+    passage: Passage
     words: float | None
     cosine: float | None
     joined: float | None
@@ -111,15 +112,15 @@ def test(request: HttpRequest, id: UUID) -> HttpResponse:
 def _tried(question: str, chosen: list[Collection], preset: Preset) -> dict[str, Any]:
     found = async_to_sync(search.stages)(question, collections=[str(one.pk) for one in chosen], preset=preset)
     picked = passages.choose(found.scores, preset.tokens, neighbours=preset.neighbours)
-    evidence = passages.told(picked.chunks, found.scores, neighbours=preset.neighbours)
-    numbers = {chunk.pk: _given_as(chunk, evidence) for chunk in picked.chunks}
+    evidence = passages.told(picked.passages, found.scores, neighbours=preset.neighbours)
+    numbers = {passage.id: _given_as(passage, evidence) for passage in picked.passages}
     order = sorted(found.scores, key=lambda id: -found.scores[id])[:SHOWN]
-    chunks = passages.slim(Chunk.objects.filter(pk__in=order))
     labels = Label.objects.filter(question=question, collection__in=chosen).values_list("document", "start")
-    known, labelled = {chunk.pk: chunk for chunk in chunks}, set(labels)
+    known = {passage.id: passage for passage in passages.read(Chunk.objects.filter(pk__in=order))}
+    labelled = set(labels)
     rows = [
         Row(
-            chunk=known[id],
+            passage=known[id],
             words=found.words.get(id),
             cosine=(found.meaning or {}).get(id),
             joined=found.joined.get(id),
@@ -142,10 +143,10 @@ def _tried(question: str, chosen: list[Collection], preset: Preset) -> dict[str,
     }
 
 
-def _given_as(chunk: Chunk, evidence: tuple[Evidence, ...]) -> int | None:
+def _given_as(passage: Passage, evidence: tuple[Evidence, ...]) -> int | None:
     """The number of the passage that a chunk became part of."""
-    document = str(chunk.document_id)
-    inside = (one for one in evidence if one.document_id == document and one.start <= chunk.start < one.end)
+    document = str(passage.document_id)
+    inside = (one for one in evidence if one.document_id == document and one.start <= passage.start < one.end)
     return next((one.number for one in inside), None)
 
 

@@ -64,9 +64,18 @@ class Words:
     """The score of every passage that holds a word of the question. There may be a hundred thousand, of which a few are
     looked at: so nothing is sorted or named that nobody asks for."""
 
-    def __init__(self, entries: NDArray[np.void], places: NDArray[np.int64], scores: NDArray[np.float64]) -> None:
-        """``places`` says of each entry where its passage stands in ``scores``; where none does, the score is 0."""
+    def __init__(
+        self,
+        entries: NDArray[np.void],
+        places: NDArray[np.int64],
+        scores: NDArray[np.float64],
+        collections: Sequence[str],
+        ends: NDArray[np.int64],
+    ) -> None:
+        """``places`` says of each entry where its passage stands in ``scores``; where none does, the score is 0.
+        ``collections`` are of rows, of which each holds the entries from the last one's end to its own of ``ends``."""
         self._entries, self._places, self._scores = entries, places, scores
+        self._collections, self._ends = collections, ends
 
     def __len__(self) -> int:
         return int(np.count_nonzero(self._scores))
@@ -86,20 +95,35 @@ class Words:
     def of(self, ids: Iterable[UUID]) -> dict[UUID, float]:
         """The scores of those of them that hold a word, the best first."""
         asked = {id.bytes: id for id in ids}
-        tails = np.zeros(1 << 16, bool)
-        tails[np.frombuffer(b"".join(id[14:] for id in asked), "<u2")] = True
-        some = np.flatnonzero(tails[self._entries["tail"]])
+        some = self._like(asked)
         places = self._places[some]
         order = np.lexsort((places, -self._scores[places]))
         scores = self._scores[places[order]].tolist()
         return {asked[id]: score for id, score in zip(self._named(some[order]), scores, strict=True) if id in asked}
+
+    def homes(self, ids: Iterable[UUID]) -> dict[str, list[UUID]]:
+        """Those of them that hold a word, by the collection they lie in."""
+        asked = {id.bytes: id for id in ids}
+        some = self._like(asked)
+        rows = np.searchsorted(self._ends, some, side="right").tolist()
+        rows_of = {id: row for id, row in zip(self._named(some), rows, strict=True) if id in asked}
+        found: defaultdict[str, list[UUID]] = defaultdict(list)
+        for id, row in rows_of.items():
+            found[self._collections[row]].append(asked[id])
+        return {str(UUID(collection)): those for collection, those in found.items()}
+
+    def _like(self, ids: Iterable[bytes]) -> NDArray[np.intp]:
+        """The entries whose ids end as one of these does: few that are of others."""
+        tails = np.zeros(1 << 16, bool)
+        tails[np.frombuffer(b"".join(id[14:] for id in ids), "<u2")] = True
+        return np.flatnonzero(tails[self._entries["tail"]])
 
     def _named(self, some: NDArray[np.intp]) -> list[bytes]:
         raw = self._entries["id"][some].tobytes()
         return [raw[start : start + 16] for start in range(0, len(raw), 16)]
 
 
-NOTHING = Words(np.empty(0, ENTRY), np.empty(0, np.int64), np.empty(0))
+NOTHING = Words(np.empty(0, ENTRY), np.empty(0, np.int64), np.empty(0), (), np.empty(0, np.int64))
 
 
 def terms(text: str) -> list[str]:
@@ -158,27 +182,29 @@ def bm25(question: str, collections: Sequence[str], documents: Sequence[str] = (
     if not size["passages"]:
         return NOTHING
     held = Posting.objects.filter(term__in=wanted, **inside, **({"document__in": documents} if documents else {}))
-    document = Cast("document_id", CharField())  # making a UUID of each costs more than scoring it
-    rows = list(held.values_list("term", document, "entries"))
+    # Making a UUID of each costs more than scoring it.
+    collection, document = (Cast(name, CharField()) for name in ("collection_id", "document_id"))
+    rows = list(held.values_list(collection, "term", document, "entries"))
     return _scored(rows, size["passages"], (size["terms"] or 1) / size["passages"])
 
 
 def _scored(rows: Sequence[tuple[Any, ...]], total: int, mean: float) -> Words:
     if not rows:
         return NOTHING
-    blobs = [bytes(entries) for _, _, entries in rows]
+    collections, terms_, documents, blobs = zip(*rows, strict=True)
     found = np.frombuffer(b"".join(blobs), ENTRY)
     each = np.array([len(blob) // ENTRY.itemsize for blob in blobs])
-    term, document = _numbered(row[0] for row in rows), _numbered(row[1] for row in rows)
+    ends = np.cumsum(each)
+    term, document = _numbered(terms_), _numbered(documents)
     holding = np.bincount(term, weights=each)
     idf = np.log(1 + (total - holding + 0.5) / (holding + 0.5))
     count, length = found["count"].astype(np.float64), found["length"]
     weights = np.repeat(idf[term], each) * count * (K1 + 1) / (count + K1 * (1 - B + B * length / mean))
     # Every passage of a document has a place of its own, whether or not it holds a word: that takes no sorting.
     room = np.zeros(document.max() + 1, np.int64)
-    np.maximum.at(room, document, np.maximum.reduceat(found["place"], np.cumsum(each) - each).astype(np.int64) + 1)
+    np.maximum.at(room, document, np.maximum.reduceat(found["place"], ends - each).astype(np.int64) + 1)
     places = np.repeat((np.cumsum(room) - room)[document], each) + found["place"]
-    return Words(found, places, np.bincount(places, weights=weights).astype(np.float64))
+    return Words(found, places, np.bincount(places, weights=weights).astype(np.float64), collections, ends)
 
 
 def _numbered(values: Iterable[Any]) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import starmap
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -29,91 +30,105 @@ NO_ROOM = "no room left"
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """``chunks`` in the order of their scores; ``left_out`` says of each other one why."""
+class Passage:
+    """What evidence is made of: a chunk, with the title of its document."""
 
-    chunks: tuple[Chunk, ...]
+    id: UUID
+    document_id: UUID
+    title: str
+    position: int
+    heading: str
+    text: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """``passages`` in the order of their scores; ``left_out`` says of each other one why."""
+
+    passages: tuple[Passage, ...]
     left_out: Mapping[UUID, str]
 
 
 def choose(scores: Mapping[UUID, float], tokens: int, *, neighbours: bool = True) -> Chosen:
     """The passages that are given, the best first, while they fit so many tokens."""
     order = sorted(scores, key=lambda id: -scores[id])[:MOST]
-    chunks = {chunk.pk: chunk for chunk in slim(Chunk.objects.filter(pk__in=order))}
-    kept: list[Chunk] = []
+    passages = {passage.id: passage for passage in read(Chunk.objects.filter(pk__in=order))}
+    kept: list[Passage] = []
     left_out: dict[UUID, str] = {}
-    for chunk in (chunks[id] for id in order if id in chunks):
-        if scores[chunk.pk] < LEAST:
-            left_out[chunk.pk] = TOO_FAR
+    for passage in (passages[id] for id in order if id in passages):
+        if scores[passage.id] < LEAST:
+            left_out[passage.id] = TOO_FAR
             continue
-        new = _new(chunk, kept) if neighbours else chunk.text
+        new = _new(passage, kept) if neighbours else passage.text
         if not new:
-            left_out[chunk.pk] = SAID
+            left_out[passage.id] = SAID
         elif (cost := estimate(new)) > tokens:
-            left_out[chunk.pk] = NO_ROOM
-        elif any(_same(chunk, other, neighbours=neighbours) for other in kept):
-            left_out[chunk.pk] = SAID
+            left_out[passage.id] = NO_ROOM
+        elif any(_same(passage, other, neighbours=neighbours) for other in kept):
+            left_out[passage.id] = SAID
         else:
-            kept.append(chunk)
+            kept.append(passage)
             tokens -= cost
     return Chosen(tuple(kept), left_out)
 
 
 def evidence_of(scores: Mapping[UUID, float], tokens: int, *, neighbours: bool = True) -> tuple[Evidence, ...]:
     """The passages that are given, numbered from 1."""
-    return told(choose(scores, tokens, neighbours=neighbours).chunks, scores, neighbours=neighbours)
+    return told(choose(scores, tokens, neighbours=neighbours).passages, scores, neighbours=neighbours)
 
 
-def told(chunks: Sequence[Chunk], scores: Mapping[UUID, float], *, neighbours: bool = True) -> tuple[Evidence, ...]:
-    documents = list(dict.fromkeys(chunk.document_id for chunk in chunks))  # by their best passage
-    ordered = sorted(chunks, key=lambda chunk: (documents.index(chunk.document_id), chunk.start))
-    runs = list(_runs(ordered)) if neighbours else [[chunk] for chunk in ordered]
-    best = [max(run, key=lambda chunk: scores[chunk.pk]) for run in runs]
-    pages = _pages_of({chunk.document_id for chunk in best if not _below(chunk.document.title, chunk.heading)})
+def told(passages: Sequence[Passage], scores: Mapping[UUID, float], *, neighbours: bool = True) -> tuple[Evidence, ...]:
+    documents = list(dict.fromkeys(passage.document_id for passage in passages))  # by their best passage
+    ordered = sorted(passages, key=lambda passage: (documents.index(passage.document_id), passage.start))
+    runs = list(_runs(ordered)) if neighbours else [[passage] for passage in ordered]
+    best = [max(run, key=lambda passage: scores[passage.id]) for run in runs]
+    pages = _pages_of({passage.document_id for passage in best if not _below(passage.title, passage.heading)})
     return tuple(
-        _passage(number, run, chunk, scores[chunk.pk], pages)
-        for number, (run, chunk) in enumerate(zip(runs, best, strict=True), start=1)
+        _evidence(number, run, passage, scores[passage.id], pages)
+        for number, (run, passage) in enumerate(zip(runs, best, strict=True), start=1)
     )
 
 
-def slim(chunks: QuerySet[Chunk]) -> QuerySet[Chunk]:
-    """Chunks with what a passage is made of alone: what stands in a document's row behind its text is read past all of
-    that."""
-    kept = ("document", "position", "heading", "text", "start", "end", "document__title")
-    return chunks.select_related("document").only(*kept)
+def read(chunks: QuerySet[Chunk], *, at_once: int | None = None) -> Iterator[Passage]:
+    """Chunks as passages, so many of them at once where not all may be needed. No model of each is made, of which a
+    search would make a hundred, and the text of their documents is not read."""
+    rows = chunks.values_list("pk", "document", "document__title", "position", "heading", "text", "start", "end")
+    return starmap(Passage, rows.iterator(chunk_size=at_once) if at_once else rows)
 
 
-def _runs(ordered: Sequence[Chunk]) -> Iterator[list[Chunk]]:
-    """Chunks that follow each other in one section of a document."""
-    run: list[Chunk] = []
-    for chunk in ordered:
-        if run and not _follows(run[-1], chunk):
+def _runs(ordered: Sequence[Passage]) -> Iterator[list[Passage]]:
+    """Passages that follow each other in one section of a document."""
+    run: list[Passage] = []
+    for passage in ordered:
+        if run and not _follows(run[-1], passage):
             yield run
             run = []
-        run.append(chunk)
+        run.append(passage)
     if run:
         yield run
 
 
-def _follows(chunk: Chunk, later: Chunk) -> bool:
-    same = chunk.document_id == later.document_id and chunk.heading == later.heading
-    return same and (later.position == chunk.position + 1 or later.start <= chunk.end)
+def _follows(passage: Passage, later: Passage) -> bool:
+    same = passage.document_id == later.document_id and passage.heading == later.heading
+    return same and (later.position == passage.position + 1 or later.start <= passage.end)
 
 
-def _new(chunk: Chunk, kept: Sequence[Chunk]) -> str:
-    """What a chunk says that those before it of its document do not."""
-    start, end = chunk.start, chunk.end
+def _new(passage: Passage, kept: Sequence[Passage]) -> str:
+    """What a passage says that those before it of its document do not."""
+    start, end = passage.start, passage.end
     for other in kept:
-        if other.document_id == chunk.document_id:
+        if other.document_id == passage.document_id:
             start = max(start, other.end) if other.start <= start < other.end else start
             end = min(end, other.start) if other.start < end <= other.end else end
-    return chunk.text[max(0, start - chunk.start) : max(0, end - chunk.start)].strip()
+    return passage.text[max(0, start - passage.start) : max(0, end - passage.start)].strip()
 
 
-def _same(chunk: Chunk, other: Chunk, *, neighbours: bool) -> bool:
-    if chunk.document_id == other.document_id and chunk.start < other.end and other.start < chunk.end:
+def _same(passage: Passage, other: Passage, *, neighbours: bool) -> bool:
+    if passage.document_id == other.document_id and passage.start < other.end and other.start < passage.end:
         return not neighbours
-    a, b = _words(chunk.text), _words(other.text)
+    a, b = _words(passage.text), _words(other.text)
     return len(a & b) > SAME * min(len(a), len(b)) and _numbers(a) == _numbers(b)
 
 
@@ -127,14 +142,14 @@ def _numbers(words: frozenset[str]) -> set[str]:
     return {word.strip(".,;:()[]") for word in words if any(sign.isdigit() for sign in word)}
 
 
-def _passage(
-    number: int, run: Sequence[Chunk], best: Chunk, score: float, pages: Mapping[UUID, Sequence[int]]
+def _evidence(
+    number: int, run: Sequence[Passage], best: Passage, score: float, pages: Mapping[UUID, Sequence[int]]
 ) -> Evidence:
     start, end, text = run[0].start, run[-1].end, _text(run)
-    title = best.document.title
+    title = best.title
     return Evidence(
         number=number,
-        chunk_id=str(best.pk),
+        chunk_id=str(best.id),
         document_id=str(best.document_id),
         title=title,
         text=text,
@@ -146,14 +161,14 @@ def _passage(
     )
 
 
-def _text(run: Sequence[Chunk]) -> str:
+def _text(run: Sequence[Passage]) -> str:
     """The document's own characters; where two neighbours leave some out between them, the document is asked."""
     text, end = run[0].text, run[0].end
-    for chunk in run[1:]:
-        if chunk.start > end:
+    for passage in run[1:]:
+        if passage.start > end:
             return _cut_out(run[0].document_id, run[0].start, run[-1].end)
-        text += chunk.text[end - chunk.start :]
-        end = max(end, chunk.end)
+        text += passage.text[end - passage.start :]
+        end = max(end, passage.end)
     return text
 
 

@@ -22,7 +22,7 @@ from retrieval import lexical, presets, spaces
 from retrieval.chunks import estimate, indexed
 from retrieval.lexical import Words
 from retrieval.models import Chunk, Document
-from retrieval.passages import evidence_of, slim, told
+from retrieval.passages import Passage, evidence_of, read, told
 from retrieval.presets import Preset
 from retrieval.reranking import Reranker, rerank
 from retrieval.spaces import Space
@@ -33,6 +33,7 @@ from workspace.types import Evidence
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Nearest = tuple[list[float], dict[str, float]]  # the question's vector, and cosines to it by chunks' ids
 
 DEPTH = 50  # candidates of each side
 NEAR = 0.2  # the least cosine that says anything: below it two texts have nothing to do with each other
@@ -68,15 +69,26 @@ class Stages:
         return self.joined if self.reranked is None else self.reranked
 
 
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """What each side found by itself; ``nearest`` is ``None`` when a host does not answer in time."""
+
+    question: str
+    space: Space
+    words: Words
+    best: dict[UUID, float]
+    nearest: Nearest | None
+    clock: _Clock
+
+
 async def search(
     question: str, *, collections: Sequence[str], documents: Sequence[str] = (), preset: Preset | None = None,
     limit_tokens: int | None = None,
 ) -> Found:  # fmt: skip
     """The passages that fit the question best, numbered from 1; of ``documents`` alone, where some are named."""
     preset = preset or await database_sync_to_async(presets.current)(collections)
-    found, states = await asyncio.gather(
-        stages(question, collections=collections, documents=documents, preset=preset), states_of(collections)
-    )
+    begun = await _begin(question, collections, documents)
+    found, states = await asyncio.gather(_end(begun, preset), states_of(collections))
     tokens = preset.tokens if limit_tokens is None else limit_tokens
     evidence = await database_sync_to_async(evidence_of)(found.scores, tokens, neighbours=preset.neighbours)
     return Found(evidence, ". ".join(found.notes), collections=states)
@@ -85,32 +97,43 @@ async def search(
 async def attached(question: str, documents: Sequence[str], *, preset: Preset) -> Found:
     """What documents that lie beside a question say to it: all of them where they fit, else what fits best; and where
     nothing fits, as in "sum this up", how they begin."""
-    chunks, fits = await database_sync_to_async(_beginning)(documents, preset.tokens)
+    passages, fits = await database_sync_to_async(_beginning)(documents, preset.tokens)
     if not fits:
         collections = await database_sync_to_async(_homes)(documents)
         found = await search(question, collections=collections, documents=documents, preset=preset)
         if found.evidence:
             return found
-    evidence = await database_sync_to_async(told)(chunks, {chunk.pk: 1.0 for chunk in chunks})
+    evidence = await database_sync_to_async(told)(passages, {passage.id: 1.0 for passage in passages})
     return Found(evidence)
 
 
 async def stages(question: str, *, collections: Sequence[str], preset: Preset, documents: Sequence[str] = ()) -> Stages:
     """One search, step by step."""
+    return await _end(await _begin(question, collections, documents), preset)
+
+
+async def _begin(question: str, collections: Sequence[str], documents: Sequence[str]) -> _Begun:
+    """Words and what lies nearest, side by side."""
     clock = _Clock()
     space = await database_sync_to_async(spaces.current)()
-    (found, best, homes), nearest = await asyncio.gather(
+    (words, best), nearest = await asyncio.gather(
         clock.of("words", database_sync_to_async(_by_words)(question, collections, documents)),
         _nearest(space, question, collections, documents, clock),
     )
-    meaning = await clock.of("meaning", _meaning(space, nearest, homes)) if nearest else None
+    return _Begun(question, space, words, best, nearest, clock)
+
+
+async def _end(begun: _Begun, preset: Preset) -> Stages:
+    """Each side scores what the other found; then they are joined."""
+    clock, best = begun.clock, begun.best
+    meaning = await clock.of("meaning", _meaning(begun, begun.nearest)) if begun.nearest else None
     notes: tuple[str, ...] = () if meaning is not None else (NO_HOST,)
-    words = among(found, best, meaning or {})
+    words = among(begun.words, best, meaning or {})
     alpha = await _alphas(preset, words, meaning or {})
     joined = join(words, meaning or {}, alpha=alpha)
     again = None
     if preset.reranker and joined:
-        again, note = await clock.of("reranker", reranked(preset.reranker, question, joined))
+        again, note = await clock.of("reranker", reranked(preset.reranker, begun.question, joined))
         notes += (note,) if note else ()
     return Stages(words=words, meaning=meaning, joined=joined, reranked=again, notes=notes, seconds=clock.seconds)
 
@@ -150,23 +173,15 @@ def near(cosines: Mapping[UUID, float], also: Collection[UUID]) -> dict[UUID, fl
     return {id: score for id, score in cosines.items() if score >= NEAR or id in also}
 
 
-def _by_words(
-    question: str, collections: Sequence[str], documents: Sequence[str]
-) -> tuple[Words, dict[UUID, float], dict[str, list[str]]]:
-    """The scores, the best of them, and these chunks by the collection they lie in."""
+def _by_words(question: str, collections: Sequence[str], documents: Sequence[str]) -> tuple[Words, dict[UUID, float]]:
+    """The scores, and the best of them."""
     words = lexical.bm25(question, collections, documents)
-    best = words.best(DEPTH)
-    if len(collections) == 1:
-        return words, best, {str(collections[0]): [str(id) for id in best]}
-    homes: dict[str, list[str]] = {str(collection): [] for collection in collections}
-    for id, collection in Chunk.objects.filter(pk__in=best).values_list("pk", "document__collection"):
-        homes[str(collection)].append(str(id))
-    return words, best, homes
+    return words, words.best(DEPTH)
 
 
 async def _nearest(
     space: Space, question: str, collections: Sequence[str], documents: Sequence[str], clock: _Clock
-) -> tuple[list[float], dict[str, float]] | None:
+) -> Nearest | None:
     """The question's vector and what lies nearest to it, while words are searched; ``None`` when a host does not answer
     in time."""
     vector = await clock.of("question", _in_time(spaces.question(space, question)))
@@ -177,18 +192,17 @@ async def _nearest(
     return None if found is None else (vector, found)
 
 
-async def _meaning(
-    space: Space, nearest: tuple[list[float], dict[str, float]], homes: Mapping[str, Sequence[str]]
-) -> dict[UUID, float] | None:
+async def _meaning(begun: _Begun, nearest: Nearest) -> dict[UUID, float] | None:
     """The cosines that count, also of what words found and does not lie nearest."""
     vector, found = nearest
-    further = {space.index(home): [id for id in ids if id not in found] for home, ids in homes.items()}
-    if asked := {index: ids for index, ids in further.items() if ids}:
+    further = begun.words.homes(id for id in begun.best if str(id) not in found)
+    if further:
+        asked = {begun.space.index(home): list(map(str, ids)) for home, ids in further.items()}
         others = await _in_time(link.aquery(asked, vector, 0))
         if others is None:
             return None
-        found = found | others
-    return near({UUID(id): score for id, score in found.items()}, {UUID(id) for ids in homes.values() for id in ids})
+        found = {**found, **others}
+    return near({UUID(id): score for id, score in found.items()}, begun.best)
 
 
 async def _in_time(work: Awaitable[T]) -> T | None:
@@ -237,15 +251,15 @@ def _texts(ids: Sequence[UUID]) -> dict[UUID, str]:
     return {id: indexed(title, heading, text) for id, title, heading, text in rows}
 
 
-def _beginning(documents: Sequence[str], tokens: int) -> tuple[list[Chunk], bool]:
+def _beginning(documents: Sequence[str], tokens: int) -> tuple[list[Passage], bool]:
     """As many of their passages as fit, and whether that is all: of a book no more is read."""
-    kept: list[Chunk] = []
-    chunks = slim(Chunk.objects.filter(document__in=documents)).order_by("document", "position")
-    for chunk in chunks.iterator(chunk_size=50):
-        tokens -= estimate(chunk.text)
+    kept: list[Passage] = []
+    chunks = Chunk.objects.filter(document__in=documents).order_by("document", "position")
+    for passage in read(chunks, at_once=50):
+        tokens -= estimate(passage.text)
         if tokens < 0:
             return kept, False
-        kept.append(chunk)
+        kept.append(passage)
     return kept, True
 
 
