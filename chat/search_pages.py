@@ -139,8 +139,15 @@ def _tried(question: str, chosen: list[Collection], preset: Preset) -> dict[str,
         "tokens": tokens,
         "notes": found.notes,
         "seconds": found.seconds,
-        "by_meaning": found.meaning is not None,
+        "unscored": _unscored(found),
     }
+
+
+def _unscored(found: search.Stages) -> str:
+    """Why a passage has no score by meaning."""
+    if found.meaning is None:
+        return "none"
+    return "no vector yet" if found.meaning else "far"
 
 
 def _given_as(passage: Passage, evidence: tuple[Evidence, ...]) -> int | None:

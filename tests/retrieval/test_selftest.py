@@ -169,6 +169,19 @@ def test_the_page_tells_what_each_step_said_of_each_passage(browser: Client, she
     assert "Nothing fits" in other
 
 
+def test_the_page_tells_why_a_passage_has_no_score_by_meaning(
+    browser: Client, shelf: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"q": "rusty key of hut 7", "collection": str(shelf.pk)}
+    cosines: dict[str, float] = {}
+    vectors(monkeypatch, lambda question, also: cosines)
+    page = browser.get("/documents/search/", asked).content.decode()
+    assert ">far</td>" in page and "no vector yet" not in page
+    cosines[str(shelf.documents.get(title="Hut").chunks.get(position=3).pk)] = 0.812
+    page = browser.get("/documents/search/", asked).content.decode()
+    assert ">0.812</td>" in page and "no vector yet</td>" in page and ">far</td>" not in page
+
+
 @pytest.mark.usefixtures("no_hosts")
 def test_a_passage_is_labelled_and_the_label_taken_back(browser: Client, shelf: Collection) -> None:
     document = shelf.documents.get(title="Hut")
