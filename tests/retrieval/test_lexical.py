@@ -77,6 +77,9 @@ def test_scores_are_those_of_the_formula_and_the_best_come_first(
     some = [id for id in everything if id.int % 3 == 0]
     assert words.of([*reversed(some), uuid4()]) == {id: everything[id] for id in some}
     assert list(words.of(reversed(some))) == some
+    lies = dict(Chunk.objects.filter(pk__in=some).values_list("pk", "document__collection"))
+    homes = words.homes([*some, uuid4()])
+    assert {id: UUID(home) for home, ids in homes.items() for id in ids} == lies and len(homes) == count
 
 
 def test_of_named_documents_nothing_else_is_scored(shelves: list[str]) -> None:
@@ -88,7 +91,7 @@ def test_of_named_documents_nothing_else_is_scored(shelves: list[str]) -> None:
 def test_where_nothing_fits_nothing_is_found(shelves: list[str]) -> None:
     for question in ("", "the of and", "nowhere"):
         words = lexical.bm25(question, shelves)
-        assert (len(words), words.best(5), words.of([uuid4()])) == (0, {}, {})
+        assert (len(words), words.best(5), words.of([uuid4()]), words.homes([uuid4()])) == (0, {}, {}, {})
 
 
 @pytest.mark.parametrize(
