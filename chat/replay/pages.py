@@ -67,6 +67,7 @@ def report(request: HttpRequest, id: UUID, replay: UUID) -> HttpResponse:
     tag = f'"{drift.state_of(row)}"'
     if unchanged := get_conditional_response(request, etag=tag):
         return unchanged
+    going = making.is_going(row)  # before the answers: one that ends meanwhile is looked at once more
     told = drift.drifts(row)
     if "json" in request.GET:
         return JsonResponse(drift.as_json(row, told), json_dumps_params={"indent": 2, "ensure_ascii": False})
@@ -77,7 +78,7 @@ def report(request: HttpRequest, id: UUID, replay: UUID) -> HttpResponse:
         "change": plan.Change.of(row.change),
         "drifts": told,
         "sum": drift.sum_of(told),
-        "going": making.is_going(row),
+        "going": going,
         "may_write": access.may_write(person, chat),
     }
     response = render(request, "chat/drift.html", context)

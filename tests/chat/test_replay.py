@@ -80,6 +80,26 @@ async def replayed(person: Person, chat: Chat, *texts: Any, **form: str) -> tupl
     return replay, await database_sync_to_async(drift.drifts)(replay)
 
 
+async def test_a_report_drawn_while_the_last_answer_ends_is_drawn_once_more(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chat = await talked(alice, "tea")
+    answers = [one async for one in Message.objects.filter(chat=chat, role="model")]
+    replay = await database_sync_to_async(making.begin)(alice, answers, Change())
+
+    def drifts(row: Replay, before: Any = drift.drifts) -> list[drift.Drift]:
+        told: list[drift.Drift] = before(row)
+        Replayed.objects.filter(replay=row).update(refused="Not now.")
+        return told
+
+    monkeypatch.setattr(drift, "drifts", drifts)
+    client = await database_sync_to_async(signed_in)(alice)
+    address = f"/c/{chat.pk}/replays/{replay.pk}/"
+    first, last = [(await database_sync_to_async(client.get)(address)).content.decode() for _ in range(2)]
+    assert ">waiting<" in first and 'every="800"' in first
+    assert "Not now." in last and 'every="800"' not in last
+
+
 async def test_a_branch_is_made_again_as_it_was_and_the_chat_stays_as_it_is(alice: Person) -> None:
     chat = await talked(alice, "tea", "milk")
     first = list(Scripted.calls)
