@@ -16,6 +16,7 @@ export class DocumentDrop extends HTMLElement {
     document.addEventListener("dragover", this.#over);
     document.addEventListener("dragleave", this.#left);
     document.addEventListener("drop", this.#dropped);
+    this.#send(this.#form.elements.files.files); // chosen before this script was here
     this.#watch();
   }
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.reader import answers, ask, expect_state
 
@@ -40,6 +42,17 @@ def test_an_added_document_answers_with_the_passage_it_rests_on(page: Page) -> N
     opened.get_by_role("button", name="Delete for good").click()
     expect(opened.get_by_role("status").first).to_contain_text("is deleted")
     expect(opened.get_by_role("row", name="hut")).to_have_count(0)
+
+
+def test_files_chosen_before_the_script_is_there_are_sent(page: Page) -> None:
+    held: list[Route] = []
+    page.route(re.compile("/document-drop"), lambda route: held.append(route))
+    with page.expect_request(re.compile("/document-drop")):
+        page.get_by_role("link", name="Documents").click()
+    page.get_by_label("Choose files").set_input_files([FILE])
+    for one in held:
+        one.continue_()
+    expect(page.get_by_role("row", name="hut")).to_be_visible()
 
 
 def test_collections_are_made_filled_and_chosen_for_a_question(page: Page) -> None:
