@@ -247,8 +247,7 @@ async def reranked(
 
 
 def _texts(ids: Sequence[UUID]) -> dict[UUID, str]:
-    rows = Chunk.objects.filter(pk__in=ids).values_list("pk", "document__title", "heading", "text")
-    return {id: indexed(title, heading, text) for id, title, heading, text in rows}
+    return {one.id: indexed(one.title, one.heading, one.text) for one in read(Chunk.objects.filter(pk__in=ids))}
 
 
 def _beginning(documents: Sequence[str], tokens: int) -> tuple[list[Passage], bool]:

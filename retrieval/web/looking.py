@@ -22,7 +22,7 @@ from django.db import connection
 from retrieval import lexical, search, spaces
 from retrieval.chunks import indexed
 from retrieval.models import Chunk, Collection, Document
-from retrieval.passages import evidence_of
+from retrieval.passages import Passage, evidence_of, read
 from retrieval.presets import Preset
 from retrieval.web import engines, pages
 from retrieval.web.results import Result
@@ -95,10 +95,10 @@ async def _ranked(
     question: str, collection: Collection, documents: Sequence[Document], preset: Preset
 ) -> tuple[Evidence, ...]:
     """The passages that fit best: by words, and the best of those by meaning too, joined as those of documents are."""
-    chunks = await _kept(_chunks, [document.pk for document in documents])
-    words = (await _kept(lexical.bm25, question, [str(collection.pk)])).of(chunks)
-    best = [*words, *(id for id in chunks if id not in words)][:RANKED]
-    near = await _meaning(question, [chunks[id] for id in best])
+    passages = await _kept(_passages, [document.pk for document in documents])
+    words = (await _kept(lexical.bm25, question, [str(collection.pk)])).of(passages)
+    best = [*words, *(id for id in passages if id not in words)][:RANKED]
+    near = await _meaning(question, [passages[id] for id in best])
     meaning = {**dict.fromkeys(words, 0.0), **near} if near else {}  # what was not compared stays behind what was
     scores = search.join(words, meaning, alpha=preset.alpha) if words or meaning else {}
     evidence = await database_sync_to_async(evidence_of)(scores, preset.tokens, neighbours=preset.neighbours)
@@ -110,9 +110,9 @@ async def _ranked(
     )
 
 
-async def _meaning(question: str, chunks: Sequence[Chunk]) -> dict[UUID, float]:
+async def _meaning(question: str, passages: Sequence[Passage]) -> dict[UUID, float]:
     """Cosines to the question; none while the model host starts, or when nothing is near."""
-    texts = [indexed(chunk.document.title, chunk.heading, chunk.text) for chunk in chunks]
+    texts = [indexed(one.title, one.heading, one.text) for one in passages]
     try:
         async with asyncio.timeout(settings.WEB_DEADLINE / 6):
             space = await _kept(spaces.current)
@@ -122,12 +122,12 @@ async def _meaning(question: str, chunks: Sequence[Chunk]) -> dict[UUID, float]:
             )
     except (link.HostUnavailable, TimeoutError):
         return {}
-    cosines = {chunk.pk: _cosine(asked, vector) for chunk, vector in zip(chunks, vectors, strict=True)}
+    cosines = {one.id: _cosine(asked, vector) for one, vector in zip(passages, vectors, strict=True)}
     return search.near(cosines, ())
 
 
-def _chunks(documents: Sequence[UUID]) -> dict[UUID, Chunk]:
-    return {c.pk: c for c in Chunk.objects.filter(document__in=documents).select_related("document")}
+def _passages(documents: Sequence[UUID]) -> dict[UUID, Passage]:
+    return {one.id: one for one in read(Chunk.objects.filter(document__in=documents))}
 
 
 def _where(document: Document, where: str) -> str:
