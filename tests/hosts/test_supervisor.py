@@ -61,6 +61,10 @@ async def test_a_killed_host_comes_back_with_its_vectors(sockets: Path, monkeypa
         assert one == {"x": pytest.approx(0.995, abs=1e-3), "y": pytest.approx(0.0995, abs=1e-3)}
         assert await link.aquery({A: ["y", "gone"]}, [1.0, 0.1, 0.0], 0) == {"y": one["y"]}, "those alone"
         assert await link.aquery({B: []}, [1.0, 0.0, 0.0], 5) == {}
+        await asyncio.to_thread(link.upsert, B, document="e", ids=["z"], vectors=[[0.9, 0.3, 0.0]])
+        both = await link.aquery({A: [], B: []}, [1.0, 0.1, 0.0], 2)
+        assert list(both) == ["x", "z"], "the nearest of all, whichever collection they lie in"
+        assert (await link.aquery({A: ["y"], B: []}, [1.0, 0.1, 0.0], 2)).keys() == {"x", "z", "y"}
 
         assert (await asyncio.to_thread(link.ids_of, A)).keys() == {"x", "y"}
         assert set(await asyncio.to_thread(link.collections)) >= {A}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import heapq
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import threading
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -111,18 +113,26 @@ class Index:
         return self._open().get_or_create_collection(name, metadata={"hnsw:space": "cosine"}, embedding_function=None)
 
     async def _query(self, request: web.Request) -> web.Response:
-        """The nearest of several collections, side by side: a request for each costs more than its search."""
+        """The nearest of all that several collections hold, which are searched side by side: a request for each costs
+        more than its search."""
         body = orjson.loads(await request.read())
         loop = asyncio.get_running_loop()
         each = [
             loop.run_in_executor(self._readers, self._nearest, id, also, body)
             for id, also in body["collections"].items()
         ]
-        scores = {id: score for one in await asyncio.gather(*each) for id, score in one.items()}
+        scores: dict[str, float] = {}
+        named: dict[str, float] = {}
+        for near, also in await asyncio.gather(*each):
+            scores |= near
+            named |= also
+        best = heapq.nlargest(body["limit"], scores.items(), key=itemgetter(1))
+        scores = dict(best) | named
         answer = {"ids": list(scores), "scores": list(scores.values())}
         return web.Response(body=orjson.dumps(answer), content_type="application/json")
 
-    def _nearest(self, id: str, also: list[str], body: dict[str, Any]) -> dict[str, float]:
+    def _nearest(self, id: str, also: list[str], body: dict[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
+        """The scores of the nearest, and those of ``also``."""
         ends = time.monotonic() + leftovers.BUSY
         while True:
             try:
@@ -135,19 +145,20 @@ class Index:
                     raise
                 time.sleep(0.05)
 
-    def _searched(self, id: str, also: list[str], body: dict[str, Any]) -> dict[str, float]:
+    def _searched(self, id: str, also: list[str], body: dict[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
         collection = self._known(id)
         if collection is None:
-            return {}
-        scores: dict[str, float] = {}
+            return {}, {}
+        near: dict[str, float] = {}
         if body["limit"]:
             where: Any = {"document": {"$in": body["documents"]}} if body["documents"] else None
             asked: Any = {"query_embeddings": [body["vector"]], "n_results": body["limit"], "include": ["distances"]}
             found: Any = collection.query(**asked, where=where)
-            scores = dict(zip(found["ids"][0], (1 - distance for distance in found["distances"][0]), strict=True))
-        if further := [one for one in also if one not in scores]:
-            scores |= _cosines(collection.get(ids=further, include=["embeddings"]), np.array(body["vector"]))
-        return scores
+            near = dict(zip(found["ids"][0], (1 - distance for distance in found["distances"][0]), strict=True))
+        named = {one: near[one] for one in also if one in near}
+        if further := [one for one in also if one not in near]:
+            named |= _cosines(collection.get(ids=further, include=["embeddings"]), np.array(body["vector"]))
+        return near, named
 
     def _delete(self, id: str, body: dict[str, Any]) -> dict[str, Any]:
         for collection in (self._fresh(id), self._copies.get(id)):

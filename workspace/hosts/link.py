@@ -177,8 +177,8 @@ def count(collection: str) -> int:
 async def aquery(
     collections: Mapping[str, Sequence[str]], vector: Sequence[float], limit: int, *, documents: Sequence[str] = ()
 ) -> dict[str, float]:
-    """Ids of the ``limit`` nearest chunks of each collection, and of those named beside it, with their cosine
-    similarity; the nearest of ``documents`` alone, where some are named."""
+    """Ids of the ``limit`` chunks of all the collections that lie nearest, and of those named beside each, with their
+    cosine similarity; the nearest of ``documents`` alone, where some are named."""
     asked = {"collections": collections, "vector": vector, "limit": limit, "documents": list(documents)}
     answer = await _apost(INDEX_HOST, "/query", asked)
     return dict(zip(answer["ids"], answer["scores"], strict=True))
