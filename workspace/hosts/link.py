@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import orjson
 from django.conf import settings
+from httpx_aiohttp import AiohttpTransport
 
 from workspace.hosts.references import EMBEDDING as EMBEDDING
 
@@ -209,7 +210,7 @@ def _aclient(host: str) -> httpx.AsyncClient:
     clients = _clients.setdefault(asyncio.get_running_loop(), {})
     key = str(_open(host))
     if key not in clients:
-        transport = httpx.AsyncHTTPTransport(uds=key, verify=PLAIN)
+        transport = AiohttpTransport(uds=key)  # half the processor time of httpx's own
         clients[key] = httpx.AsyncClient(transport=transport, base_url="http://host", timeout=LOADING, trust_env=False)
     return clients[key]
 
