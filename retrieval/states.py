@@ -5,23 +5,21 @@ Looked at beside each search. Only a state that is new is written, by the one th
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Any
 from uuid import UUID
 
 from channels.db import database_sync_to_async
 from django.db import IntegrityError, transaction
-from django.db.models import CharField, OuterRef, Subquery
-from django.db.models.functions import Cast
+from django.db.models import Aggregate, CharField, OuterRef, Subquery, TextField, Value
+from django.db.models.functions import Cast, Concat
 
 from retrieval.models import Collection, CollectionState, Document
 from workspace.types import canonical, sha256
 from workspace.writes import writer
 
 KEPT = 1_000  # digests of collections that are remembered
-_digests: dict[str, str] = {}
+_known: dict[str, tuple[str, int]] = {}  # digest and number of documents, by what was said of them
 
 
 async def states_of(collections: Sequence[str]) -> tuple[Mapping[str, Any], ...]:
@@ -41,6 +39,19 @@ def now(collection: str) -> dict[str, Any] | None:
     return told.get(collection)
 
 
+class _InOneText(Aggregate):
+    """Texts of many rows in one, in no certain order."""
+
+    output_field = TextField()
+    template = "%(function)s(%(expressions)s, ',')"
+
+    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, function="GROUP_CONCAT", **context)
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, function="STRING_AGG", **context)
+
+
 def _look(collections: Sequence[str]) -> tuple[dict[str, dict[str, Any]], dict[str, list[list[str]]]]:
     """Of each what is kept already, and the documents of those whose state is new."""
     if not collections:
@@ -52,40 +63,38 @@ def _look(collections: Sequence[str]) -> tuple[dict[str, dict[str, Any]], dict[s
     told, new = {}, {}
     held = _held(collections)
     for row in rows:
-        documents = held.get(str(row.pk), [])
-        digest = _digest_of("".join(chain.from_iterable(documents)), documents)
+        said = held.get(row.pk, "")
+        digest, count = _digested(said)
         if row.kept == digest:
-            told[str(row.pk)] = _told(row, row.newest, len(documents), digest)
+            told[str(row.pk)] = _told(row, row.newest, count, digest)
         else:
-            new[str(row.pk)] = _named(documents)
+            new[str(row.pk)] = _documents(said)
     return told, new
 
 
-def _held(collections: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
-    """Ids and digests of the documents of each that a search finds, whatever is being done to them, in order. There may
-    be many thousands: no UUID is made of a row that nobody looks at."""
+def _held(collections: Sequence[str]) -> dict[UUID, str]:
+    """Ids and digests of the documents of each that a search finds, whatever is being done to them. There may be many
+    thousands, and most searches find what the last one did: the database makes one text of them."""
     documents = Document.objects.filter(collection__in=collections, passages__gt=0)
-    ids = (Cast(name, CharField()) for name in ("collection_id", "pk"))
-    held: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for collection, document, digest in documents.values_list(*ids, "digest"):
-        held[collection].append((document, digest))
-    for those in held.values():
-        those.sort()
-    return {str(UUID(collection)): those for collection, those in held.items()}
+    each = Concat(Cast("pk", CharField()), Value(" "), "digest", output_field=CharField())
+    return dict(documents.values_list("collection").annotate(said=_InOneText(each)))
 
 
-def _digest_of(said: str, documents: Sequence[tuple[str, str]]) -> str:
-    """Most searches find a collection as the last one did: then its digest is not made again."""
-    digest = _digests.get(key := sha256(said))
-    if digest is None:
-        if len(_digests) >= KEPT:
-            _digests.clear()
-        digest = _digests[key] = _digest(_named(documents))
-    return digest
+def _documents(said: str) -> list[list[str]]:
+    """Id and digest of each, in order."""
+    each = (one.split(" ") for one in said.split(",")) if said else ()
+    return sorted([str(UUID(id)), digest] for id, digest in each)
 
 
-def _named(documents: Sequence[tuple[str, str]]) -> list[list[str]]:
-    return [[str(UUID(document)), digest] for document, digest in documents]
+def _digested(said: str) -> tuple[str, int]:
+    """The digest of what a collection holds, and how many documents that is; made once while nothing changes."""
+    found = _known.get(key := sha256(said))
+    if found is None:
+        if len(_known) >= KEPT:
+            _known.clear()
+        documents = _documents(said)
+        found = _known[key] = _digest(documents), len(documents)
+    return found
 
 
 def _begin(collection: str, documents: list[list[str]]) -> dict[str, Any]:
