@@ -64,7 +64,7 @@ def choose(scores: Mapping[UUID, float], tokens: int, *, neighbours: bool = True
         new = _new(passage, kept) if neighbours else passage.text
         if not new:
             left_out[passage.id] = SAID
-        elif (cost := estimate(new)) > tokens:
+        elif len(new.split()) > tokens or (cost := estimate(new)) > tokens:  # a word is one piece at least
             left_out[passage.id] = NO_ROOM
         elif any(_same(passage, other, neighbours=neighbours) for other in kept):
             left_out[passage.id] = SAID
