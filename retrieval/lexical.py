@@ -193,7 +193,7 @@ def _scored(rows: Sequence[tuple[Any, ...]], total: int, mean: float) -> Words:
         return NOTHING
     collections, terms_, documents, blobs = zip(*rows, strict=True)
     found = np.frombuffer(b"".join(blobs), ENTRY)
-    each = np.array([len(blob) // ENTRY.itemsize for blob in blobs])
+    each = np.fromiter(map(len, blobs), np.int64, len(blobs)) // ENTRY.itemsize
     ends = np.cumsum(each)
     term, document = _numbered(terms_), _numbered(documents)
     holding = np.bincount(term, weights=each)
@@ -207,10 +207,10 @@ def _scored(rows: Sequence[tuple[Any, ...]], total: int, mean: float) -> Words:
     return Words(found, places, np.bincount(places, weights=weights).astype(np.float64), collections, ends)
 
 
-def _numbered(values: Iterable[Any]) -> NDArray[np.int64]:
+def _numbered(values: Sequence[Any]) -> NDArray[np.int64]:
     """The same values as small numbers."""
-    numbers: dict[Any, int] = {}
-    return np.array([numbers.setdefault(value, len(numbers)) for value in values], np.int64)
+    numbers = {value: number for number, value in enumerate(dict.fromkeys(values))}
+    return np.fromiter(map(numbers.__getitem__, values), np.int64, len(values))
 
 
 @lru_cache(maxsize=50_000)
