@@ -4,7 +4,8 @@ Words are stemmed as English ones are. Scripts that put no space between words (
 particles hang on its words, are searched by each two signs that follow each other.
 
 Robertson and Zaragoza, *The Probabilistic Relevance Framework* (2009), with the idf that is never negative. Nothing is
-rebuilt for a query: a term's postings are packed, mostly one row for each document, and are scored all at once.
+rebuilt for a query: a term's postings are packed, mostly one row for each document, and are read and scored all at
+once.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from django.db.models import CharField, Sum
 from django.db.models.functions import Cast
 from numpy.typing import NDArray
 
+from retrieval.aggregates import Hex, InOneText
 from retrieval.models import Chunk, Document, Posting
 
 K1 = 1.2
@@ -69,11 +71,11 @@ class Words:
         entries: NDArray[np.void],
         places: NDArray[np.int64],
         scores: NDArray[np.float64],
-        collections: Sequence[str],
+        collections: Sequence[UUID],
         ends: NDArray[np.int64],
     ) -> None:
-        """``places`` says of each entry where its passage stands in ``scores``; where none does, the score is 0.
-        ``collections`` are of rows, of which each holds the entries from the last one's end to its own of ``ends``."""
+        """``places`` says of each entry where its passage stands in ``scores``; where none does, the score is 0. The
+        entries up to each of ``ends``, from the one before it, are of the collection that stands at its place."""
         self._entries, self._places, self._scores = entries, places, scores
         self._collections, self._ends = collections, ends
 
@@ -105,12 +107,12 @@ class Words:
         """Those of them that hold a word, by the collection they lie in."""
         asked = {id.bytes: id for id in ids}
         some = self._like(asked)
-        rows = np.searchsorted(self._ends, some, side="right").tolist()
-        rows_of = {id: row for id, row in zip(self._named(some), rows, strict=True) if id in asked}
+        at = np.searchsorted(self._ends, some, side="right").tolist()
+        places = {id: place for id, place in zip(self._named(some), at, strict=True) if id in asked}
         found: defaultdict[str, list[UUID]] = defaultdict(list)
-        for id, row in rows_of.items():
-            found[self._collections[row]].append(asked[id])
-        return {str(UUID(collection)): those for collection, those in found.items()}
+        for id, place in places.items():
+            found[str(self._collections[place])].append(asked[id])
+        return dict(found)
 
     def _like(self, ids: Iterable[bytes]) -> NDArray[np.intp]:
         """The entries whose ids end as one of these does: few that are of others."""
@@ -182,29 +184,37 @@ def bm25(question: str, collections: Sequence[str], documents: Sequence[str] = (
     if not size["passages"]:
         return NOTHING
     held = Posting.objects.filter(term__in=wanted, **inside, **({"document__in": documents} if documents else {}))
-    # Making a UUID of each costs more than scoring it.
-    collection, document = (Cast(name, CharField()) for name in ("collection_id", "document_id"))
-    rows = list(held.values_list(collection, "term", document, "entries"))
-    return _scored(rows, size["passages"], (size["terms"] or 1) / size["passages"])
+    told = held.values_list("collection", "term").annotate(
+        documents=InOneText(Cast("document_id", CharField())), packed=InOneText(Hex("entries"))
+    )
+    return _scored(list(told), size["passages"], (size["terms"] or 1) / size["passages"])
 
 
-def _scored(rows: Sequence[tuple[Any, ...]], total: int, mean: float) -> Words:
-    if not rows:
+def _scored(told: Sequence[tuple[UUID, str, str, str]], total: int, mean: float) -> Words:
+    """``told`` are the rows of each term in each collection: their documents, and their entries in hex."""
+    if not told:
         return NOTHING
-    collections, terms_, documents, blobs = zip(*rows, strict=True)
-    found = np.frombuffer(b"".join(blobs), ENTRY)
-    each = np.fromiter(map(len, blobs), np.int64, len(blobs)) // ENTRY.itemsize
-    ends = np.cumsum(each)
-    term, document = _numbered(terms_), _numbered(documents)
+    collections, terms_, documents, packed = zip(*told, strict=True)
+    found = np.frombuffer(bytes.fromhex(" ".join(packed)), ENTRY)
+    sizes = _lengths(" ".join(packed).split()) // (2 * ENTRY.itemsize)  # entries of each row
+    ends = np.cumsum(sizes)
+    document = _numbered(" ".join(documents).split())
+    told_ends = ends[np.cumsum([text.count(" ") + 1 for text in packed]) - 1]
+    each = np.diff(told_ends, prepend=0)  # entries of each term in each collection
+    term = _numbered(terms_)
     holding = np.bincount(term, weights=each)
     idf = np.log(1 + (total - holding + 0.5) / (holding + 0.5))
     count, length = found["count"].astype(np.float64), found["length"]
     weights = np.repeat(idf[term], each) * count * (K1 + 1) / (count + K1 * (1 - B + B * length / mean))
     # Every passage of a document has a place of its own, whether or not it holds a word: that takes no sorting.
     room = np.zeros(document.max() + 1, np.int64)
-    np.maximum.at(room, document, np.maximum.reduceat(found["place"], ends - each).astype(np.int64) + 1)
-    places = np.repeat((np.cumsum(room) - room)[document], each) + found["place"]
-    return Words(found, places, np.bincount(places, weights=weights).astype(np.float64), collections, ends)
+    np.maximum.at(room, document, np.maximum.reduceat(found["place"], ends - sizes).astype(np.int64) + 1)
+    places = np.repeat((np.cumsum(room) - room)[document], sizes) + found["place"]
+    return Words(found, places, np.bincount(places, weights=weights).astype(np.float64), collections, told_ends)
+
+
+def _lengths(texts: Sequence[str]) -> NDArray[np.int64]:
+    return np.fromiter(map(len, texts), np.int64, len(texts))
 
 
 def _numbered(values: Sequence[Any]) -> NDArray[np.int64]:

@@ -11,9 +11,10 @@ from uuid import UUID
 
 from channels.db import database_sync_to_async
 from django.db import IntegrityError, transaction
-from django.db.models import Aggregate, CharField, OuterRef, Subquery, TextField, Value
+from django.db.models import CharField, OuterRef, Subquery, Value
 from django.db.models.functions import Cast, Concat
 
+from retrieval.aggregates import InOneText
 from retrieval.models import Collection, CollectionState, Document
 from workspace.types import canonical, sha256
 from workspace.writes import writer
@@ -37,19 +38,6 @@ def now(collection: str) -> dict[str, Any] | None:
         documents = new[collection]
         return _told(Collection.objects.get(pk=collection), 0, len(documents), _digest(documents))
     return told.get(collection)
-
-
-class _InOneText(Aggregate):
-    """Texts of many rows in one, in no certain order."""
-
-    output_field = TextField()
-    template = "%(function)s(%(expressions)s, ',')"
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return self.as_sql(compiler, connection, function="GROUP_CONCAT", **context)
-
-    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return self.as_sql(compiler, connection, function="STRING_AGG", **context)
 
 
 def _look(collections: Sequence[str]) -> tuple[dict[str, dict[str, Any]], dict[str, list[list[str]]]]:
@@ -76,13 +64,13 @@ def _held(collections: Sequence[str]) -> dict[UUID, str]:
     """Ids and digests of the documents of each that a search finds, whatever is being done to them. There may be many
     thousands, and most searches find what the last one did: the database makes one text of them."""
     documents = Document.objects.filter(collection__in=collections, passages__gt=0)
-    each = Concat(Cast("pk", CharField()), Value(" "), "digest", output_field=CharField())
-    return dict(documents.values_list("collection").annotate(said=_InOneText(each)))
+    each = Concat(Cast("pk", CharField()), Value(":"), "digest", output_field=CharField())
+    return dict(documents.values_list("collection").annotate(said=InOneText(each)))
 
 
 def _documents(said: str) -> list[list[str]]:
     """Id and digest of each, in order."""
-    each = (one.split(" ") for one in said.split(",")) if said else ()
+    each = (one.split(":") for one in said.split())
     return sorted([str(UUID(id)), digest] for id, digest in each)
 
 
