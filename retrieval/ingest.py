@@ -37,7 +37,9 @@ PAGES = ("text/html", "application/xhtml+xml")  # media types
 WEBPAGE = ".webpage"  # how a page of the web is named that is read for what it has to say
 BATCH = 8  # texts embedded at once: a question waits for one batch at most
 ROWS = 500  # of postings written at once
-# Seconds after them. A statement gives Python's lock up too briefly for the server's loop, which waits for it, to wake.
+READ = 50  # passages read at once
+# Seconds after them. A statement and a row give Python's lock up too briefly for the server's loop, which waits for it,
+# to wake.
 BREATH = 0.001
 
 
@@ -271,7 +273,7 @@ def readable(document: Document, space: Space) -> tuple[list[Chunk], list[str]]:
     """The passages, and what is embedded of each: all of which the model reads to the end. One that is too long for it
     is cut in two, or goes without its title where that alone is too much. Raises HostUnavailable and Lost."""
     while True:
-        chunks = list(document.chunks.only("heading", "text", "start", "end").order_by("position"))
+        chunks = list(_passages(document))
         texts = [indexed(document.title, c.heading, c.text, window=space.window) for c in chunks]
         long = spaces.too_long(space, texts)
         alone = {long[n] for n in spaces.too_long(space, [chunks[n].text for n in long])}
@@ -283,6 +285,15 @@ def readable(document: Document, space: Space) -> tuple[list[Chunk], list[str]]:
     for n in long:
         texts[n] = chunks[n].text
     return chunks, texts
+
+
+def _passages(document: Document) -> Iterator[Chunk]:
+    """In order, and with breaths between."""
+    rows = document.chunks.only("heading", "text", "start", "end").order_by("position")
+    for number, chunk in enumerate(rows.iterator(chunk_size=READ), start=1):
+        yield chunk
+        if number % READ == 0:
+            time.sleep(BREATH)
 
 
 def _embedded(space: Space, texts: Sequence[str]) -> Iterator[list[list[float]]]:
