@@ -52,7 +52,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
     return [
         f"Search but for the question's vector, {search['passages']:,} passages, {search['collections']} collections",
         f"  {'p50, p95':34}{search['p50_ms']} ms, {search['p95_ms']} ms  aim p95 60",
-        f"  {'words / meaning, side by side, p50':34}{search['words_ms']} / {search['meaning_ms']} ms",
+        f"  {'words / meaning of a search, p50':34}{search['words_ms']} / {search['meaning_ms']} ms",
         f"  {'the index alone, p50, p95':34}{search['index_p50_ms']} ms, {search['index_p95_ms']} ms",
         f"  {'search / the index alone, p95':34}{search['ratio']}",
         f"  {'processor time, all threads':34}{search['cpu_ms']} ms",
