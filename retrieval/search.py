@@ -275,8 +275,9 @@ class _Clock:
         self.seconds: dict[str, float] = {}
 
     async def of(self, name: str, work: Awaitable[T]) -> T:
+        self.seconds.setdefault(name, 0.0)  # told in the order in which they begin, whichever ends first
         began = time.monotonic()
         try:
             return await work
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
+            self.seconds[name] += time.monotonic() - began

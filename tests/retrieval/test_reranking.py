@@ -87,6 +87,7 @@ def test_the_reranker_orders_what_it_reads_and_the_rest_is_left_out(
     monkeypatch.setattr(link, "rerank", scores)
     found = async_to_sync(search.stages)("ferry", collections=[str(shelf.pk)], preset=Preset(reranker=NEAR))
     assert len(read) == 2 and found.reranked is not None and len(found.joined) == 3
+    assert list(found.seconds) == ["words", "question", "reranker"], "as they begin, whichever ends first"
     best: UUID = max(found.scores, key=lambda id: found.scores[id])
     assert found.scores[best] == 1.0 and list(found.joined).index(best) > 0
 
