@@ -17,7 +17,6 @@ import threading
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -121,18 +120,14 @@ class Index:
             loop.run_in_executor(self._readers, self._nearest, id, also, body)
             for id, also in body["collections"].items()
         ]
-        scores: dict[str, float] = {}
-        named: dict[str, float] = {}
-        for near, also in await asyncio.gather(*each):
-            scores |= near
-            named |= also
-        best = heapq.nlargest(body["limit"], scores.items(), key=itemgetter(1))
-        scores = dict(best) | named
+        found = {id: score for one in await asyncio.gather(*each) for id, score in one.items()}
+        best = heapq.nlargest(body["limit"], found, key=found.__getitem__)
+        named = (id for also in body["collections"].values() for id in also if id in found)
+        scores = {id: found[id] for id in (*best, *named)}
         answer = {"ids": list(scores), "scores": list(scores.values())}
         return web.Response(body=orjson.dumps(answer), content_type="application/json")
 
-    def _nearest(self, id: str, also: list[str], body: dict[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
-        """The scores of the nearest, and those of ``also``."""
+    def _nearest(self, id: str, also: list[str], body: dict[str, Any]) -> dict[str, float]:
         ends = time.monotonic() + leftovers.BUSY
         while True:
             try:
@@ -145,20 +140,19 @@ class Index:
                     raise
                 time.sleep(0.05)
 
-    def _searched(self, id: str, also: list[str], body: dict[str, Any]) -> tuple[dict[str, float], dict[str, float]]:
+    def _searched(self, id: str, also: list[str], body: dict[str, Any]) -> dict[str, float]:
         collection = self._known(id)
         if collection is None:
-            return {}, {}
-        near: dict[str, float] = {}
+            return {}
+        scores: dict[str, float] = {}
         if body["limit"]:
             where: Any = {"document": {"$in": body["documents"]}} if body["documents"] else None
             asked: Any = {"query_embeddings": [body["vector"]], "n_results": body["limit"], "include": ["distances"]}
             found: Any = collection.query(**asked, where=where)
-            near = dict(zip(found["ids"][0], (1 - distance for distance in found["distances"][0]), strict=True))
-        named = {one: near[one] for one in also if one in near}
-        if further := [one for one in also if one not in near]:
-            named |= _cosines(collection.get(ids=further, include=["embeddings"]), np.array(body["vector"]))
-        return near, named
+            scores = dict(zip(found["ids"][0], (1 - distance for distance in found["distances"][0]), strict=True))
+        if further := [one for one in also if one not in scores]:
+            scores |= _cosines(collection.get(ids=further, include=["embeddings"]), np.array(body["vector"]))
+        return scores
 
     def _delete(self, id: str, body: dict[str, Any]) -> dict[str, Any]:
         for collection in (self._fresh(id), self._copies.get(id)):
