@@ -13,11 +13,9 @@ from django.db.models import Aggregate, Func, TextField
 class InOneText(Aggregate):
     """Texts of many rows, with blanks between."""
 
-    output_field = TextField()
+    function = "GROUP_CONCAT"
     template = "%(function)s(%(expressions)s, ' ')"
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return self.as_sql(compiler, connection, function="GROUP_CONCAT", **context)
+    output_field = TextField()
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
         return self.as_sql(compiler, connection, function="STRING_AGG", **context)
@@ -26,10 +24,8 @@ class InOneText(Aggregate):
 class Hex(Func):
     """Bytes as text."""
 
+    function = "HEX"
     output_field = TextField()
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return self.as_sql(compiler, connection, function="HEX", **context)
 
     def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
         return self.as_sql(compiler, connection, template="ENCODE(%(expressions)s, 'hex')", **context)

@@ -195,8 +195,10 @@ def _scored(told: Sequence[tuple[UUID, str, str, str]], total: int, mean: float)
     if not told:
         return NOTHING
     collections, terms_, documents, packed = zip(*told, strict=True)
-    found = np.frombuffer(bytes.fromhex(" ".join(packed)), ENTRY)
-    sizes = _lengths(" ".join(packed).split()) // (2 * ENTRY.itemsize)  # entries of each row
+    hexes = " ".join(packed)
+    found = np.frombuffer(bytes.fromhex(hexes), ENTRY)
+    rows = hexes.split()
+    sizes = np.fromiter(map(len, rows), np.int64, len(rows)) // (2 * ENTRY.itemsize)  # entries of each row
     ends = np.cumsum(sizes)
     document = _numbered(" ".join(documents).split())
     told_ends = ends[np.cumsum([text.count(" ") + 1 for text in packed]) - 1]
@@ -211,10 +213,6 @@ def _scored(told: Sequence[tuple[UUID, str, str, str]], total: int, mean: float)
     np.maximum.at(room, document, np.maximum.reduceat(found["place"], ends - sizes).astype(np.int64) + 1)
     places = np.repeat((np.cumsum(room) - room)[document], sizes) + found["place"]
     return Words(found, places, np.bincount(places, weights=weights).astype(np.float64), collections, told_ends)
-
-
-def _lengths(texts: Sequence[str]) -> NDArray[np.int64]:
-    return np.fromiter(map(len, texts), np.int64, len(texts))
 
 
 def _numbered(values: Sequence[Any]) -> NDArray[np.int64]:
