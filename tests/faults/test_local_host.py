@@ -27,6 +27,7 @@ import pytest
 from tests.faults.talk import Talk, rows
 from tests.faults.test_processes import child, wait_for, words
 from tests.hosts.small import small_models
+from tests.hosts.test_memory import ALLOCATOR
 from tests.serving import ROOT, Served
 from tests.upstream import WORDS, Upstream
 
@@ -128,7 +129,7 @@ def test_a_model_without_room_gives_way_to_the_routes_fallback(local: Callable[.
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="the kernel of Linux does this")
 def test_a_step_for_want_of_memory_is_seen_in_the_chat_and_kept_in_the_run(local: Callable[..., Local]) -> None:
     """The kernel refuses the host what the long question takes; words that were short had room."""
-    own = local(MALLOC_ARENA_MAX="1", MALLOC_MMAP_THRESHOLD_="65536")  # what is freed goes back at once
+    own = local(**ALLOCATOR)
     served = own.start()
     wait_for(lambda: own.host)
     with Talk(served, own.keys[0]) as talk:

@@ -12,6 +12,7 @@ import pytest
 from tests.hosts import inside as stories
 from tests.hosts.inside import inside
 from tests.hosts.small import small_models
+from tests.hosts.test_memory import ALLOCATOR
 from tests.hosts.test_weights import CONFIG, shard
 from workspace.hosts import weights
 from workspace.hosts.sizes import Size, shape_of
@@ -35,8 +36,8 @@ def test_what_is_told_of_a_token_is_what_its_model_keeps() -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the kernel of Linux tells a peak")
 def test_so_many_answers_of_such_a_length_take_what_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "65536")  # what is freed goes back at once
-    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+    for name, value in ALLOCATOR.items():
+        monkeypatch.setenv(name, value)
     found = inside(stories.what_a_crowd_takes, small_models("llama", size="30m")["llama"])
     assert (found["together"], found["ended"]) == (4, ["length"] * 4)
     assert max(found["cache"], 0.7 * found["told"]) < found["took"] < found["told"], found
